@@ -1,0 +1,103 @@
+"""`gan-course`: the commands for people who run, teach and publish the course."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from gan_course.instructor.errors import CourseError
+
+# Each command imports what it needs inside its function: `gan-course --help` must not wait for Jupyter.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 well, 1 something found or failed, 2 a request that can't be met."""
+    for stream in (sys.stdout, sys.stderr):  # an error message may hold characters that the terminal does not know
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    arguments = vars(parser().parse_args(argv))
+    command = arguments.pop("command")
+    try:
+        return command(**arguments)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("gan_course"):
+            raise
+        print(f'This command needs {error.name}: install it with python -m pip install -e ".[run]"', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="gan-course", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.set_defaults(command=function)
+        command.add_argument("--root", default=".", metavar="FOLDER", help="the course folder (default: this one)")
+        return command
+
+    command = add("run", run, "run the chapters and write their pages")
+    command.add_argument("--only", nargs="+", default=[], metavar="CHAPTER", help="numbers or names, such as 00 03")
+    command.add_argument("--dataset", metavar="NAME", help="replace DATASET where a chapter has it, such as mnist")
+    command.add_argument("--profile", metavar="NAME", help="replace PROFILE: auto, cpu or gpu")
+    command.add_argument("--seed", type=int, metavar="N", help="replace SEED")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="chapters side by side (default: 1)")
+    command.add_argument("--out", default="build", metavar="FOLDER", help="where the pages go (default: build)")
+    command.add_argument("--update", action="store_true", help="write the fresh outputs back into chapters/")
+
+    command = add("doctor", doctor, "say whether this computer is ready for the course")
+    command.add_argument("--json", action="store_true", dest="as_json", help="print the findings as JSON")
+
+    command = add("badges", badges, "stamp the course's public address into every link to itself")
+    command.add_argument("--repo", metavar="OWNER/NAME", help="the new address (default: the one in pyproject.toml)")
+    command.add_argument(
+        "--branch", metavar="NAME", help="the branch that links point at (default: as before, or main)"
+    )
+    command.add_argument("--check", action="store_true", help="change nothing, list the links that differ")
+
+    command = add("exercises", exercises, "write exercises/ from solutions/")
+    command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
+
+    add("check", check, "look for what must not be in a committed notebook")
+    return top
+
+
+def run(**options) -> int:
+    from gan_course.instructor import run as module
+
+    return module.run(**options)
+
+
+def doctor(**options) -> int:
+    from gan_course.instructor import doctor as module
+
+    return module.doctor(**options)
+
+
+def badges(**options) -> int:
+    from gan_course.instructor import badges as module
+
+    return module.badges(**options)
+
+
+def exercises(**options) -> int:
+    from gan_course.instructor import exercises as module
+
+    return module.exercises(**options)
+
+
+def check(**options) -> int:
+    from gan_course.instructor import hygiene as module
+
+    return module.check(**options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

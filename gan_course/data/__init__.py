@@ -1,0 +1,143 @@
+"""Data sets, all in memory: tensors ``[N, C, H, W]`` in ``[-1, 1]`` with labels and, where there are any, captions.
+
+==================  ===========================================================  ==================
+name                what                                                         network
+==================  ===========================================================  ==================
+``ring`` …          points in the plane: ring, grid, spiral, moons               none
+``digits``          real handwriting, 8x8 grey, 1,797 pictures (scikit-learn)    none
+``glyphs``          rendered digits and letters, 28x28 grey or 32x32 colour      none
+``photos``          crops of real photographs (scikit-image, scikit-learn)       none
+``mnist``           the real 28x28 digits, 70,000 pictures                       once, checksummed
+``fashion_mnist``   28x28 pieces of clothing, 70,000 pictures                    once, checksummed
+==================  ===========================================================  ==================
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that fits in memory.
+
+    ``images``: float32 ``[N, C, H, W]`` in ``[-1, 1]``, or points ``[N, 2]`` for the sets in the plane.
+    ``labels``: int64 ``[N]``, an index into ``class_names``, or ``None`` where there are no classes.
+    ``captions``: one sentence a picture, or ``None``.
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+    captions: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor | slice) -> Dataset:
+        """The pictures at ``index`` (a slice, or an int64 or bool tensor) as a data set of their own."""
+        rows = torch.arange(len(self))[index]
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            captions=None if self.captions is None else tuple(self.captions[i] for i in rows.tolist()),
+        )
+
+    def split(self, first: int) -> tuple[Dataset, Dataset]:
+        """The first ``first`` pictures and the rest. Raises ``ValueError`` unless ``0 < first < len(self)``."""
+        if not 0 < first < len(self):
+            raise ValueError(
+                f"can't split {len(self)} pictures after {first}: choose a number from 1 to {len(self) - 1}"
+            )
+        return self[:first], self[first:]
+
+    def only(self, *classes: int) -> Dataset:
+        """The pictures labelled with one of ``classes``. Raises ``ValueError`` without labels or for an absent class."""
+        if self.labels is None:
+            raise ValueError(
+                f"data set {self.name!r} has no labels, so no class can be picked: use one that has, such as 'digits'"
+            )
+        present = set(self.labels.unique().tolist())
+        if missing := [c for c in classes if c not in present]:
+            raise ValueError(f"data set {self.name!r} has no class {missing[0]}: its classes are {sorted(present)}")
+        return self[torch.isin(self.labels, torch.tensor(classes))]
+
+
+def _digits() -> Dataset:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 8 - 1  # 0..16 becomes -1..1
+    labels = torch.tensor(bunch.target, dtype=torch.int64)
+    return Dataset("digits", images, labels, tuple("0123456789"))
+
+
+def _loaders() -> dict[str, Callable[..., Dataset]]:
+    from gan_course.data import downloads, glyphs, photos, toy
+
+    return {
+        **{name: getattr(toy, name) for name in toy.NAMES},
+        "digits": _digits,
+        "glyphs": glyphs.glyphs,
+        "photos": photos.photos,
+        "mnist": downloads.mnist,
+        "fashion_mnist": downloads.fashion_mnist,
+    }
+
+
+def load(name: str, **options: Any) -> Dataset:
+    """The data set called ``name``; ``options`` go to its own function, such as ``load("glyphs", count=5000, seed=1)``.
+
+    Raises ``ValueError`` for an unknown name, with the nearest known one.
+    """
+    loaders = _loaders()
+    if name not in loaders:
+        near = difflib.get_close_matches(str(name), loaders, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"there is no data set {name!r}: {hint}Known: {', '.join(loaders)}")
+    return loaders[name](**options)
+
+
+def check_images(images: Tensor) -> None:
+    """Raise a ``ValueError`` that says what to do unless ``images`` can be trained on.
+
+    They must be a float tensor ``[N, C, H, W]`` (or points ``[N, 2]``), not empty, finite; pictures in ``[-1, 1]``.
+    """
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"images must be a float tensor but are {kind}: convert with torch.as_tensor(x).float()")
+    if len(images) == 0:
+        raise ValueError(f"the data set is empty (shape {list(images.shape)}): load or select at least one picture")
+    is_points = images.ndim == 2 and images.shape[1] == 2
+    if images.ndim != 4 and not is_points:
+        raise ValueError(
+            f"images must have shape [N, C, H, W] but have {list(images.shape)}: add the missing axis with unsqueeze(1)"
+        )
+    if not images.isfinite().all():
+        raise ValueError(
+            "images hold NaN or infinite values: find them with images.isfinite() and remove those pictures"
+        )
+    low, high = images.min().item(), images.max().item()
+    if is_points or (low >= -1.001 and high <= 1.001):
+        return
+    if high > 2:
+        remedy = "divide by 127.5 and subtract 1"
+        raise ValueError(f"images must lie in [-1, 1] but reach {high:g}: {remedy}")
+    raise ValueError(f"images must lie in [-1, 1] but go from {low:g} to {high:g}: rescale or clamp them")
+
+
+def draw(images: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Tensor:
+    """``batch_size`` rows of ``images`` at random, with replacement: ``[batch_size, ...]``.
+
+    All is in memory and drawn here, in the main process: worker processes hang in notebooks on Windows and macOS.
+    """
+    rows = torch.randint(len(images), (batch_size,), generator=generator)
+    return images[rows.to(images.device)]

@@ -1,0 +1,138 @@
+"""What a coloured glyph shows, as a record and as an English sentence.
+
+Every word of a caption can be checked in its picture: that is what makes these captions fit to teach a text-to-image
+model with, and to measure whether it listens.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+
+from gan_course.data.outlines import STYLES, check_characters
+
+# sRGB in 0..1. Chosen far apart, so that the nearest name of a slightly changed colour is still its own.
+COLOURS = {
+    "white": (1.00, 1.00, 1.00),
+    "black": (0.00, 0.00, 0.00),
+    "grey": (0.50, 0.50, 0.50),
+    "red": (0.88, 0.08, 0.08),
+    "orange": (1.00, 0.55, 0.00),
+    "yellow": (1.00, 0.92, 0.10),
+    "green": (0.05, 0.55, 0.12),
+    "blue": (0.12, 0.25, 0.92),
+    "purple": (0.52, 0.10, 0.62),
+    "pink": (1.00, 0.60, 0.78),
+}
+SIZES = {"small": 10.5, "medium": 14.5, "large": 19.5}  # the larger side of a capital in pixels of 32
+POSITIONS = {  # where the glyph leans to: -1 is left or top, 1 is right or bottom
+    "in the middle": (0, 0),
+    "at the top left": (-1, -1),
+    "at the top right": (1, -1),
+    "at the bottom left": (-1, 1),
+    "at the bottom right": (1, 1),
+}
+CONTRAST = 2.4  # between stroke and background, as WCAG 2 defines it: 1 is none, 21 is black on white
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a coloured glyph shows. Raises ``ValueError`` for an unknown value and for colours that hardly differ."""
+
+    character: str
+    colour: str
+    background: str
+    size: str = "medium"
+    position: str = "in the middle"
+    style: str = "regular"
+
+    def __post_init__(self) -> None:
+        known: dict[str, Collection[str]] = {
+            "colour": COLOURS,
+            "background": COLOURS,
+            "size": SIZES,
+            "position": POSITIONS,
+            "style": STYLES,
+        }
+        for field, values in known.items():
+            if (value := getattr(self, field)) not in values:
+                raise ValueError(f"{field} {value!r} is not known: choose from {', '.join(values)}")
+        check_characters(self.character)
+        if len(self.character) != 1:
+            raise ValueError(f"character must be a single one but is {self.character!r}: draw one glyph a picture")
+        if contrast(self.colour, self.background) < CONTRAST:
+            better = ", ".join(inks(self.background))
+            raise ValueError(f"{self.colour} on {self.background} can hardly be seen: choose one of {better}")
+
+
+def _luminance(name: str) -> float:
+    """Relative luminance of an sRGB colour, from 0 to 1 (WCAG 2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in COLOURS[name]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@functools.cache
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two named colours, from 1 to 21 (WCAG 2)."""
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def inks(background: str) -> list[str]:
+    """The colours that stand out from ``background``."""
+    return [name for name in COLOURS if contrast(name, background) >= CONTRAST]
+
+
+def caption(attributes: Attributes, position: bool = True) -> str:
+    """Such as "a small red seven in bold italic on a blue background at the top left"; ``position=False`` leaves the
+    last part out."""
+    c = attributes.character
+    if c.isdigit():
+        name = DIGITS[int(c)]
+    else:
+        name = f"capital {c}" if c.isupper() else f"lowercase {c}"
+    style = "" if attributes.style == "regular" else f" in {attributes.style}"
+    article = "an" if attributes.background[0] in "aeiou" else "a"
+    where = f" {attributes.position}" if position else ""
+    return (
+        f"a {attributes.size} {attributes.colour} {name}{style} on {article} {attributes.background} background{where}"
+    )
+
+
+def check_count(count: int) -> None:
+    """Raise ``ValueError`` unless there is something to draw."""
+    if count < 1:
+        raise ValueError(f"count must be at least 1 but is {count}: ask for as many pictures as you want to train on")
+
+
+def random_attributes(count: int, seed: int = 0, characters: str = "0123456789") -> list[Attributes]:
+    """``count`` records drawn at random, the same for the same seed; the ink always stands out from its background.
+
+    Raises ``ValueError`` for ``count < 1`` and for characters that are not in ``outlines.CHARACTERS``.
+    """
+    check_count(count)
+    check_characters(characters)
+    choices = {background: inks(background) for background in COLOURS}
+    u = torch.rand(count, 6, generator=torch.Generator().manual_seed(seed)).tolist()
+
+    def pick(values: Collection[str], at: float) -> str:
+        return list(values)[int(at * len(values))]
+
+    records = []
+    for row in u:
+        background = pick(COLOURS, row[0])
+        records.append(
+            Attributes(
+                character=pick(characters, row[1]),
+                colour=pick(choices[background], row[2]),
+                background=background,
+                size=pick(SIZES, row[3]),
+                position=pick(POSITIONS, row[4]),
+                style=pick(STYLES, row[5]),
+            )
+        )
+    return records

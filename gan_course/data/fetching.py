@@ -1,0 +1,174 @@
+"""Files from the network, kept in a cache: checked by SHA-256, tried on every mirror, never waited for without end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 20.0  # seconds: how long an address may keep silent, and when its speed is first judged
+SLOWEST = 20_000  # bytes per second: a slower address is given up
+LARGEST = 64_000_000  # bytes: no file of ours is larger, so more than this is not our file
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of four files: pictures and labels to train on, pictures and labels to test on.
+
+    ``files``: SHA-256 by file name, in this order. ``mirrors``: addresses that end in "/", tried in this order.
+    ``megabytes``: what the files weigh together, for the message.
+    """
+
+    name: str
+    files: Mapping[str, str]
+    mirrors: tuple[str, ...]
+    megabytes: int
+    class_names: tuple[str, ...]
+
+
+class _Failed(Exception):
+    """One file from one address; the text is the reason, as a student should read it."""
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``$GAN_COURSE_CACHE`` where that is set, else the operating system's place."""
+    import pooch
+
+    return Path(os.environ.get("GAN_COURSE_CACHE") or pooch.os_cache("gan_course"))
+
+
+def _read_address(url: str, patience: float, pieces: list[bytes], stop: threading.Event, end: queue.Queue[Any]) -> None:
+    """Append the bytes at ``url`` to ``pieces`` until asked to ``stop``; put ``None`` or the exception into ``end``."""
+    import requests
+
+    try:
+        with requests.get(url, stream=True, timeout=patience) as response:
+            response.raise_for_status()
+            for piece in response.iter_content(chunk_size=4096):
+                if stop.is_set():
+                    return
+                pieces.append(piece)
+        end.put(None)
+    except Exception as error:  # for the thread that waits
+        end.put(error)
+
+
+def _reason(error: Exception) -> str:
+    """Why a request failed, in a few words."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the transfer broke off"
+    return "no connection"
+
+
+def _download(url: str, patience: float) -> bytes:
+    """The bytes at ``url``. Raises ``_Failed`` with the reason; ends in any case, however slow the other side is.
+
+    The timeout of ``requests`` starts anew with each byte, so a server that drips would hold us for ever. Therefore
+    another thread reads, and this one watches how much has come.
+    """
+    pieces: list[bytes] = []
+    stop = threading.Event()
+    end: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=_read_address, args=(url, patience, pieces, stop, end), daemon=True).start()
+    start = time.monotonic()
+    try:
+        while True:
+            try:
+                error = end.get(timeout=min(0.1, patience))
+                break
+            except queue.Empty:
+                seconds, received = time.monotonic() - start, sum(map(len, pieces))
+                if received > LARGEST:
+                    raise _Failed("it sends far more than the file") from None
+                if seconds > patience and received < seconds * SLOWEST:
+                    raise _Failed(f"too slow: {received} bytes in {seconds:.1f} s") from None
+    finally:
+        stop.set()
+    if error is not None:
+        raise _Failed(_reason(error)) from error
+    return b"".join(pieces)
+
+
+@contextmanager
+def _quiet_pooch() -> Iterator[None]:
+    """Keep pooch's notes out of stderr: in a notebook they look like an error."""
+    import pooch
+
+    logger = pooch.get_logger()
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _fetch_file(source: Source, file: str, mirrors: list[str], folder: Path, patience: float) -> Path:
+    """``file`` in ``folder``: as it lies there if whole, else from the first of ``mirrors`` that delivers it whole.
+
+    That mirror moves to the front, so that a dead one is not waited for again at the next file.
+    """
+    import pooch
+
+    def write(url: str, output_file: str, pooch: Any) -> None:
+        Path(output_file).write_bytes(_download(url, patience))
+
+    failures = []
+    for mirror in mirrors:
+        try:
+            # Downloads to a temporary file and moves it into place only when the checksum is right.
+            path = pooch.retrieve(mirror + file, f"sha256:{source.files[file]}", file, folder, downloader=write)
+        except _Failed as error:
+            failures.append(f"{mirror}{file} ({error})")
+        except ValueError:  # pooch's word for a wrong checksum
+            failures.append(f"{mirror}{file} (what arrived is damaged or another file)")
+        else:
+            mirrors.insert(0, mirrors.pop(mirrors.index(mirror)))
+            return Path(path)
+    raise ConnectionError(
+        f"{source.name} could not be downloaded from {', nor from '.join(failures)}: check the internet connection and "
+        f"run this again, or put the files {', '.join(source.files)} into a folder {source.name!r} inside the one that "
+        "the environment variable GAN_COURSE_DATA names, or use data.load('glyphs'), which needs no network"
+    )
+
+
+def is_whole(path: Path, source: Source) -> bool:
+    """Whether the file at ``path`` is there and has the checksum that ``source`` gives for its name."""
+    import pooch
+
+    return path.is_file() and pooch.file_hash(str(path)) == source.files[path.name]
+
+
+def fetch(source: Source, patience: float = PATIENCE) -> list[Path]:
+    """The files of ``source`` in the cache, in order; those that are absent or damaged are downloaded first.
+
+    ``patience``: seconds after which a silent or slow address is given up (see ``PATIENCE``, ``SLOWEST``).
+    Raises ``ConnectionError`` when no mirror delivers, ``OSError`` when the cache folder can't be written to.
+    """
+    folder = cache_folder() / source.name
+    mirrors = list(source.mirrors)
+    with _quiet_pooch():
+        try:
+            if not all(is_whole(folder / file, source) for file in source.files):
+                print(f"Downloading {source.name} ({source.megabytes} MB), once, to {folder}")
+            return [_fetch_file(source, file, mirrors, folder, patience) for file in source.files]
+        except ConnectionError:
+            raise
+        except OSError as error:
+            raise OSError(
+                f"can't write to the cache folder {folder} ({error.strerror or error}): free some space or set the "
+                "environment variable GAN_COURSE_CACHE to a folder that you can write to"
+            ) from error

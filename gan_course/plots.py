@@ -1,0 +1,207 @@
+"""Figures. Every figure reaches a notebook through :func:`show`, which stores its alternative text with it.
+
+Blue is real and orange is generated throughout the course; both stay apart for colour-blind readers
+(Okabe and Ito's palette).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
+BELIEF = LinearSegmentedColormap.from_list("belief", ["#F2A46F", "#FFFFFF", "#7FB8DE"])  # 0 is fake, 1 is real
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (4.0, 3.0), **options: Any
+) -> tuple[Figure, Any]:
+    """A figure with ``rows * columns`` axes of ``size`` inches each, and those axes as ``Figure.subplots`` gives them.
+
+    It knows nothing of pyplot: there is no figure to close, and none that shows up twice.
+    """
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def mime_bundle(figure: Figure, alt: str, dpi: int = 90) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``figure`` as Jupyter displays it: a PNG, and metadata that hold its alternative text ``alt``.
+
+    Raises ``ValueError`` where ``alt`` is too short to help a reader who can't see the figure.
+    """
+    if len(alt) < 20:
+        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return {"image/png": buffer.getvalue(), "text/plain": alt}, {"image/png": {"alt": alt}}
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a Jupyter kernel, so that something can be displayed."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display ``figure`` in the notebook with the alternative text ``alt``. Outside a notebook it only checks them."""
+    data, metadata = mime_bundle(figure, alt)
+    if "matplotlib.pyplot" in sys.modules:  # a student's own plt.subplots(): otherwise Jupyter would show it again
+        sys.modules["matplotlib.pyplot"].close(figure)
+    if in_notebook():
+        from IPython.display import display
+
+        display(data, metadata=metadata, raw=True)
+
+
+def tile(images: Tensor, columns: int) -> np.ndarray:
+    """Pictures ``[N, C, H, W]`` in ``[-1, 1]`` as one, with white gaps of one pixel: ``[..., ..., C]`` in ``[0, 1]``."""
+    images = ((images.detach().float().cpu() + 1) / 2).clamp(0, 1)
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    canvas = torch.ones(channels, rows * (height + 1) - 1, columns * (width + 1) - 1)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + 1), i % columns * (width + 1)
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas.permute(1, 2, 0).numpy()
+
+
+def draw_images(ax: Axes, images: Tensor, columns: int = 8, title: str = "") -> None:
+    """Draw pictures ``[N, C, H, W]`` in ``[-1, 1]`` as a grid on ``ax``."""
+    picture = tile(images, columns)
+    ax.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_title(title, fontsize=10)
+    ax.axis("off")
+
+
+def image_grid(images: Tensor, columns: int = 8, title: str = "", width: float = 6.0) -> Figure:
+    """Pictures ``[N, C, H, W]`` in ``[-1, 1]`` as a figure ``width`` inches wide."""
+    picture = tile(images, columns)
+    figure, ax = new_figure(size=(width, width * picture.shape[0] / picture.shape[1] + (0.3 if title else 0)))
+    draw_images(ax, images, columns, title)
+    return figure
+
+
+def filmstrip(frames: Mapping[str, Tensor], columns: int = 4, size: float = 1.9, title: str = "") -> Figure:
+    """Several grids of pictures side by side, each under its name: ``{"step 0": [N, C, H, W], ...}``."""
+    figure, axes = new_figure(1, len(frames), size=(size, size + 0.35), squeeze=False)
+    for ax, (name, images) in zip(axes[0], frames.items(), strict=True):
+        draw_images(ax, images, columns, name)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def smooth(values: Sequence[float], window: int = 25) -> np.ndarray:
+    """A centred moving average, shorter at the two ends: same length as ``values``."""
+    if not len(values):  # the log before the first step
+        return np.zeros(0)
+    total = np.convolve(values, np.ones(min(window, len(values))), mode="same")
+    return total / np.convolve(np.ones(len(values)), np.ones(min(window, len(values))), mode="same")
+
+
+def draw_curves(ax: Axes, log: Mapping[str, Sequence[float]], names: Mapping[str, str], window: int = 25) -> None:
+    """Columns of a training log against its ``"step"``: ``names`` maps each column to its legend."""
+    colours = dict(zip(names, [REAL, FAKE, NEUTRAL, "#009E73"], strict=False))
+    for column, label in names.items():
+        ax.plot(log["step"], log[column], color=colours[column], alpha=0.2, linewidth=0.7)
+        ax.plot(log["step"], smooth(log[column], window), color=colours[column], label=label)
+    ax.set_xlabel("step")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False, fontsize=9)
+
+
+def draw_losses(ax: Axes, log: Mapping[str, Sequence[float]]) -> None:
+    """The two losses of a training log, with the clueless discriminator's 2 log 2 as a dotted line."""
+    draw_curves(ax, log, {"d_loss": "discriminator", "g_loss": "generator"})
+    ax.axhline(2 * np.log(2), color=NEUTRAL, linestyle=":", linewidth=1)
+    ax.set_ylabel("loss")
+
+
+def plane(extent: float = 1.6, side: int = 60) -> Tensor:
+    """A square grid of points in the plane, ``[side * side, 2]``, row by row from the lower left."""
+    line = torch.linspace(-extent, extent, side)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten()], dim=1)
+
+
+@torch.no_grad()
+def draw_belief(ax: Axes, discriminator: Callable[[Tensor], Tensor], extent: float = 1.6, side: int = 60) -> Any:
+    """The discriminator's belief D(x) = sigmoid(logit) in the plane, blue for "real". Returns it for a colour bar."""
+    belief = discriminator(plane(extent, side)).sigmoid().reshape(side, side)
+    return ax.imshow(
+        belief,
+        cmap=BELIEF,
+        vmin=0,
+        vmax=1,
+        origin="lower",
+        extent=(-extent, extent, -extent, extent),
+        interpolation="bilinear",
+    )
+
+
+def draw_points(ax: Axes, real: Tensor | None = None, fake: Tensor | None = None, extent: float = 1.6) -> None:
+    """Real points blue, generated ones orange: each ``[N, 2]``."""
+    for points, colour, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
+        if points is not None:
+            x, y = points.detach().T
+            ax.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0, label=label)
+    ax.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal", xticks=[], yticks=[])
+
+
+def draw_arrows(ax: Axes, starts: Tensor, directions: Tensor, length: float = 0.3) -> None:
+    """An arrow at each of ``starts [N, 2]`` along ``directions [N, 2]``; the longest is ``length`` long."""
+    scale = length / directions.norm(dim=1).max().clamp_min(1e-12)
+    x, y = starts.detach().T
+    u, v = (directions.detach() * scale).T
+    ax.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=1, color="black", width=0.004, zorder=3)
+
+
+def flowchart(
+    boxes: Mapping[str, tuple[float, float, str]],
+    arrows: Sequence[tuple[str, str, str]],
+    size: tuple[float, float] = (6.4, 2.6),
+    title: str = "",
+) -> Figure:
+    """Boxes joined by arrows. ``boxes``: name → (x, y, text), in units of one box; ``arrows``: (from, to, label).
+
+    A name that starts with "real", "fake" or "loss" gives the box its colour.
+    """
+    colours = {"real": "#CFE4F3", "fake": "#FBDCC8", "loss": "#FFF3C4"}
+    figure, ax = new_figure(size=size)
+    figure.set_layout_engine("none")
+    ax.set_position((0, 0, 1, 0.88 if title else 1))
+    xs, ys = zip(*[(x, y) for x, y, _ in boxes.values()], strict=True)
+    ax.set(xlim=(min(xs) - 0.7, max(xs) + 0.7), ylim=(min(ys) - 0.6, max(ys) + 0.6), title=title)
+    ax.axis("off")
+    drawn = {}
+    for name, (x, y, text) in boxes.items():
+        style = {"boxstyle": "round,pad=0.45", "facecolor": colours.get(name[:4], "#EEEEEE"), "edgecolor": "#777777"}
+        drawn[name] = ax.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style, zorder=3)
+    for start, end, label in arrows:
+        learning = label.startswith("gradient")  # what flows back while learning is dashed and bends aside
+        bend, colour = (0.3, FAKE) if learning else (0.0, "black")
+        line = {
+            "arrowstyle": "-|>", "color": colour, "linestyle": "--" if learning else "-", "shrinkA": 2, "shrinkB": 2,
+            "patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch(),
+            "connectionstyle": f"arc3,rad={bend}",
+        }  # fmt: skip
+        ax.annotate("", boxes[end][:2], boxes[start][:2], arrowprops=line)
+        if label:  # at the middle of the arc, which is bent in pixels
+            (x0, y0), (x1, y1) = ax.transData.transform([boxes[start][:2], boxes[end][:2]])
+            middle = (x0 + x1 + bend * (y1 - y0)) / 2, (y0 + y1 - bend * (x1 - x0)) / 2
+            x, y = ax.transData.inverted().transform(middle)
+            ax.text(x, y, label, ha="center", va="center", fontsize=8, color=colour,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
+    return figure

@@ -1,0 +1,319 @@
+"""The training loop: one discriminator step, one generator step, one step of the generator's moving average.
+
+Read :meth:`Trainer.step` first; all the rest is what keeps a long run safe.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from gan_course import data
+from gan_course.checkpoints import load_checkpoint, save_checkpoint
+from gan_course.live import LiveView
+from gan_course.losses import LOSSES, check_logits, r1_penalty
+
+LOG_EVERY = 10  # steps between two entries of the log
+EXPLODED = 1e4  # a loss beyond this never comes back
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that shapes a run, apart from the networks and the data. Raises ``ValueError`` for impossible values."""
+
+    loss: str = "non_saturating"  # strong gradient for the generator exactly where it is losing
+    generator_lr: float = 2e-3  # small networks, small batches: ten times DCGAN's rate still converges, and sooner
+    discriminator_lr: float = 2e-3  # equal rates; chapter 05 shows what unequal ones do
+    beta1: float = 0.0  # no momentum: the opponent moves, so old gradients point the wrong way
+    beta2: float = 0.99  # forgets within 100 steps, because gradients change their size as the game goes on
+    batch_size: int = 64  # on two cores, many small steps beat few large ones
+    discriminator_steps: int = 1  # per generator step
+    r1_weight: float = 0.3  # flattens the discriminator around real pictures: without it the game circles for ever
+    r1_every: int = 8  # the penalty costs a second backward pass: pay it rarely, at a weight as many times larger
+    average_decay: float = 0.998  # the moving average looks back about 500 steps
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"there is no loss {self.loss!r}: choose one of {', '.join(LOSSES)}")
+        for name in ("generator_lr", "discriminator_lr"):
+            if not (math.isfinite(value := getattr(self, name)) and value > 0):
+                raise ValueError(f"{name} must be a positive number but is {value}: try 0.002")
+        for name in ("batch_size", "discriminator_steps", "r1_every"):
+            if (value := getattr(self, name)) != int(value) or value < 1:
+                raise ValueError(f"{name} must be a whole number from 1 up but is {value}")
+        for name in ("beta1", "beta2", "average_decay"):
+            if not 0 <= (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be at least 0 and less than 1 but is {value}")
+        if not (math.isfinite(self.r1_weight) and self.r1_weight >= 0):
+            raise ValueError(f"r1_weight must be 0 (off) or a positive number but is {self.r1_weight}")
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss became NaN, infinite or absurdly large: training can't recover from here."""
+
+
+class Trainer:
+    """Trains ``generator`` against ``discriminator`` on ``images`` (``[N, C, H, W]`` in ``[-1, 1]``, or points ``[N, 2]``).
+
+    The generator maps noise ``[N, generator.latent_dim]`` to samples shaped like the images; the discriminator maps
+    samples to logits. ``seed`` fixes the batches and the noise. Raises ``ValueError`` with a remedy where the images,
+    the networks and the settings don't fit together.
+
+    ``log`` maps ``"step"``, ``"d_loss"``, ``"g_loss"``, ``"real_logit"`` and ``"fake_logit"`` (batch means) to lists,
+    one entry every ``LOG_EVERY`` steps. ``average`` is the moving average of the generator: use it to sample.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        images: Tensor,
+        settings: Settings | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        self.settings = settings or Settings()
+        self.generator, self.discriminator = generator.to(device), discriminator.to(device)
+        self.images, self.device = images, device
+        self._check_fit()
+        self.images = images.to(device)
+        self.loss = LOSSES[self.settings.loss]
+        self.average = AveragedModel(self.generator, multi_avg_fn=self._move_average)
+        self.average.eval()
+        betas = (self.settings.beta1, self.settings.beta2)
+        self.generator_optimizer = torch.optim.Adam(
+            self.generator.parameters(), self.settings.generator_lr, betas, fused=True
+        )
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), self.settings.discriminator_lr, betas, fused=True
+        )
+        self.random = torch.Generator().manual_seed(seed)
+        self.steps = 0
+        self.log: dict[str, list[float]] = {n: [] for n in ("step", "d_loss", "g_loss", "real_logit", "fake_logit")}
+
+    # ------------------------------------------------------------------------------------------ one step
+
+    def step(self) -> dict[str, Tensor]:
+        """One step of the game. Returns the two losses and the mean logits of this step, detached."""
+        for _ in range(self.settings.discriminator_steps):
+            record = self.discriminator_step()
+        record["g_loss"] = self.generator_step()
+        self.average.update_parameters(self.generator)
+        self.steps += 1
+        return record
+
+    def discriminator_step(self) -> dict[str, Tensor]:
+        """Teach the discriminator to tell a real batch from a generated one."""
+        real = self.real_batch()
+        with torch.no_grad():  # the generator is not to learn from this loss
+            fake = self.generator(self.noise())
+        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        loss = total = self.loss.discriminator(real_logits, fake_logits)
+        if self.settings.r1_weight and self.steps % self.settings.r1_every == 0:
+            weight = self.settings.r1_weight * self.settings.r1_every
+            total = loss + weight * r1_penalty(self.discriminator, real)
+        self.discriminator_optimizer.zero_grad()
+        total.backward()
+        self.discriminator_optimizer.step()
+        return {
+            "d_loss": loss.detach(),
+            "real_logit": real_logits.detach().mean(),
+            "fake_logit": fake_logits.detach().mean(),
+        }
+
+    def generator_step(self) -> Tensor:
+        """Teach the generator to raise the discriminator's logits of what it makes."""
+        fake = self.generator(self.noise())
+        real_logits = self.discriminator(self.real_batch()) if self.loss.generator_sees_real else None
+        loss = self.loss.generator(real_logits, self.discriminator(fake))
+        self.generator_optimizer.zero_grad()
+        loss.backward(inputs=list(self.generator.parameters()))  # the discriminator's own gradients are not needed
+        self.generator_optimizer.step()
+        return loss.detach()
+
+    def real_batch(self) -> Tensor:
+        """``[batch_size, ...]`` real samples."""
+        return data.draw(self.images, self.settings.batch_size, self.random)
+
+    def noise(self, count: int | None = None) -> Tensor:
+        """``[count, latent_dim]`` standard normal noise; ``count`` defaults to the batch size."""
+        shape = (count or self.settings.batch_size, self.generator.latent_dim)
+        return torch.randn(shape, generator=self.random).to(self.device)
+
+    @torch.no_grad()
+    def _move_average(self, averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+        """Average over a short past while the run is young, so that the first, random weights are soon forgotten."""
+        decay = min(self.settings.average_decay, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(averages, values, 1 - decay)
+
+    # ------------------------------------------------------------------------------------------ a run
+
+    def run(
+        self,
+        steps: int,
+        draw: Callable[[], Any] | None = None,
+        alt: str = "",
+        watch: Callable[[], None] | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 500,
+        tensorboard: str | Path | None = None,
+    ) -> dict[str, list[float]]:
+        """Train for ``steps`` more steps and return the log.
+
+        ``draw()`` makes the live figure and ``alt`` is its alternative text; ``watch()`` is called after every
+        ``LOG_EVERY`` steps, to keep or measure what it likes. With ``checkpoint``, the whole state goes to that file every ``checkpoint_every`` steps and at the end. With ``tensorboard``, the log also goes to event
+        files in that folder. Interrupting (the stop button, Ctrl-C) ends the run early and keeps everything learned.
+        Raises :class:`TrainingDiverged` when a loss explodes.
+        """
+        first, last = self.steps, self.steps + steps
+        writer = _event_writer(tensorboard)
+        with LiveView(steps, draw, alt) as view:
+            try:
+                while self.steps < last:
+                    record = self.step()
+                    if self.steps % LOG_EVERY == 0 or self.steps == last:
+                        entry = self._record(record, writer, checkpoint)
+                        if watch is not None:
+                            watch()
+                        view.update(self.steps - first, f"D {entry['d_loss']:.2f} G {entry['g_loss']:.2f}")
+                    if checkpoint and (self.steps % checkpoint_every == 0 or self.steps == last):
+                        self.save(checkpoint)
+            except KeyboardInterrupt:
+                print(
+                    f"Stopped by hand after step {self.steps}. Everything learned so far is kept: run again to go on."
+                )
+                if checkpoint:
+                    self.save(checkpoint)
+            finally:
+                if writer is not None:
+                    writer.close()
+        return self.log
+
+    def _record(self, record: dict[str, Tensor], writer: Any, checkpoint: str | Path | None) -> dict[str, float]:
+        """Add ``record`` to the log; raise :class:`TrainingDiverged` if a loss has exploded."""
+        entry = {"step": self.steps, **{name: value.item() for name, value in record.items()}}
+        for name, player in (("d_loss", "discriminator"), ("g_loss", "generator")):
+            if not abs(entry[name]) < EXPLODED:  # NaN fails every comparison
+                back = f" trainer.resume({str(checkpoint)!r}) goes back to the last checkpoint." if checkpoint else ""
+                s = self.settings
+                raise TrainingDiverged(
+                    f"training diverged: at step {self.steps} the {player}'s loss is {entry[name]:.3g}. Divide the learning "
+                    f"rates (now {s.generator_lr:g} and {s.discriminator_lr:g}) by ten, or raise r1_weight (now "
+                    f"{s.r1_weight:g}), build the networks anew and run again.{back}"
+                )
+        for name, values in self.log.items():
+            values.append(entry[name])
+            if writer is not None and name != "step":
+                writer.add_scalar(name, entry[name], self.steps)
+        return entry
+
+    @torch.no_grad()
+    def sample(self, noise: int | Tensor = 64) -> Tensor:
+        """Samples of the averaged generator for ``noise [N, latent_dim]``, or for that many fresh noise vectors."""
+        if isinstance(noise, int):
+            noise = torch.randn(noise, self.generator.latent_dim, device=self.device)
+        return self.average(noise.to(self.device))
+
+    # ------------------------------------------------------------------------------------------ checkpoints
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole state of the run to ``path`` (safetensors). Raises ``OSError`` where that can't be written."""
+        save_checkpoint(path, self._state(), {"steps": self.steps, "settings": asdict(self.settings)})
+
+    def resume(self, path: str | Path) -> None:
+        """Go back to the state in ``path``: from there the run continues bit for bit as it would have (on a CPU).
+
+        Raises ``FileNotFoundError`` for a missing file and ``ValueError`` for an unreadable one or one that belongs to
+        other networks; the trainer is then unchanged.
+        """
+        tensors, notes = load_checkpoint(path)
+        wanted = {name: list(value.shape) for name, value in self._networks().items()}
+        found = {name: list(value.shape) for name, value in tensors.items() if name in wanted}
+        for name, shape in wanted.items():
+            if found.get(name) != shape:
+                there = f"has shape {found[name]} there" if name in found else "is absent there"
+                raise ValueError(
+                    f"the checkpoint {path} is of another network: {name} {there} and has shape {shape} here; build the "
+                    "networks that it was made with"
+                )
+        for name, value in self._networks().items():
+            with torch.no_grad():
+                value.copy_(tensors[name])
+        for which, optimizer in self._optimizers().items():
+            state = optimizer.state_dict()
+            prefix = f"{which}_optimizer."
+            state["state"] = {}
+            for name, value in tensors.items():
+                if name.startswith(prefix):
+                    index, key = name.removeprefix(prefix).split(".")
+                    state["state"].setdefault(int(index), {})[key] = value
+            optimizer.load_state_dict(state)
+        self.random.set_state(tensors["random"])
+        torch.set_rng_state(tensors["torch_random"])  # what dropout draws from
+        self.log = {name: tensors[f"log.{name}"].tolist() for name in self.log}
+        self.steps = notes["steps"]
+
+    def _networks(self) -> dict[str, Tensor]:
+        parts = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+        return {f"{part}.{name}": value for part, net in parts.items() for name, value in net.state_dict().items()}
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
+
+    def _state(self) -> dict[str, Tensor]:
+        state = dict(self._networks())
+        for which, optimizer in self._optimizers().items():
+            for index, values in optimizer.state_dict()["state"].items():
+                state |= {f"{which}_optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
+        state |= {f"log.{name}": torch.tensor(values, dtype=torch.float64) for name, values in self.log.items()}
+        return state | {"random": self.random.get_state(), "torch_random": torch.get_rng_state()}
+
+    # ------------------------------------------------------------------------------------------ checks
+
+    def _check_fit(self) -> None:
+        """Try one tiny batch, so that a mismatch is explained here and not deep inside a matrix product."""
+        data.check_images(self.images)
+        if self.settings.batch_size > len(self.images):
+            raise ValueError(
+                f"batch_size is {self.settings.batch_size} but the data set holds {len(self.images)} pictures: choose a "
+                "smaller batch or more pictures"
+            )
+        shape = list(self.images.shape[1:])
+        networks = copy.deepcopy((self.generator, self.discriminator))  # a trial must leave no trace in batch norms
+        noise = torch.zeros(2, self.generator.latent_dim, device=self.device)
+        made = list(networks[0](noise).shape[1:])
+        if made != shape:
+            raise ValueError(
+                f"the generator makes samples of shape {made} but the data set's have {shape}: set its image_shape to {tuple(shape)}"
+            )
+        try:
+            logits = networks[1](self.images[:2].to(self.device))
+        except RuntimeError as error:
+            raise ValueError(
+                f"the discriminator can't take samples of shape {shape}: set its image_shape to {tuple(shape)} ({error})"
+            ) from error
+        if logits.numel() != len(self.images[:2]):
+            raise ValueError(
+                f"the discriminator must return one logit a sample but returns shape {list(logits.shape)}: end it in one output"
+            )
+        check_logits(logits)
+
+
+def _event_writer(folder: str | Path | None) -> Any:
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            "logging for TensorBoard needs the package tensorboard: pip install tensorboard, or leave tensorboard=None"
+        ) from error
+    return SummaryWriter(str(folder))

@@ -1,0 +1,10 @@
+"""One thread a process: the tests run in parallel processes. No test needs a screen."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+torch.set_num_threads(1)
