@@ -48,6 +48,9 @@ def class_shares(samples: Tensor, real: Tensor, labels: Tensor, classes: int = 1
 
 
 def modes_covered(points: Tensor, centres: Tensor, radius: float = 0.2, share: float = 0.02) -> int:
-    """Mode collapse in one number: how many of ``centres [K, 2]`` have ``share`` of ``points [N, 2]`` within ``radius``."""
+    """How many of ``centres [K, 2]`` have at least ``share`` of ``points [N, 2]`` within ``radius``.
+
+    Mode collapse in one number.
+    """
     near = torch.cdist(points, centres) < radius
     return int((near.float().mean(dim=0) >= share).sum())

@@ -66,7 +66,7 @@ def show(figure: Figure, alt: str) -> None:
 
 
 def tile(images: Tensor, columns: int) -> np.ndarray:
-    """Pictures ``[N, C, H, W]`` in ``[-1, 1]`` as one, with white gaps of one pixel: ``[..., ..., C]`` in ``[0, 1]``."""
+    """Pictures ``[N, C, H, W]`` in ``[-1, 1]`` as one, white gaps of one pixel: ``[..., ..., C]`` in ``[0, 1]``."""
     images = ((images.detach().float().cpu() + 1) / 2).clamp(0, 1)
     count, channels, height, width = images.shape
     rows = -(-count // columns)
@@ -139,7 +139,7 @@ def plane(extent: float = 1.6, side: int = 60) -> Tensor:
 @torch.no_grad()
 def draw_belief(ax: Axes, discriminator: Callable[[Tensor], Tensor], extent: float = 1.6, side: int = 60) -> Any:
     """The discriminator's belief D(x) = sigmoid(logit) in the plane, blue for "real". Returns it for a colour bar."""
-    belief = discriminator(plane(extent, side)).sigmoid().reshape(side, side)
+    belief = discriminator(plane(extent, side)).sigmoid().reshape(side, side).numpy()
     return ax.imshow(
         belief,
         cmap=BELIEF,

@@ -52,13 +52,18 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def start(profile: str = "auto", seed: int = 0, minutes: float | None = None) -> Profile:
+def start(profile: str = "auto", seed: int = 0, minutes: float | None = None, threads: int | None = None) -> Profile:
     """Seed everything, choose the profile and say in one line what the chapter runs on.
 
-    ``minutes``: how long the whole chapter takes on two CPU cores. Raises ``ValueError`` as :func:`choose_profile`.
+    ``minutes``: how long the whole chapter takes on two CPU cores. ``threads``: how many CPU threads PyTorch may use,
+    where its own choice (one per core) is not the best: networks as small as those of the first chapters gain little
+    from a second thread, and become many times slower as soon as another program wants that core.
+    Raises ``ValueError`` as :func:`choose_profile`.
     """
     chosen = choose_profile(profile)
     seed_everything(seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
     where = torch.cuda.get_device_name() if chosen.device == "cuda" else chosen.device
     cores = f", {os.cpu_count()} cores" if chosen.device == "cpu" else ""
     duration = "" if minutes is None else f" Allow about {max(1, round(minutes))} min to run all cells."

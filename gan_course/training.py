@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from gan_course.losses import LOSSES, check_logits, r1_penalty
 
 LOG_EVERY = 10  # steps between two entries of the log
 EXPLODED = 1e4  # a loss beyond this never comes back
+PARTS = ("generator", "discriminator", "average")  # what a checkpoint's tensors are named after
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that shapes a run, apart from the networks and the data. Raises ``ValueError`` for impossible values."""
+    """All that shapes a run, apart from the networks and the data. Raises ``ValueError`` for impossible values."""
 
     loss: str = "non_saturating"  # strong gradient for the generator exactly where it is losing
     generator_lr: float = 2e-3  # small networks, small batches: ten times DCGAN's rate still converges, and sooner
@@ -47,7 +49,7 @@ class Settings:
             if not (math.isfinite(value := getattr(self, name)) and value > 0):
                 raise ValueError(f"{name} must be a positive number but is {value}: try 0.002")
         for name in ("batch_size", "discriminator_steps", "r1_every"):
-            if (value := getattr(self, name)) != int(value) or value < 1:
+            if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1 up but is {value}")
         for name in ("beta1", "beta2", "average_decay"):
             if not 0 <= (value := getattr(self, name)) < 1:
@@ -61,7 +63,7 @@ class TrainingDiverged(RuntimeError):
 
 
 class Trainer:
-    """Trains ``generator`` against ``discriminator`` on ``images`` (``[N, C, H, W]`` in ``[-1, 1]``, or points ``[N, 2]``).
+    """Trains ``generator`` against ``discriminator`` on ``images [N, C, H, W]`` in ``[-1, 1]``, or points ``[N, 2]``.
 
     The generator maps noise ``[N, generator.latent_dim]`` to samples shaped like the images; the discriminator maps
     samples to logits. ``seed`` fixes the batches and the noise. Raises ``ValueError`` with a remedy where the images,
@@ -83,18 +85,16 @@ class Trainer:
         self.settings = settings or Settings()
         self.generator, self.discriminator = generator.to(device), discriminator.to(device)
         self.images, self.device = images, device
+        self.latent_dim: int = getattr(generator, "latent_dim", 0)
         self._check_fit()
         self.images = images.to(device)
         self.loss = LOSSES[self.settings.loss]
         self.average = AveragedModel(self.generator, multi_avg_fn=self._move_average)
         self.average.eval()
-        betas = (self.settings.beta1, self.settings.beta2)
-        self.generator_optimizer = torch.optim.Adam(
-            self.generator.parameters(), self.settings.generator_lr, betas, fused=True
-        )
-        self.discriminator_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), self.settings.discriminator_lr, betas, fused=True
-        )
+        s = self.settings
+        adam = partial(torch.optim.Adam, betas=(s.beta1, s.beta2), fused=True)
+        self.generator_optimizer = adam(self.generator.parameters(), lr=s.generator_lr)
+        self.discriminator_optimizer = adam(self.discriminator.parameters(), lr=s.discriminator_lr)
         self.random = torch.Generator().manual_seed(seed)
         self.steps = 0
         self.log: dict[str, list[float]] = {n: [] for n in ("step", "d_loss", "g_loss", "real_logit", "fake_logit")}
@@ -145,11 +145,11 @@ class Trainer:
 
     def noise(self, count: int | None = None) -> Tensor:
         """``[count, latent_dim]`` standard normal noise; ``count`` defaults to the batch size."""
-        shape = (count or self.settings.batch_size, self.generator.latent_dim)
+        shape = (count or self.settings.batch_size, self.latent_dim)
         return torch.randn(shape, generator=self.random).to(self.device)
 
     @torch.no_grad()
-    def _move_average(self, averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+    def _move_average(self, averages: Any, values: Any, updates: Any) -> None:
         """Average over a short past while the run is young, so that the first, random weights are soon forgotten."""
         decay = min(self.settings.average_decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(averages, values, 1 - decay)
@@ -169,9 +169,10 @@ class Trainer:
         """Train for ``steps`` more steps and return the log.
 
         ``draw()`` makes the live figure and ``alt`` is its alternative text; ``watch()`` is called after every
-        ``LOG_EVERY`` steps, to keep or measure what it likes. With ``checkpoint``, the whole state goes to that file every ``checkpoint_every`` steps and at the end. With ``tensorboard``, the log also goes to event
-        files in that folder. Interrupting (the stop button, Ctrl-C) ends the run early and keeps everything learned.
-        Raises :class:`TrainingDiverged` when a loss explodes.
+        ``LOG_EVERY`` steps, to keep or measure what it likes. With ``checkpoint``, the whole state goes to that file
+        every ``checkpoint_every`` steps and at the end. With ``tensorboard``, the log also goes to event files in that
+        folder. Interrupting (the stop button, Ctrl-C) ends the run early and keeps everything learned. Raises
+        :class:`TrainingDiverged` when a loss explodes.
         """
         first, last = self.steps, self.steps + steps
         writer = _event_writer(tensorboard)
@@ -179,36 +180,44 @@ class Trainer:
             try:
                 while self.steps < last:
                     record = self.step()
-                    if self.steps % LOG_EVERY == 0 or self.steps == last:
-                        entry = self._record(record, writer, checkpoint)
+                    logging = self.steps % LOG_EVERY == 0 or self.steps == last
+                    saving = checkpoint is not None and (self.steps % checkpoint_every == 0 or self.steps == last)
+                    if logging or saving:  # a diverged state must never replace a good checkpoint
+                        self._check_losses(record, checkpoint)
+                    if logging:
+                        entry = self._record(record, writer)
                         if watch is not None:
                             watch()
                         view.update(self.steps - first, f"D {entry['d_loss']:.2f} G {entry['g_loss']:.2f}")
-                    if checkpoint and (self.steps % checkpoint_every == 0 or self.steps == last):
+                    if checkpoint is not None and saving:
                         self.save(checkpoint)
             except KeyboardInterrupt:
                 print(
                     f"Stopped by hand after step {self.steps}. Everything learned so far is kept: run again to go on."
                 )
-                if checkpoint:
+                if checkpoint is not None:
                     self.save(checkpoint)
             finally:
                 if writer is not None:
                     writer.close()
         return self.log
 
-    def _record(self, record: dict[str, Tensor], writer: Any, checkpoint: str | Path | None) -> dict[str, float]:
-        """Add ``record`` to the log; raise :class:`TrainingDiverged` if a loss has exploded."""
-        entry = {"step": self.steps, **{name: value.item() for name, value in record.items()}}
+    def _check_losses(self, record: dict[str, Tensor], checkpoint: str | Path | None) -> None:
+        """Raise :class:`TrainingDiverged` if a loss has exploded."""
         for name, player in (("d_loss", "discriminator"), ("g_loss", "generator")):
-            if not abs(entry[name]) < EXPLODED:  # NaN fails every comparison
+            loss = record[name].item()
+            if not abs(loss) < EXPLODED:  # NaN fails every comparison
                 back = f" trainer.resume({str(checkpoint)!r}) goes back to the last checkpoint." if checkpoint else ""
                 s = self.settings
                 raise TrainingDiverged(
-                    f"training diverged: at step {self.steps} the {player}'s loss is {entry[name]:.3g}. Divide the learning "
+                    f"training diverged: at step {self.steps} the {player}'s loss is {loss:.3g}. Divide the learning "
                     f"rates (now {s.generator_lr:g} and {s.discriminator_lr:g}) by ten, or raise r1_weight (now "
                     f"{s.r1_weight:g}), build the networks anew and run again.{back}"
                 )
+
+    def _record(self, record: dict[str, Tensor], writer: Any) -> dict[str, float]:
+        """Add ``record`` to the log."""
+        entry = {"step": self.steps, **{name: value.item() for name, value in record.items()}}
         for name, values in self.log.items():
             values.append(entry[name])
             if writer is not None and name != "step":
@@ -219,13 +228,13 @@ class Trainer:
     def sample(self, noise: int | Tensor = 64) -> Tensor:
         """Samples of the averaged generator for ``noise [N, latent_dim]``, or for that many fresh noise vectors."""
         if isinstance(noise, int):
-            noise = torch.randn(noise, self.generator.latent_dim, device=self.device)
+            noise = torch.randn(noise, self.latent_dim, device=self.device)
         return self.average(noise.to(self.device))
 
     # ------------------------------------------------------------------------------------------ checkpoints
 
     def save(self, path: str | Path) -> None:
-        """Write the whole state of the run to ``path`` (safetensors). Raises ``OSError`` where that can't be written."""
+        """Write the whole state of the run to ``path`` (safetensors). Raises ``OSError`` where that is impossible."""
         save_checkpoint(path, self._state(), {"steps": self.steps, "settings": asdict(self.settings)})
 
     def resume(self, path: str | Path) -> None:
@@ -236,12 +245,12 @@ class Trainer:
         """
         tensors, notes = load_checkpoint(path)
         wanted = {name: list(value.shape) for name, value in self._networks().items()}
-        found = {name: list(value.shape) for name, value in tensors.items() if name in wanted}
-        for name, shape in wanted.items():
-            if found.get(name) != shape:
-                there = f"has shape {found[name]} there" if name in found else "is absent there"
+        found = {name: list(value.shape) for name, value in tensors.items() if name.split(".")[0] in PARTS}
+        for name in wanted | found:
+            if found.get(name) != wanted.get(name):
+                there, here = (f"has shape {s[name]}" if name in s else "is absent" for s in (found, wanted))
                 raise ValueError(
-                    f"the checkpoint {path} is of another network: {name} {there} and has shape {shape} here; build the "
+                    f"the checkpoint {path} is of another network: {name} {there} there and {here} here; build the "
                     "networks that it was made with"
                 )
         for name, value in self._networks().items():
@@ -262,8 +271,8 @@ class Trainer:
         self.steps = notes["steps"]
 
     def _networks(self) -> dict[str, Tensor]:
-        parts = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
-        return {f"{part}.{name}": value for part, net in parts.items() for name, value in net.state_dict().items()}
+        parts = zip(PARTS, (self.generator, self.discriminator, self.average), strict=True)
+        return {f"{part}.{name}": value for part, network in parts for name, value in network.state_dict().items()}
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
@@ -281,30 +290,43 @@ class Trainer:
     def _check_fit(self) -> None:
         """Try one tiny batch, so that a mismatch is explained here and not deep inside a matrix product."""
         data.check_images(self.images)
+        if not self.latent_dim:
+            kind = type(self.generator).__name__
+            raise ValueError(
+                f"the generator ({kind}) has no latent_dim: set it to how many noise numbers a sample takes"
+            )
         if self.settings.batch_size > len(self.images):
             raise ValueError(
-                f"batch_size is {self.settings.batch_size} but the data set holds {len(self.images)} pictures: choose a "
-                "smaller batch or more pictures"
+                f"batch_size is {self.settings.batch_size} but the data set holds {len(self.images)} pictures: choose "
+                "a smaller batch or more pictures"
             )
         shape = list(self.images.shape[1:])
+        remedy = f"set its image_shape to {tuple(shape)}"
         networks = copy.deepcopy((self.generator, self.discriminator))  # a trial must leave no trace in batch norms
-        noise = torch.zeros(2, self.generator.latent_dim, device=self.device)
-        made = list(networks[0](noise).shape[1:])
-        if made != shape:
+        try:
+            made = list(networks[0](torch.zeros(2, self.latent_dim, device=self.device)).shape[1:])
+        except RuntimeError as error:
             raise ValueError(
-                f"the generator makes samples of shape {made} but the data set's have {shape}: set its image_shape to {tuple(shape)}"
-            )
+                f"the generator can't take noise of shape [2, {self.latent_dim}], as its latent_dim says: correct the "
+                f"latent_dim or its first layer ({_first_line(error)})"
+            ) from error
+        if made != shape:
+            raise ValueError(f"the generator makes samples of shape {made} but the data set's have {shape}: {remedy}")
         try:
             logits = networks[1](self.images[:2].to(self.device))
         except RuntimeError as error:
-            raise ValueError(
-                f"the discriminator can't take samples of shape {shape}: set its image_shape to {tuple(shape)} ({error})"
-            ) from error
+            reason = _first_line(error)
+            raise ValueError(f"the discriminator can't take samples of shape {shape}: {remedy} ({reason})") from error
         if logits.numel() != len(self.images[:2]):
             raise ValueError(
-                f"the discriminator must return one logit a sample but returns shape {list(logits.shape)}: end it in one output"
+                f"the discriminator must return one logit a sample but returns shape {list(logits.shape)} for "
+                f"{len(self.images[:2])} samples: end it in one output"
             )
         check_logits(logits)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _event_writer(folder: str | Path | None) -> Any:
@@ -316,4 +338,8 @@ def _event_writer(folder: str | Path | None) -> Any:
         raise ImportError(
             "logging for TensorBoard needs the package tensorboard: pip install tensorboard, or leave tensorboard=None"
         ) from error
-    return SummaryWriter(str(folder))
+    try:
+        return SummaryWriter(str(folder))
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"can't write a log to {folder} ({reason}): choose a folder that you may write to") from error

@@ -60,7 +60,7 @@ class Dataset:
         return self[:first], self[first:]
 
     def only(self, *classes: int) -> Dataset:
-        """The pictures labelled with one of ``classes``. Raises ``ValueError`` without labels or for an absent class."""
+        """Pictures labelled one of ``classes``. Raises ``ValueError`` without labels and for an absent class."""
         if self.labels is None:
             raise ValueError(
                 f"data set {self.name!r} has no labels, so no class can be picked: use one that has, such as 'digits'"
@@ -109,11 +109,13 @@ def load(name: str, **options: Any) -> Dataset:
 def check_images(images: Tensor) -> None:
     """Raise a ``ValueError`` that says what to do unless ``images`` can be trained on.
 
-    They must be a float tensor ``[N, C, H, W]`` (or points ``[N, 2]``), not empty, finite; pictures in ``[-1, 1]``.
+    They must be a float32 tensor ``[N, C, H, W]`` (or points ``[N, 2]``), not empty, finite; pictures in ``[-1, 1]``.
     """
-    if not isinstance(images, Tensor) or not images.is_floating_point():
+    if not isinstance(images, Tensor) or images.dtype != torch.float32:  # NumPy's default is float64
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"images must be a float tensor but are {kind}: convert with torch.as_tensor(x).float()")
+        raise ValueError(
+            f"images must be a 32-bit float tensor but are {kind}: convert with torch.as_tensor(x).float()"
+        )
     if len(images) == 0:
         raise ValueError(f"the data set is empty (shape {list(images.shape)}): load or select at least one picture")
     is_points = images.ndim == 2 and images.shape[1] == 2

@@ -1,0 +1,49 @@
+# The course's commands, one line each. Without make (Windows): the plain lines in README.md do the same.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# Chapters run in their own folder, so a relative path to local data has to become an absolute one here.
+ifdef GAN_COURSE_DATA
+export GAN_COURSE_DATA := $(or $(shell cd "$(GAN_COURSE_DATA)" 2>/dev/null && pwd),$(GAN_COURSE_DATA))
+endif
+
+.PHONY: help course lab test check bench exercises clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+course: $(STAMP) ## install if needed, run all chapters, leave pages in build/
+	$(BIN)/gan-course run
+
+lab: $(STAMP) ## open the course in JupyterLab
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
+
+test: $(STAMP) ## unit tests side by side, then every chapter with its outputs compared
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env chapters
+
+check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/gan-course check
+	$(BIN)/gan-course badges --check
+	$(BIN)/gan-course exercises --check
+	$(BIN)/mypy
+
+bench: $(STAMP) ## measure what the course promises about speed
+	$(BIN)/python -m gan_course.instructor.bench
+
+exercises: $(STAMP) ## write exercises/ from solutions/
+	$(BIN)/gan-course exercises
+
+clean: ## remove the environment, pages and caches
+	rm -rf .venv build runs *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Made anew only when what is to be installed has changed.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "The course needs Python 3.11 or newer, but $(PYTHON) is %d.%d: install one and run make PYTHON=/path/to/it." % sys.version_info[:2])'
+	@echo "Installing the course into .venv: once, a few minutes."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[run,dev]"
+	@touch $@

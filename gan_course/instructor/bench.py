@@ -1,0 +1,255 @@
+"""`gan-course bench`: what the course promises about speed, as ratios of one run wherever that is possible.
+
+A ratio of two things that are timed in turn holds on a slow machine as on a fast one, and a busy neighbour slows both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_course import data, metrics, networks
+from gan_course.training import Settings, Trainer
+
+BLOCK = 16  # steps timed at a stretch: a multiple of r1_every, so that every block pays for as many penalties
+PICTURE_STEPS = 7000  # chapter 00 trains no longer
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `most` and `least` are the requirement; a row without either is for information."""
+
+    what: str
+    value: float
+    digits: int = 3
+    most: float | None = None
+    least: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        return (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)
+
+    def __str__(self) -> str:
+        required = f"at least {self.least:,g}" if self.least else f"at most {self.most:,g}" if self.most else "-"
+        verdict = ("yes" if self.holds else "NO") if required != "-" else ""
+        return f"{self.what:56}{self.value:>10,.{self.digits}f}   {required:16}{verdict}".rstrip()
+
+
+def bench() -> int:
+    """Measure everything, print the table, and return 1 where a requirement does not hold."""
+    print(f"{'what':56}{'measured':>10}   {'required':16}holds")
+    rows = []
+    for row in measure():
+        print(row, flush=True)
+        rows.append(row)
+    return int(not all(row.holds for row in rows))
+
+
+def measure() -> Iterator[Row]:
+    # The processes of their own come first: this one is not yet warm, and they have the machine to themselves.
+    yield Row("import torch and gan_course / import torch", import_ratio(), most=1.05)
+    found = first_picture_of_fresh_process()
+    text = f"seconds to the first recognisable picture (step {found['steps']})"
+    yield Row(text, found["seconds"], digits=1, most=30)
+    yield Row("training step: ours / written by hand", step_ratio(), most=1.05)
+    yield Row("Trainer.run / the same steps by Trainer.step", run_ratio())
+    yield Row("glyphs a second on one thread", glyph_rate(), digits=0, least=5000)
+
+
+# ------------------------------------------------------------------------------------------------- the training step
+
+
+def pair(seed: int = 0) -> tuple[networks.MLPGenerator, networks.MLPDiscriminator]:
+    """The networks of chapter 03 for 28x28 pictures, with the same weights for the same seed."""
+    torch.manual_seed(seed)
+    return networks.MLPGenerator(), networks.MLPDiscriminator()
+
+
+def step_by_hand(
+    generator: networks.MLPGenerator, discriminator: nn.Module, images: Tensor, settings: Settings, seed: int = 0
+) -> tuple[Callable[[], None], nn.Module]:
+    """What `Trainer.step` does by default, as a script would write it: (one step, the averaged generator).
+
+    It draws the same batches and noise as a `Trainer` with this seed, so that both train the same weights.
+    """
+    s = settings
+    average = pair()[0]
+    average.load_state_dict(generator.state_dict())
+    g_weights, d_weights = list(generator.parameters()), list(discriminator.parameters())
+    a_weights = [p.detach() for p in average.parameters()]
+    buffers = list(zip(average.buffers(), generator.buffers(), strict=True))
+    g_optimizer = torch.optim.Adam(g_weights, s.generator_lr, (s.beta1, s.beta2), fused=True)
+    d_optimizer = torch.optim.Adam(d_weights, s.discriminator_lr, (s.beta1, s.beta2), fused=True)
+    random = torch.Generator().manual_seed(seed)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        real = images[torch.randint(len(images), (s.batch_size,), generator=random)]
+        with torch.no_grad():
+            fake = generator(torch.randn(s.batch_size, generator.latent_dim, generator=random))
+        d_loss = F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(fake)).mean()
+        if done % s.r1_every == 0:
+            x = real.requires_grad_()
+            (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
+            d_loss = d_loss + s.r1_weight * s.r1_every * gradient.flatten(1).square().sum(1).mean() / 2
+        d_optimizer.zero_grad()
+        d_loss.backward(inputs=d_weights)
+        d_optimizer.step()
+
+        fake = generator(torch.randn(s.batch_size, generator.latent_dim, generator=random))
+        g_loss = F.softplus(-discriminator(fake)).mean()
+        g_optimizer.zero_grad()
+        g_loss.backward(inputs=g_weights)
+        g_optimizer.step()
+
+        with torch.no_grad():
+            weights = [p.detach() for p in g_weights]
+            torch._foreach_lerp_(a_weights, weights, 1 - min(s.average_decay, (1 + done) / (10 + done)))
+            for mine, current in buffers:  # the batch norm's running statistics
+                mine.copy_(current)
+        done += 1
+
+    return step, average
+
+
+def timed(steps: int, step: Callable[[], object]) -> float:
+    """Seconds that `steps` calls of `step` take."""
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return time.perf_counter() - start
+
+
+def median_ratio(ours: Callable[[], float], other: Callable[[], float], rounds: int) -> float:
+    """The median of the seconds of `ours` over those of `other`, taken in turn, each first in every second round."""
+    ratios = []
+    for round_ in range(rounds + 1):
+        if round_ % 2:
+            a, b = ours(), other()
+        else:
+            b, a = other(), ours()
+        ratios.append(a / b)
+    return statistics.median(ratios[1:])  # the first round warms up
+
+
+def step_ratio(rounds: int = 200, block: int = BLOCK) -> float:
+    """Seconds of `Trainer.step` over those of the step by hand: 28x28 pictures, batch 64, default settings."""
+    images, settings = data.load("glyphs", count=2000).images, Settings()
+    generator, discriminator = pair()
+    trainer = Trainer(generator, discriminator, images, settings)
+    # Both train the same networks: two copies would differ by some per cent in speed, by where they lie in memory.
+    by_hand, _ = step_by_hand(generator, discriminator, images, settings)
+    return median_ratio(lambda: timed(block, trainer.step), lambda: timed(block, by_hand), rounds)
+
+
+def run_ratio(rounds: int = 20, block: int = 10 * BLOCK) -> float:
+    """Seconds of `Trainer.run`, which logs, shows progress and watches for divergence, over those of its steps."""
+    trainer = Trainer(*pair(), data.load("glyphs", count=2000).images)
+
+    def run() -> float:
+        with contextlib.redirect_stderr(io.StringIO()):  # no progress bar between the lines of the table
+            return timed(1, lambda: trainer.run(block))
+
+    return median_ratio(run, lambda: timed(block, trainer.step), rounds)
+
+
+# ------------------------------------------------------------------------------------------------- pictures and imports
+
+
+def glyph_rate(count: int = 5000, rounds: int = 3) -> float:
+    """Rendered 28x28 glyphs a second of one thread's own processor time: the best of several rounds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        data.load("glyphs", count=10)  # reads the fonts
+        rates = []
+        for seed in range(rounds):
+            start = time.process_time()
+            data.load("glyphs", count=count, seed=seed)
+            rates.append(count / max(time.process_time() - start, 1e-9))
+        return max(rates)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def chapter00_networks(noise: int = 32) -> tuple[nn.Sequential, nn.Sequential]:
+    """The networks that chapter 00 defines in its own cell."""
+    generator = nn.Sequential(
+        *(nn.Linear(noise, 128), nn.BatchNorm1d(128), nn.ReLU()),
+        *(nn.Linear(128, 128), nn.BatchNorm1d(128), nn.ReLU()),
+        *(nn.Linear(128, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8))),
+    )
+    generator.latent_dim = noise  # type: ignore[assignment]
+    discriminator = nn.Sequential(
+        *(nn.Flatten(), nn.Linear(64, 128), nn.LeakyReLU(0.2)),
+        *(nn.Linear(128, 128), nn.LeakyReLU(0.2)),
+        *(nn.Linear(128, 1), nn.Flatten(0)),
+    )
+    return generator, discriminator
+
+
+def recognisable(samples: Tensor, real: data.Dataset) -> bool:
+    """Whether generated digits are about as near to real ones as these are to each other, and all ten occur."""
+    assert real.labels is not None
+    near = metrics.realism_gap(samples, real.images) < 1.3
+    return near and metrics.class_shares(samples, real.images, real.labels).min().item() > 0.03
+
+
+def first_picture(start: float, limit: int = PICTURE_STEPS, every: int = 50) -> dict[str, float]:
+    """Train chapter 00's networks until their digits are recognisable: seconds since `start`, and steps.
+
+    `start` is a reading of `time.perf_counter`. Raises `RuntimeError` where `limit` steps are not enough.
+    """
+    torch.manual_seed(0)
+    digits = data.load("digits")
+    trainer = Trainer(*chapter00_networks(), digits.images)
+    while trainer.steps < limit:
+        for _ in range(every):
+            trainer.step()
+        if recognisable(trainer.sample(1000), digits):
+            return {"seconds": time.perf_counter() - start, "steps": trainer.steps}
+    raise RuntimeError(f"no recognisable digits after {limit} steps: look at what training or the measures lost")
+
+
+def fresh(code: str) -> str:
+    """What `code` prints in a fresh Python."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise RuntimeError(f"the measuring process failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+    return done.stdout
+
+
+def first_picture_of_fresh_process(limit: int = PICTURE_STEPS) -> dict[str, float]:
+    """`first_picture` from the first line of a process that has imported nothing yet."""
+    code = "import time; start = time.perf_counter(); import json; from gan_course.instructor import bench; "
+    return json.loads(fresh(code + f"print(json.dumps(bench.first_picture(start, {limit})))").splitlines()[-1])
+
+
+def import_seconds(*modules: str) -> list[float]:
+    """Seconds that each import takes, one after the other in a fresh process."""
+    lines = ["import json, time", "seconds = []"]
+    for module in modules:
+        lines += ["start = time.perf_counter()", f"import {module}", "seconds.append(time.perf_counter() - start)"]
+    return json.loads(fresh("\n".join([*lines, "print(json.dumps(seconds))"])))
+
+
+def import_ratio(rounds: int = 5) -> float:
+    """Importing torch and then gan_course over importing torch: the median of several fresh processes."""
+    pairs = [import_seconds("torch", "gan_course") for _ in range(rounds)]
+    return statistics.median((torch_ + ours) / torch_ for torch_, ours in pairs)
+
+
+if __name__ == "__main__":
+    sys.exit(bench())

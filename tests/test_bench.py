@@ -1,0 +1,120 @@
+"""`gan-course bench`: that it measures what it says. The figures themselves are the business of `make bench`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gan_course import data
+from gan_course.instructor import bench
+from gan_course.training import Settings, Trainer
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_step_by_hand_trains_the_same_weights():
+    images = torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    settings = Settings(batch_size=8)
+    trainer = Trainer(*bench.pair(), images, settings, seed=5)
+    generator, discriminator = bench.pair()
+    step, average = bench.step_by_hand(generator, discriminator, images, settings, seed=5)
+    for _ in range(2 * settings.r1_every + 1):  # three penalties among them
+        trainer.step()
+        step()
+    ours = (trainer.generator, trainer.discriminator, trainer.average.module)
+    for mine, theirs, start in zip(
+        ours, (generator, discriminator, average), (*bench.pair(), bench.pair()[0]), strict=True
+    ):
+        for name, value in mine.state_dict().items():
+            torch.testing.assert_close(theirs.state_dict()[name], value, rtol=0, atol=1e-6)
+        first = next(iter(start.parameters()))
+        assert not torch.allclose(next(iter(mine.parameters())), first), "training moved nothing"
+
+
+def test_chapter_00_defines_the_same_networks():
+    cells = json.loads((ROOT / "chapters/00_start_here.ipynb").read_text(encoding="utf-8"))["cells"]
+    (source,) = ("".join(c["source"]) for c in cells if "def build_networks" in "".join(c["source"]))
+    namespace: dict = {"nn": nn, "torch": torch}
+    exec(source, namespace)
+    for theirs, ours in zip(namespace["build_networks"](), bench.chapter00_networks(), strict=True):
+        assert repr(theirs) == repr(ours)
+    assert namespace["build_networks"]()[0].latent_dim == bench.chapter00_networks()[0].latent_dim
+
+
+def test_the_ratio_is_a_median_and_takes_turns():
+    order = []
+    slow = itertools.cycle([3.0, 3.0, 300.0])  # now and then another process is in the way
+
+    def ours() -> float:
+        order.append("ours")
+        return next(slow)
+
+    def other() -> float:
+        order.append("other")
+        return 2.0
+
+    assert bench.median_ratio(ours, other, rounds=5) == 1.5
+    assert order[:4] == ["other", "ours", "ours", "other"]
+
+
+def test_recognisable_wants_nearness_and_every_digit():
+    digits = data.load("digits")
+    held_back = digits.images[:400]
+    assert bench.recognisable(held_back, digits)
+    assert not bench.recognisable(torch.rand(400, 1, 8, 8) * 2 - 1, digits), "noise is no digit"
+    assert not bench.recognisable(digits.only(7).images, digits), "one digit is not ten"
+
+
+def test_training_that_shows_no_digits_is_an_error():
+    with pytest.raises(RuntimeError, match="no recognisable digits after 2 steps"):
+        bench.first_picture(0.0, limit=2, every=2)
+
+
+def test_the_pieces_give_positive_numbers():
+    threads = torch.get_num_threads()
+    assert bench.glyph_rate(count=30, rounds=1) > 0
+    assert torch.get_num_threads() == threads
+    assert bench.step_ratio(rounds=1, block=1) > 0
+    assert bench.run_ratio(rounds=1, block=10) > 0
+    seconds = bench.import_seconds("json", "decimal")
+    assert len(seconds) == 2 and all(0 <= s < 60 for s in seconds)
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import gan_course, sys; print([m for m in ('torch', 'numpy', 'matplotlib', 'sklearn') if m in sys.modules])"
+    assert bench.fresh(code).strip() == "[]"
+
+
+def test_a_process_that_fails_says_why():
+    with pytest.raises(RuntimeError, match="ValueError: seven"):
+        bench.fresh("raise ValueError('seven')")
+
+
+@pytest.mark.parametrize(
+    ("row", "holds"),
+    [
+        (bench.Row("a", 1.05, most=1.05), True),
+        (bench.Row("a", 1.0501, most=1.05), False),
+        (bench.Row("a", 5000, least=5000), True),
+        (bench.Row("a", 4999, least=5000), False),
+        (bench.Row("a", float("nan"), most=1.05), False),
+        (bench.Row("a", 7), True),
+    ],
+)
+def test_requirements(row, holds):
+    assert row.holds is holds
+
+
+def test_the_exit_code_and_the_table(monkeypatch, capsys):
+    good, bad = bench.Row("a thing", 1.0, most=1.05), bench.Row("a rate", 12.0, digits=0, least=5000)
+    monkeypatch.setattr(bench, "measure", lambda: iter([good, bench.Row("for information", 2.0)]))
+    assert bench.bench() == 0
+    monkeypatch.setattr(bench, "measure", lambda: iter([good, bad]))
+    assert bench.bench() == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split() == ["a", "rate", "12", "at", "least", "5,000", "NO"]

@@ -1,0 +1,314 @@
+"""Checkpoints: bit-exact after a kill, never half written, and a sentence for every file that won't do."""
+
+import errno
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from gan_course import networks
+from gan_course.checkpoints import load_checkpoint, save_checkpoint
+from gan_course.training import Settings, Trainer
+
+# Also run in the process that is killed. Dropout draws from PyTorch's global generator, batch norm keeps buffers.
+BUILD = """
+import torch
+from torch import nn
+from gan_course.networks import MLPGenerator
+from gan_course.training import Settings, Trainer
+
+def build(seed=0):
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    images = torch.rand(50, 1, 4, 4, generator=torch.Generator().manual_seed(9)) * 2 - 1
+    discriminator = nn.Sequential(
+        nn.Flatten(), nn.Linear(16, 12), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(12, 1), nn.Flatten(0)
+    )
+    settings = Settings(batch_size=8, discriminator_steps=2, r1_every=3, beta1=0.5)
+    return Trainer(MLPGenerator(5, 16, (1, 4, 4)), discriminator, images, settings, seed)
+"""
+space: dict = {}
+exec(BUILD, space)
+build = space["build"]
+
+
+def everything(trainer):
+    """All that a run depends on or has produced, by name, copied."""
+    state = {f"random {i}": r for i, r in enumerate((trainer.random.get_state(), torch.get_rng_state()))}
+    for part in ("generator", "discriminator", "average"):
+        state |= {f"{part}.{name}": value.clone() for name, value in getattr(trainer, part).state_dict().items()}
+        optimizer = getattr(trainer, f"{part}_optimizer", None)
+        for i, moments in (optimizer.state_dict()["state"] if optimizer else {}).items():
+            state |= {f"{part}_optimizer.{i}.{name}": value.clone() for name, value in moments.items()}
+    return state, {name: list(column) for name, column in trainer.log.items()}, trainer.steps
+
+
+def assert_equal(first, second):
+    assert first[1:] == second[1:]
+    assert first[0].keys() == second[0].keys()
+    assert [name for name, value in first[0].items() if not torch.equal(value, second[0][name])] == []
+
+
+def sentence(caught):
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
+
+
+# ---------------------------------------------------------------------------------------------- resuming
+
+
+def test_everything_that_matters_is_compared():
+    """Guards the tests below: the comparison sees batch norm, the averages, both Adams' moments and both generators."""
+    state, log, steps = everything(trained(3))
+    assert steps == 3 and log["step"] == [3]
+    for part in ("generator.layers.1.running_var", "average.n_averaged", "average.module.layers.1.running_mean"):
+        assert part in state
+    assert sum(name.startswith("generator_optimizer.") for name in state) == 6 * 3  # step and two moments each
+    assert sum(name.startswith("discriminator_optimizer.") for name in state) == 4 * 3
+    with pytest.raises(AssertionError):
+        assert_equal(everything(trained(3)), everything(trained(4)))
+
+
+def trained(steps, seed=0):
+    trainer = build(seed)
+    trainer.run(steps)
+    return trainer
+
+
+@pytest.mark.parametrize("first", [0, 7, 16])
+def test_resuming_is_bit_exact(tmp_path, first):
+    path = tmp_path / "run.ckpt"
+    trained(first).save(path)
+    trainer = trained(5, seed=3)  # what it has learned and drawn so far must be gone
+    trainer.resume(path)
+    trainer.run(40 - first)
+    got, whole = everything(trainer), trained(first)
+    whole.run(40 - first)
+    assert_equal(got, everything(whole))
+
+
+def test_saving_changes_nothing(tmp_path):
+    trainer = build()
+    trainer.run(30, checkpoint=tmp_path / "run.ckpt", checkpoint_every=4)
+    got = everything(trainer)
+    assert_equal(got, everything(trained(30)))
+    assert os.listdir(tmp_path) == ["run.ckpt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_resuming_after_kill_9_is_bit_exact(tmp_path):
+    path = tmp_path / "folder" / "run.ckpt"
+    run = "run(10**6, watch=lambda: time.sleep(0.02), checkpoint=sys.argv[1], checkpoint_every=7)"
+    script = f"import sys, time\n{BUILD}\nbuild().{run}"
+    process = subprocess.Popen([sys.executable, "-c", script, str(path)])
+    try:
+        deadline = time.monotonic() + 120
+        while not path.exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(0.2)  # somewhere in the middle of a step, or of writing a later checkpoint
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -9
+
+    trainer = build(seed=3)
+    trainer.resume(path)
+    reached = trainer.steps
+    assert reached >= 7 and reached % 7 == 0
+    end = (reached // 10 + 3) * 10
+    trainer.run(end - reached, checkpoint=path)
+    got = everything(trainer)
+    assert_equal(got, everything(trained(end)))
+
+
+def test_a_resumed_trainer_does_not_hold_the_file(tmp_path):
+    """Windows can't replace a file that is mapped into memory; on Linux the mapping can be seen."""
+    path = tmp_path / "run.ckpt"
+    trained(3).save(path)
+    trainer = build()
+    trainer.resume(path)
+    if os.path.exists("/proc/self/maps"):
+        with open("/proc/self/maps", encoding="utf-8") as maps:
+            assert str(path) not in maps.read()
+    before = everything(trainer)
+    path.write_bytes(b"\0" * path.stat().st_size)
+    assert_equal(everything(trainer), before)
+    trainer.run(2, checkpoint=path)
+
+
+def test_round_trip_of_tensors_and_notes(tmp_path):
+    grid = torch.arange(6.0).reshape(2, 3)
+    tensors = {"a": grid.T, "b": torch.tensor(3), "c": grid[0].requires_grad_(), "d": grid, "e": torch.zeros(0)}
+    save_checkpoint(tmp_path / "x.ckpt", tensors, {"steps": 3, "text": "ü"})
+    found, notes = load_checkpoint(str(tmp_path / "x.ckpt"))
+    assert notes == {"steps": 3, "text": "ü"}
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype for name in found)
+
+
+# ---------------------------------------------------------------------------------------------- failing to write
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("failure", [FULL, KeyboardInterrupt()], ids=["disk full", "interrupt"])
+def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch, step, failure):
+    path = tmp_path / "run.ckpt"
+    trainer = trained(4)
+    trainer.save(path)
+    kept = path.read_bytes()
+    trainer.run(3)
+
+    def fail(*arguments):
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, fail)
+        with pytest.raises(type(failure)) as caught:
+            trainer.save(path)
+    if failure is FULL:
+        assert sentence(caught).startswith(f"can't write a checkpoint to {path} (No space left on device): free some")
+    assert path.read_bytes() == kept
+    assert os.listdir(tmp_path) == ["run.ckpt"]  # no .part is left behind
+    trainer.save(path)
+    assert load_checkpoint(path)[1]["steps"] == 7
+
+
+def test_the_new_bytes_are_whole_before_they_get_the_name(tmp_path, monkeypatch):
+    path, replace, sizes = tmp_path / "run.ckpt", os.replace, []
+
+    def spy(source, target):
+        sizes.append(os.path.getsize(source))
+        assert load_checkpoint(source)[1]["steps"] == 4
+        assert not path.exists()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", spy)
+    trained(4).save(path)
+    assert sizes == [path.stat().st_size]
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    trainer = build()
+    with pytest.raises(
+        OSError, match=r"^can't write a checkpoint to .*run.ckpt .*: choose a folder that you may write to$"
+    ):
+        trainer.run(10, checkpoint=tmp_path / "file" / "run.ckpt")
+    assert trainer.steps == 10  # what was learned is still there
+    trainer.save(tmp_path / "run.ckpt")
+
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"^can't write a checkpoint to .*folder .*choose another place$"):
+        trainer.save(tmp_path / "folder")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "run.ckpt"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_read_only_folder(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(OSError, match=r"^can't write a checkpoint to .*choose a folder that you may write to$"):
+        build().save(tmp_path / "locked" / "run.ckpt")
+
+
+def test_missing_folders_are_made(tmp_path):
+    trained(1).save(tmp_path / "a" / "b" / "run.ckpt")
+    assert (tmp_path / "a" / "b" / "run.ckpt").is_file()
+
+
+# ---------------------------------------------------------------------------------------------- failing to read
+
+
+def spoiled(path, kind):
+    """Write a file of this kind to ``path``."""
+    trained(2).save(path)
+    whole = path.read_bytes()
+    match kind:
+        case "truncated":
+            path.write_bytes(whole[:-100])
+        case "truncated in its header":
+            path.write_bytes(whole[:50])
+        case "empty":
+            path.write_bytes(b"")
+        case "garbage":
+            path.write_bytes(bytes(range(256)) * 20)
+        case "text":
+            path.write_text("step,loss\n1,0.69\n", encoding="utf-8")
+        case "pickle":
+            torch.save({"model": torch.zeros(3)}, path)
+        case "without notes":
+            save_file({"weight": torch.zeros(3)}, path)
+        case "with other notes":
+            save_file({"weight": torch.zeros(3)}, path, metadata={"notes": "not JSON"})
+
+
+KINDS = [
+    "truncated", "truncated in its header", "empty", "garbage", "text", "pickle", "without notes", "with other notes"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unreadable_checkpoint(tmp_path, kind):
+    path = tmp_path / "run.ckpt"
+    spoiled(path, kind)
+    trainer = trained(3)
+    before = everything(trainer)
+    with pytest.raises(ValueError) as caught:
+        trainer.resume(path)
+    text = sentence(caught)
+    assert text.startswith(f"the checkpoint {path} can't be read (") and "delete it and train again" in text
+    assert_equal(everything(trainer), before)
+
+
+@pytest.mark.parametrize("name", ["missing.ckpt", "no/such/folder.ckpt", "."])
+def test_a_missing_checkpoint(tmp_path, name):
+    with pytest.raises(FileNotFoundError) as caught:
+        build().resume(tmp_path / name)
+    text = sentence(caught)
+    assert text.startswith(f"there is no checkpoint at {tmp_path / name}:") and "correct the path" in text
+
+
+def picture_pair(hidden=16, layers=1, shape=(1, 4, 4)):
+    discriminator = networks.MLPDiscriminator(shape, hidden)
+    for _ in range(layers - 1):
+        discriminator.layers.append(nn.Linear(1, 1))
+    images = torch.zeros(20, *shape)
+    return Trainer(networks.MLPGenerator(5, hidden, shape), discriminator, images, Settings(batch_size=8))
+
+
+@pytest.mark.parametrize(
+    "there, here, words",
+    [
+        ({}, {"hidden": 9}, r"generator\.layers\.0\.weight has shape \[16, 5\] there and has shape \[9, 5\] here"),
+        (
+            {"shape": (1, 3, 3)},
+            {},
+            r"generator\.layers\.3\.weight has shape \[9, 16\] there and has shape \[16, 16\] here",
+        ),
+        ({}, {"layers": 2}, r"discriminator\.layers\.4\.weight is absent there and has shape \[1, 1\] here"),
+        ({"layers": 2}, {}, r"discriminator\.layers\.4\.(weight|bias) has shape \[1(, 1)?\] there and is absent here"),
+    ],
+)
+def test_the_checkpoint_of_another_network(tmp_path, there, here, words):
+    path = tmp_path / "run.ckpt"
+    other = picture_pair(**there)
+    other.run(2)
+    other.save(path)
+    trainer = picture_pair(**here)
+    trainer.run(3)
+    before = everything(trainer)
+    with pytest.raises(ValueError) as caught:
+        trainer.resume(path)
+    text = sentence(caught)
+    assert text.startswith(f"the checkpoint {path} is of another network: ") and re.search(words, text)
+    assert_equal(everything(trainer), before)
+    trainer.run(2)

@@ -1,0 +1,102 @@
+"""What importing costs, and which module may import which."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gan_course
+
+ROOT = Path(gan_course.__file__).parent
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+
+def loaded_by(statement):
+    """The modules that a fresh Python holds after ``statement``."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
+    assert done.stderr == ""
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_nothing_else():
+    """So it costs nothing over `import torch`: the package's own modules are all that it adds to a bare Python."""
+    code = "import sys; before = set(sys.modules); import gan_course; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
+    assert ast.literal_eval(done.stdout) == ["gan_course"]
+    assert done.stderr == ""
+
+
+def test_the_parts_load_no_drawing_and_no_downloading():
+    loaded = loaded_by("from gan_course import data, losses, metrics, networks, setup, checkpoints")
+    assert "torch" in loaded  # the list is not empty by mistake
+    assert not loaded & {"matplotlib", "sklearn", "skimage", "scipy", "pooch", "PIL", "IPython", "tensorboard"}
+
+
+def test_training_loads_neither_pyplot_nor_scikit_learn_nor_tensorboard():
+    loaded = loaded_by("import gan_course.training")
+    assert not loaded & {"matplotlib.pyplot", "sklearn", "skimage", "pooch", "tensorboard", "IPython"}
+
+
+# ---------------------------------------------------------------------------------------------- floors
+
+
+def floors():
+    """Module → floor, from the table in the package's docstring; ``live`` and ``checkpoints`` serve ``training``."""
+    table = {"live": 1, "checkpoints": 1}
+    for line in gan_course.__doc__.splitlines():
+        if row := re.match(r"(\d) +(``.*?``)(?=  )", line):
+            table |= dict.fromkeys(re.findall(r"``(\w+)``", row[2]), int(row[1]))
+    return table
+
+
+def imported(path):
+    """The parts of the package that the source at ``path`` imports, anywhere in it: ``{"data", "plots"}``."""
+    package = ("gan_course", *path.relative_to(ROOT).parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("gan_course.")}
+
+
+def part(path):
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def test_the_readers_of_floors_and_imports_work():
+    table = floors()
+    assert (table["data"], table["losses"], table["training"], table["checks"], table["cli"]) == (0, 1, 2, 3, 4)
+    assert table["instructor"] == 4
+    assert {"data", "live", "losses", "checkpoints"} <= imported(ROOT / "training.py")
+    assert "plots" in imported(ROOT / "live.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_module_imports_from_a_floor_above(path):
+    if path == ROOT / "__init__.py":
+        assert imported(path) == set()
+        return
+    table = floors()
+    assert part(path) in table, "add the module to the table of floors in gan_course/__init__.py"
+    above = {name for name in imported(path) if table.get(name, -1) > table[part(path)]}
+    assert not above
+
+
+def test_modules_of_one_floor_do_not_import_each_other_in_a_circle():
+    uses = {}
+    for path in SOURCES:
+        uses.setdefault(part(path), set()).update(imported(path) - {part(path)})
+
+    def reaches(start, goal, seen=()):
+        return any(n == goal or (n not in seen and reaches(n, goal, (*seen, n))) for n in uses.get(start, ()))
+
+    assert not [name for name in uses if reaches(name, name)]

@@ -1,0 +1,90 @@
+"""Measures of success against brute force and on samples whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from gan_course import data, metrics
+from gan_course.data import toy
+
+
+def brute_force(samples, real):
+    a, b = (x.flatten(1).double().numpy() for x in (samples, real))
+    table = np.sqrt(((a[:, None] - b[None]) ** 2).sum(2))
+    return table.min(1), table.argmin(1)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8), (3, 4, 4)])
+def test_nearest_real_against_brute_force(shape):
+    generator = torch.Generator().manual_seed(0)
+    samples, real = torch.randn(23, *shape, generator=generator), torch.randn(41, *shape, generator=generator)
+    found = metrics.nearest_real(samples, real)
+    distance, index = brute_force(samples, real)
+    np.testing.assert_allclose(found.distance.numpy(), distance, rtol=1e-4)
+    np.testing.assert_array_equal(found.index.numpy(), index)
+
+
+@pytest.mark.parametrize("count", [1, 499, 500, 501, 1203])
+def test_nearest_real_in_pieces_keeps_the_order(count):
+    real = torch.arange(40.0)[:, None] * torch.tensor([1.0, 0.5])
+    index = torch.randint(40, (count,), generator=torch.Generator().manual_seed(1))
+    found = metrics.nearest_real(real[index] + 0.01, real)
+    assert torch.equal(found.index, index)
+    assert found.distance.shape == (count,)
+
+
+@pytest.mark.parametrize("measure", [metrics.nearest_real, metrics.realism_gap])
+def test_shapes_must_agree(measure):
+    with pytest.raises(ValueError, match=r"\[1, 28, 28\].*\[1, 8, 8\].*compare like with like$"):
+        measure(torch.zeros(4, 1, 28, 28), torch.zeros(40, 1, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    ds = data.load("digits")
+    return ds[torch.randperm(len(ds), generator=torch.Generator().manual_seed(0))]
+
+
+def test_realism_gap_is_one_for_real_pictures_and_large_for_noise(digits):
+    unseen, known = digits.split(400)
+    gap = metrics.realism_gap(unseen.images, known.images)
+    assert 0.93 < gap < 1.07
+    noise = torch.rand(400, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert metrics.realism_gap(noise, known.images) > 2
+    blurred = (unseen.images + 0.3 * noise).clamp(-1, 1)
+    assert gap < metrics.realism_gap(blurred, known.images) < metrics.realism_gap(noise, known.images)
+
+
+def test_realism_gap_by_hand():
+    """Real points on a line. The first quarter is held back: each lies 1 from the rest; the samples lie 3 from it."""
+    others = torch.tensor([[10.0 * i, 0.0] for i in range(6)])
+    held_back = torch.tensor([[0.0, 1.0], [20.0, -1.0]])
+    samples = torch.tensor([[0.0, 3.0], [30.0, 3.0], [40.0, -3.0]])
+    assert metrics.realism_gap(samples, torch.cat([held_back, others])) == pytest.approx(3, rel=1e-6)
+
+
+def test_realism_gap_of_a_memorised_picture_is_nothing(digits):
+    copies = digits.images[-1:].repeat(50, 1, 1, 1)
+    assert metrics.realism_gap(copies, digits.images) < 0.01
+
+
+def test_class_shares(digits):
+    pick = torch.cat([torch.where(digits.labels == c)[0][:n] for c, n in ((3, 30), (7, 10))])
+    shares = metrics.class_shares(digits.images[pick], digits.images, digits.labels)
+    assert shares.shape == (10,)
+    assert shares[3] == 0.75 and shares[7] == 0.25
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_modes_covered():
+    centres = toy.ring_centres(8)
+    on = centres.repeat_interleave(100, 0)
+    assert metrics.modes_covered(on, centres) == 8
+    assert metrics.modes_covered(on[:300], centres) == 3
+    assert metrics.modes_covered(torch.zeros(100, 2), centres) == 0
+    assert metrics.modes_covered(1.19 * on, centres) == 8  # 0.19 from each centre, the radius is 0.2
+    assert metrics.modes_covered(1.21 * on, centres) == 0
+    assert metrics.modes_covered(1.21 * on, centres, radius=0.25) == 8
+    few = torch.cat([on[:98], on[-2:]])
+    assert metrics.modes_covered(few, centres) == 2  # exactly 2 % is enough
+    assert metrics.modes_covered(few, centres, share=0.03) == 1
