@@ -31,7 +31,7 @@ check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/mypy
 
 bench: $(STAMP) ## measure what the course promises about speed
-	$(BIN)/python -m gan_course.instructor.bench
+	$(BIN)/gan-course bench
 
 exercises: $(STAMP) ## write exercises/ from solutions/
 	$(BIN)/gan-course exercises

@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
 
     add("check", check, "look for what must not be in a committed notebook")
+    add("bench", bench, "measure what the course promises about speed")
     return top
 
 
@@ -97,6 +98,12 @@ def check(**options) -> int:
     from gan_course.instructor import hygiene as module
 
     return module.check(**options)
+
+
+def bench(root: str) -> int:
+    from gan_course.instructor import bench as module
+
+    return module.bench()
 
 
 if __name__ == "__main__":

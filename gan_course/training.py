@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from gan_course import data
 from gan_course.checkpoints import load_checkpoint, save_checkpoint
@@ -89,8 +88,10 @@ class Trainer:
         self._check_fit()
         self.images = images.to(device)
         self.loss = LOSSES[self.settings.loss]
-        self.average = AveragedModel(self.generator, multi_avg_fn=self._move_average)
-        self.average.eval()
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self._weights = list(zip(self.average.parameters(), self.generator.parameters(), strict=True))
+        self._buffers = list(zip(self.average.buffers(), self.generator.buffers(), strict=True))
+        self._trainable = [p for p in self.generator.parameters() if p.requires_grad]
         s = self.settings
         adam = partial(torch.optim.Adam, betas=(s.beta1, s.beta2), fused=True)
         self.generator_optimizer = adam(self.generator.parameters(), lr=s.generator_lr)
@@ -106,7 +107,7 @@ class Trainer:
         for _ in range(self.settings.discriminator_steps):
             record = self.discriminator_step()
         record["g_loss"] = self.generator_step()
-        self.average.update_parameters(self.generator)
+        self.move_average()
         self.steps += 1
         return record
 
@@ -135,9 +136,22 @@ class Trainer:
         real_logits = self.discriminator(self.real_batch()) if self.loss.generator_sees_real else None
         loss = self.loss.generator(real_logits, self.discriminator(fake))
         self.generator_optimizer.zero_grad()
-        loss.backward(inputs=list(self.generator.parameters()))  # the discriminator's own gradients are not needed
+        loss.backward(inputs=self._trainable)  # the discriminator's own gradients are not needed
         self.generator_optimizer.step()
         return loss.detach()
+
+    @torch.no_grad()
+    def move_average(self) -> None:
+        """Move the average a little towards the generator's weights.
+
+        While the run is young it looks back over a short past only, so that the first, random weights are soon
+        forgotten.
+        """
+        decay = min(self.settings.average_decay, (1 + self.steps) / (10 + self.steps))
+        for average, weight in self._weights:
+            average.lerp_(weight, 1 - decay)
+        for kept, buffer in self._buffers:  # batch statistics are averages already
+            kept.copy_(buffer)
 
     def real_batch(self) -> Tensor:
         """``[batch_size, ...]`` real samples."""
@@ -147,12 +161,6 @@ class Trainer:
         """``[count, latent_dim]`` standard normal noise; ``count`` defaults to the batch size."""
         shape = (count or self.settings.batch_size, self.latent_dim)
         return torch.randn(shape, generator=self.random).to(self.device)
-
-    @torch.no_grad()
-    def _move_average(self, averages: Any, values: Any, updates: Any) -> None:
-        """Average over a short past while the run is young, so that the first, random weights are soon forgotten."""
-        decay = min(self.settings.average_decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(averages, values, 1 - decay)
 
     # ------------------------------------------------------------------------------------------ a run
 

@@ -26,7 +26,7 @@ def test_the_step_by_hand_trains_the_same_weights():
     for _ in range(2 * settings.r1_every + 1):  # three penalties among them
         trainer.step()
         step()
-    ours = (trainer.generator, trainer.discriminator, trainer.average.module)
+    ours = (trainer.generator, trainer.discriminator, trainer.average)
     for mine, theirs, start in zip(
         ours, (generator, discriminator, average), (*bench.pair(), bench.pair()[0]), strict=True
     ):

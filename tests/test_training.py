@@ -112,7 +112,7 @@ def test_twenty_steps_equal_the_steps_written_by_hand(make, settings):
     for ours, theirs in (
         (trainer.generator.state_dict(), twin.generator.state_dict()),
         (trainer.discriminator.state_dict(), twin.discriminator.state_dict()),
-        (dict(enumerate(trainer.average.module.parameters())), dict(enumerate(average))),
+        (dict(enumerate(trainer.average.parameters())), dict(enumerate(average))),
     ):
         for name, value in theirs.items():
             torch.testing.assert_close(ours[name], value, atol=1e-6, rtol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
@@ -224,7 +224,7 @@ def test_sample_uses_the_average_and_leaves_no_trace():
     noise = torch.randn(3, 5)
     made = trainer.sample(noise)
     reference = networks.MLPGenerator(5, 16, (1, 4, 4))
-    reference.load_state_dict(trainer.average.module.state_dict())
+    reference.load_state_dict(trainer.average.state_dict())
     torch.testing.assert_close(made, reference.eval()(noise))
     assert not made.requires_grad
     assert trainer.sample(7).shape == (7, 1, 4, 4)

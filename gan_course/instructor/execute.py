@@ -119,6 +119,8 @@ def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
     target = out / "notebooks" / f"{chapter.name}.ipynb"
     page = out / f"{chapter.name}.html"
     env = dict(os.environ)
+    if folder := env.get("GAN_COURSE_DATA"):  # kernels run in chapters/, where a relative path leads elsewhere
+        env["GAN_COURSE_DATA"] = os.path.abspath(folder)
     if threads:
         env.setdefault("OMP_NUM_THREADS", str(threads))
         env.setdefault("MKL_NUM_THREADS", str(threads))

@@ -83,9 +83,9 @@ def title(notebook: NotebookNode, default: str) -> str:
     return default
 
 
-def first_picture(notebook: NotebookNode) -> tuple[str, str] | None:
-    """(base64 PNG, alternative text) of the first picture among the outputs, or None."""
-    for cell in notebook.cells:
+def cover_picture(notebook: NotebookNode) -> tuple[str, str] | None:
+    """(base64 PNG, alternative text) of the picture below the cell tagged `cover`, else of the first one, or None."""
+    for cell in sorted(notebook.cells, key=lambda cell: "cover" not in tags(cell)):
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 alt = output.metadata.get("image/png", {}).get("alt", "")

@@ -13,12 +13,12 @@ from urllib.parse import unquote
 
 from . import notebooks
 
-# nbconvert's lab page, with two changes: pictures carry the alternative text of their output, and require.js, which
-# only live widgets need, is not fetched. Formulas are still drawn by MathJax from the network; `async` lets the page
-# show at once where there is none, with the formulas as TeX.
+# nbconvert's lab page, with two changes: pictures carry the alternative text of their output, and nothing is fetched
+# from the network: neither require.js, which only live widgets need, nor MathJax, because formulas are MathML here.
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block data_png scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
 <img alt="{{ (output | get_metadata('alt', 'image/png') or 'Output of the cell above') | escape_html }}"
@@ -61,15 +61,32 @@ def write_page(notebook: Path, page: Path, folder: Path) -> None:
     content = notebooks.read(notebook)
     content.metadata.pop("widgets", None)  # a page without a kernel can't move them; their text stays
     mark_error(content)
+    for cell in content.cells:
+        if cell.cell_type == "markdown":
+            cell.source = mathml(cell.source)
     name = notebooks.title(content, notebook.stem)
     # nbconvert's own `embed_images` would close each <details> before its text, so pictures are embedded here.
     exporter = HTMLExporter(raw_template=TEMPLATE)
     body, _ = exporter.from_notebook_node(content, resources={"metadata": {"path": str(folder), "name": name}})
     body = re.sub(r"<img\b[^>]*>", lambda match: offline_image(match.group(), folder), body)
-    body = body.replace(f'<script src="{exporter.mathjax_url}"', f'<script async src="{exporter.mathjax_url}"')
     # Chapters link to each other as notebooks; here they are pages, side by side.
     body = re.sub(r'href="(?:\./)?(\d\d_\w+)\.ipynb(#[^"]*)?"', r'href="\1.html\2"', body)
     page.write_text(body, encoding="utf-8")
+
+
+def mathml(text: str) -> str:
+    """The formulas of a Markdown text, `$...$` and `$$...$$`, as MathML, which browsers draw by themselves."""
+    from latex2mathml.converter import convert
+
+    def formula(match: re.Match) -> str:
+        code, block, inline = match.groups()
+        if code:
+            return code
+        return convert(block or inline, display="block" if block else "inline")
+
+    # Code is left alone; an inline formula touches its dollar signs, so that a price does not count as one.
+    pattern = r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|\$(?=\S)([^$\n]+?)(?<=\S)\$(?!\d)"
+    return re.sub(pattern, formula, text, flags=re.DOTALL)
 
 
 def offline_image(tag: str, folder: Path) -> str:
@@ -129,14 +146,14 @@ def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
 
 
 def card_html(out: Path, card: Card) -> str:
-    """One chapter: its first picture with alternative text, title, status and time, and the link to its page."""
+    """One chapter: its picture with alternative text, title, status and time, and the link to its page."""
     executed, page = out / "notebooks" / f"{card.name}.ipynb", out / f"{card.name}.html"
     content = notebooks.read(executed) if executed.exists() else None
     heading = html.escape(notebooks.title(content, card.name) if content else card.name)
-    picture = notebooks.first_picture(content) if content else None
+    picture = notebooks.cover_picture(content) if content else None
     image = '<div class="blank"></div>'
     if picture:
-        alt = html.escape(picture[1] or f"First picture of {card.name}")
+        alt = html.escape(picture[1] or f"A picture from {card.name}")
         image = f'<img src="data:image/png;base64,{picture[0]}" alt="{alt}">'
     if page.exists():
         heading = f'<a href="{page.name}">{heading}</a>'
