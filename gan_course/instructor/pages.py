@@ -82,7 +82,10 @@ def mathml(text: str) -> str:
         code, block, inline = match.groups()
         if code:
             return code
-        return convert(block or inline, display="block" if block else "inline")
+        made = convert(block or inline, display="block" if block else "inline")
+        made = re.sub(r"<mi>(log|max|min)</mi>(?!<mo)", r'<mi>\1</mi><mspace width="0.17em"/>', made)
+        # A minus after an opening bracket or a relation is a sign, not a difference: no space on its right.
+        return re.sub(r"(<mo[^>]*>&#x000(?:28|3D);</mo>)<mo>&#x02212;", r'\1<mo form="prefix">&#x02212;', made)
 
     # Code is left alone; an inline formula touches its dollar signs, so that a price does not count as one.
     pattern = r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|\$(?=\S)([^$\n]+?)(?<=\S)\$(?!\d)"
