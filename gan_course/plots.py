@@ -183,7 +183,8 @@ def flowchart(
     figure.set_layout_engine("none")
     ax.set_position((0, 0, 1, 0.88 if title else 1))
     xs, ys = zip(*[(x, y) for x, y, _ in boxes.values()], strict=True)
-    ax.set(xlim=(min(xs) - 0.7, max(xs) + 0.7), ylim=(min(ys) - 0.6, max(ys) + 0.6), title=title)
+    ax.set(xlim=(min(xs) - 0.7, max(xs) + 0.7), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    ax.set_title(title, fontsize=10)
     ax.axis("off")
     drawn = {}
     for name, (x, y, text) in boxes.items():
