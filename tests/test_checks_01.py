@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from check_tables import assert_fails, assert_passes
 
 from gan_course import checks, metrics
 from gan_course.data import toy
@@ -232,20 +233,12 @@ WRONG = [
 
 @pytest.mark.parametrize(("task", "answer"), RIGHT)
 def test_right_answers_pass(task, answer, capfd):
-    assert getattr(checks, f"check_{task}")(answer) is None
-    out, err = capfd.readouterr()
-    assert out.startswith(f"check_{task}: all ") and out.count("\n") == 1
-    assert err == ""
+    assert_passes(task, answer, capfd)
 
 
 @pytest.mark.parametrize(("task", "answer", "hint"), WRONG)
 def test_wrong_answers_fail_with_the_hint_that_fits(task, answer, hint, capfd):
-    with pytest.raises(checks.CheckFailed) as failure:
-        getattr(checks, f"check_{task}")(answer)
-    message = " ".join(str(failure.value).split())
-    assert hint in message
-    assert f"tried: {task}(" in message and "expected: " in message and "hint: " in message
-    assert capfd.readouterr() == ("", "")
+    assert_fails(task, answer, hint, capfd)
 
 
 @pytest.mark.parametrize("seed", range(20))
