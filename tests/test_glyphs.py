@@ -299,3 +299,11 @@ def test_nothing_to_draw_is_explained():
         glyphs.colour_glyphs([])
     with pytest.raises(ValueError, match="character '1' is not among '23'"):
         glyphs.colour_glyphs([glyphs.Attributes("1", "red", "white")], characters="23")
+
+
+def test_fonts_ship_with_every_supported_matplotlib():
+    """matplotlib 3.8 to 3.10 ship these text fonts; 3.11 added cmti10, which Colab's 3.10 lacks."""
+    dejavu = {f"DejaVuSans{s}" for s in ("", "-Bold", "-Oblique", "-BoldOblique")}
+    dejavu |= {f"DejaVuSerif{s}" for s in ("", "-Bold", "-Italic", "-BoldItalic")}
+    stix = {f"STIXGeneral{s}" for s in ("", "Bol", "Italic", "BolIta")}
+    assert set(outlines.FONTS) <= dejavu | stix | {"cmr10", "cmb10", "cmss10", "cmtt10"}

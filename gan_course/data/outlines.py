@@ -20,12 +20,13 @@ from torch import Tensor
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 # Every face here was looked at: digits and both cases of letters are right. Left out are the symbol fonts (cmsy10,
-# cmex10, STIXSiz*, STIXNonUni*: other signs stand in these places), cmmi10 (old-style digits, Greek-looking v) and
-# DejaVuSansMono (its zero carries a mark inside, which fills up at this size).
+# cmex10, STIXSiz*, STIXNonUni*: other signs stand in these places), cmmi10 (old-style digits, Greek-looking v),
+# DejaVuSansMono (its zero carries a mark inside, which fills up at this size) and cmti10 (matplotlib before 3.11,
+# such as Colab's, does not ship it).
 STYLES = {
     "regular": ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmr10", "cmss10", "cmtt10"),
     "bold": ("DejaVuSans-Bold", "DejaVuSerif-Bold", "STIXGeneralBol", "cmb10"),
-    "italic": ("DejaVuSans-Oblique", "DejaVuSerif-Italic", "STIXGeneralItalic", "cmti10"),
+    "italic": ("DejaVuSans-Oblique", "DejaVuSerif-Italic", "STIXGeneralItalic"),
     "bold italic": ("DejaVuSans-BoldOblique", "DejaVuSerif-BoldItalic", "STIXGeneralBolIta"),
 }
 FONTS = tuple(font for fonts in STYLES.values() for font in fonts)
