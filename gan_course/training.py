@@ -37,7 +37,7 @@ class Settings:
     beta2: float = 0.99  # forgets within 100 steps, because gradients change their size as the game goes on
     batch_size: int = 64  # on two cores, many small steps beat few large ones
     discriminator_steps: int = 1  # per generator step
-    r1_weight: float = 0.3  # flattens the discriminator around real pictures: without it the game circles for ever
+    r1_weight: float = 0.3  # flattens the discriminator around real pictures: a calmer teacher (chapters 02 and 05)
     r1_every: int = 8  # the penalty costs a second backward pass: pay it rarely, at a weight as many times larger
     average_decay: float = 0.998  # the moving average looks back about 500 steps
 

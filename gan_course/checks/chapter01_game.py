@@ -124,6 +124,6 @@ def _batch_shapes(attempt: Attempt) -> None:
 
 
 def check_discriminator_batch(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(real [N, ...], fake [M, ...]) -> (samples [N + M, ...], targets [N + M])``. Parts: ``points``, "
-    "``shapes``."""
+    """``function(real [N, ...], fake [M, ...]) -> (samples [N + M, ...], targets [N + M])``. Parts: ``points``,
+    ``shapes``."""
     run("discriminator_batch", function, "real fake", {"points": _batch_points, "shapes": _batch_shapes}, part)

@@ -145,8 +145,8 @@ def _discriminator_generator(attempt: Attempt) -> None:
 
 
 def check_discriminator_step(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(discriminator, generator, optimizer, real, noise) -> loss``. Parts: ``update``, ``generator``, "
-    "``stale``."""
+    """``function(discriminator, generator, optimizer, real, noise) -> loss``. Parts: ``update``, ``generator``,
+    ``stale``."""
     parts = {
         "update": _play_discriminator,
         "generator": _discriminator_generator,
@@ -195,8 +195,8 @@ def _generator_discriminator(attempt: Attempt) -> None:
 
 
 def check_generator_step(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(generator, discriminator, optimizer, noise) -> loss``. Parts: ``update``, ``discriminator``, "
-    "``stale``."""
+    """``function(generator, discriminator, optimizer, noise) -> loss``. Parts: ``update``, ``discriminator``,
+    ``stale``."""
     parts = {
         "update": _play_generator,
         "discriminator": _generator_discriminator,
