@@ -93,7 +93,7 @@ LOSSES = {
 }
 
 
-def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """Half the mean squared length of the discriminator's gradient at real pictures (arXiv 1801.04406, equation 9).
 
     ``real``: ``[N, ...]``. The result can be differentiated again, which is how it trains the discriminator.

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -83,6 +85,140 @@ class PointDiscriminator(nn.Module):
         return self.layers(points).squeeze(1)
 
 
+class ConvGenerator(nn.Module):
+    """Noise to a small map, the map twice doubled in side to a picture: 28x28 or 32x32, grey or colour.
+
+    ``z [N, latent_dim]`` → ``[N, *image_shape]`` in ``[-1, 1]``. With ``classes``, it also takes ``labels [N]`` (int64)
+    and makes the class asked for: the label joins the noise as a row of zeros with one 1. A transposed convolution of
+    kernel 4 and stride 2 paints every pixel equally often, so that no checkerboard is built in (chapter 04). The plan
+    is that of DCGAN (arXiv 1511.06434): narrower, and with two more convolutions, which is what two CPU cores like.
+    """
+
+    def __init__(
+        self, latent_dim: int = 64, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 32
+    ):
+        super().__init__()
+        self.latent_dim, self.classes = latent_dim, classes
+        channels, side = _square(image_shape)
+        self.layers = nn.Sequential(
+            nn.Linear(latent_dim + classes, width * (side // 4) ** 2, bias=False),  # the norm adds one of its own
+            nn.Unflatten(1, (width, side // 4, side // 4)),
+            *(nn.BatchNorm2d(width), nn.ReLU()),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            *(nn.BatchNorm2d(width), nn.ReLU()),
+            nn.ConvTranspose2d(width, width, 4, stride=2, padding=1, bias=False),
+            *(nn.BatchNorm2d(width), nn.ReLU()),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            *(nn.BatchNorm2d(width), nn.ReLU()),
+            nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+        _pixel_by_pixel(self)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_labels(labels, len(z), self.classes)
+        if labels is not None:
+            z = torch.cat([z, F.one_hot(labels, self.classes).to(z)], dim=1)
+        return self.layers(z)
+
+
+class ConvDiscriminator(nn.Module):
+    """A picture, three times halved in side, to a logit: ``[N, *image_shape]`` → ``[N]``.
+
+    With ``classes``, it also takes ``labels [N]`` (int64) and judges whether the picture is a real one *of that class*:
+    the features are compared with a learned vector of the class (projection, arXiv 1802.05637). It has no batch norm,
+    which would make a picture's logit depend on its neighbours in the batch (chapter 05).
+    """
+
+    def __init__(self, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 16):
+        super().__init__()
+        self.classes = classes
+        channels, side = _square(image_shape)
+        self.features = nn.Sequential(
+            *(nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
+            *(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
+            *(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
+            nn.Flatten(),
+        )
+        count = 4 * width * (side // 8) ** 2
+        self.head = nn.Linear(count, 1)
+        self.of_class = nn.Embedding(classes, count) if classes else None
+        _pixel_by_pixel(self)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_labels(labels, len(images), self.classes)
+        features = self.features(images)
+        logits = self.head(features).squeeze(1)
+        return logits if self.of_class is None else logits + (self.of_class(labels) * features).mean(1)
+
+
+def check_labels(labels: Tensor | None, count: int, classes: int) -> None:
+    """Raise ``ValueError`` unless ``labels`` are ``count`` integers from 0 to ``classes - 1``; none for 0 classes."""
+    if labels is None:
+        if classes:
+            raise ValueError(f"this network is conditional on {classes} classes: pass labels, one for each sample")
+        return
+    if not classes:
+        raise ValueError("this network knows no classes: leave labels out, or build it with classes=10")
+    if labels.dtype != torch.int64 or labels.shape != (count,):
+        found = f"{labels.dtype} of shape {list(labels.shape)}"
+        raise ValueError(f"labels must be int64 of shape [{count}], one for each sample, but are {found}")
+    if count and not 0 <= labels.min() <= labels.max() < classes:
+        wrong = labels[(labels < 0) | (labels >= classes)][0].item()
+        raise ValueError(f"labels must lie between 0 and {classes - 1} but one is {wrong}: correct it")
+
+
+def _pixel_by_pixel(network: nn.Module) -> None:
+    """Keep maps in memory with all channels of a pixel side by side: the order that convolutions on a CPU like."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _square(image_shape: tuple[int, ...]) -> tuple[int, int]:
+    """(channels, side) of a picture whose side these networks can halve twice."""
+    channels, height, width = image_shape
+    if height != width or height % 4:
+        raise ValueError(f"pictures must be square with a side that 4 divides but are {height}x{width}: crop or resize")
+    return channels, height
+
+
 def count_parameters(network: nn.Module) -> int:
     """How many numbers training may change in ``network``."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+class Classifier(nn.Module):
+    """A small convolutional classifier; chapter 06 measures distances between pictures in its features.
+
+    ``images [N, *image_shape]`` in ``[-1, 1]`` → logits ``[N, classes]``. ``features(images)`` → ``[N, 64]``: the
+    means of the last 64 maps, each scaled to mean 0 and variance 1 over the pictures trained on. Two layers lie between
+    them and the logits: features right below the logits would know little more than the class.
+    """
+
+    def __init__(self, classes: int = 10, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 32):
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        self.body = nn.Sequential(
+            *_convolution(image_shape[0], width, size=5, stride=2),
+            *_convolution(width, width),
+            nn.MaxPool2d(2),
+            *_convolution(width, 64),
+            *_convolution(64, 64),
+            nn.MaxPool2d(2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.BatchNorm1d(64, affine=False),
+        )
+        self.head = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, classes))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time on a CPU
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.body(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))
+
+
+def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+    """A convolution that keeps the side (or halves it, with stride 2), batch normalisation and ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]

@@ -22,6 +22,8 @@ from gan_course.live import LiveView
 from gan_course.losses import LOSSES, check_logits, r1_penalty
 
 LOG_EVERY = 10  # steps between two entries of the log
+COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
+HELD_OUT = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
 EXPLODED = 1e4  # a loss beyond this never comes back
 PARTS = ("generator", "discriminator", "average")  # what a checkpoint's tensors are named after
 
@@ -39,7 +41,8 @@ class Settings:
     discriminator_steps: int = 1  # per generator step
     r1_weight: float = 0.3  # flattens the discriminator around real pictures: a calmer teacher (chapters 02 and 05)
     r1_every: int = 8  # the penalty costs a second backward pass: pay it rarely, at a weight as many times larger
-    average_decay: float = 0.998  # the moving average looks back about 500 steps
+    average_decay: float = 0.998  # the moving average looks back about 1 / (1 - 0.998) = 500 steps at most,
+    average_share: float = 1 / 9  # and over this share of the run so far while that is less
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -50,11 +53,24 @@ class Settings:
         for name in ("batch_size", "discriminator_steps", "r1_every"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1 up but is {value}")
+        if not 0 < self.average_share <= 1:
+            raise ValueError(f"average_share must be more than 0 and at most 1 but is {self.average_share}: try 0.1")
         for name in ("beta1", "beta2", "average_decay"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 0 and less than 1 but is {value}")
         if not (math.isfinite(self.r1_weight) and self.r1_weight >= 0):
             raise ValueError(f"r1_weight must be 0 (off) or a positive number but is {self.r1_weight}")
+
+
+#: Chapter 04's recipe for convolutional networks, each line chosen by ``gan-course ablation``.
+CONVOLUTIONAL = Settings(
+    generator_lr=3e-3,
+    discriminator_lr=3e-3,
+    batch_size=32,
+    r1_weight=3.0,
+    average_decay=0.999,
+    average_share=0.05,
+)
 
 
 class TrainingDiverged(RuntimeError):
@@ -65,11 +81,19 @@ class Trainer:
     """Trains ``generator`` against ``discriminator`` on ``images [N, C, H, W]`` in ``[-1, 1]``, or points ``[N, 2]``.
 
     The generator maps noise ``[N, generator.latent_dim]`` to samples shaped like the images; the discriminator maps
-    samples to logits. ``seed`` fixes the batches and the noise. Raises ``ValueError`` with a remedy where the images,
-    the networks and the settings don't fit together.
+    samples to logits. ``seed`` fixes the batches and the noise. With ``labels [N]`` (int64, one for each image) the
+    pair is class-conditional: both are called with labels as their second argument. ``augment`` maps a batch to a
+    batch and must be differentiable: the discriminator then sees nothing, real or generated, that has not been through
+    it. ``held_out`` are images not trained on, for the log alone (in runs without labels). Raises ``ValueError`` with
+    a remedy where the images, the labels, the networks and the settings don't fit together.
 
-    ``log`` maps ``"step"``, ``"d_loss"``, ``"g_loss"``, ``"real_logit"`` and ``"fake_logit"`` (batch means) to lists,
-    one entry every ``LOG_EVERY`` steps. ``average`` is the moving average of the generator: use it to sample.
+    ``log`` maps these to lists, one entry every ``LOG_EVERY`` steps; ``gan_course.diagnosis`` reads it:
+
+    ``step``, ``d_loss``, ``g_loss``; ``real_logit``, ``fake_logit``: batch means; ``spread``: how much the generated
+    samples of a batch differ from each other, real ones being 1; ``g_gradient``: the length of the gradient that the
+    generator learned from; and, where there are ``held_out`` images, ``held_out_logit``: their mean.
+
+    ``average`` is the moving average of the generator: use it to sample.
     """
 
     def __init__(
@@ -80,13 +104,20 @@ class Trainer:
         settings: Settings | None = None,
         seed: int = 0,
         device: str = "cpu",
+        *,
+        labels: Tensor | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
+        held_out: Tensor | None = None,
     ):
         self.settings = settings or Settings()
         self.generator, self.discriminator = generator.to(device), discriminator.to(device)
-        self.images, self.device = images, device
+        self.images, self.labels, self.device = images, labels, device
+        self.augment, self.held_out = augment, held_out
         self.latent_dim: int = getattr(generator, "latent_dim", 0)
         self._check_fit()
         self.images = images.to(device)
+        self.labels = None if labels is None else labels.to(device)
+        self.held_out = None if held_out is None else held_out[:HELD_OUT].to(device)
         self.loss = LOSSES[self.settings.loss]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._weights = list(zip(self.average.parameters(), self.generator.parameters(), strict=True))
@@ -98,7 +129,8 @@ class Trainer:
         self.discriminator_optimizer = adam(self.discriminator.parameters(), lr=s.discriminator_lr)
         self.random = torch.Generator().manual_seed(seed)
         self.steps = 0
-        self.log: dict[str, list[float]] = {n: [] for n in ("step", "d_loss", "g_loss", "real_logit", "fake_logit")}
+        columns = COLUMNS if held_out is None else (*COLUMNS, "held_out_logit")
+        self.log: dict[str, list[float]] = {name: [] for name in columns}
 
     # ------------------------------------------------------------------------------------------ one step
 
@@ -113,17 +145,18 @@ class Trainer:
 
     def discriminator_step(self) -> dict[str, Tensor]:
         """Teach the discriminator to tell a real batch from a generated one."""
-        real = self.real_batch()
+        real, given = self.real_batch()
         with torch.no_grad():  # the generator is not to learn from this loss
-            fake = self.generator(self.noise())
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+            fake = self.generator(self.noise(), *given)
+        real_logits, fake_logits = self.judge(real, *given), self.judge(fake, *given)
         loss = total = self.loss.discriminator(real_logits, fake_logits)
         if self.settings.r1_weight and self.steps % self.settings.r1_every == 0:
             weight = self.settings.r1_weight * self.settings.r1_every
-            total = loss + weight * r1_penalty(self.discriminator, real)
+            total = loss + weight * r1_penalty(lambda x: self.judge(x, *given), real)
         self.discriminator_optimizer.zero_grad()
         total.backward()
         self.discriminator_optimizer.step()
+        self._seen = real, fake
         return {
             "d_loss": loss.detach(),
             "real_logit": real_logits.detach().mean(),
@@ -132,13 +165,24 @@ class Trainer:
 
     def generator_step(self) -> Tensor:
         """Teach the generator to raise the discriminator's logits of what it makes."""
-        fake = self.generator(self.noise())
-        real_logits = self.discriminator(self.real_batch()) if self.loss.generator_sees_real else None
-        loss = self.loss.generator(real_logits, self.discriminator(fake))
+        given: tuple[Tensor, ...] = ()
+        relative, real_logits = self.loss.generator_sees_real, None
+        if relative or self.labels is not None:
+            real, given = self.real_batch()
+            real_logits = self.judge(real, *given) if relative else None
+        fake = self.generator(self.noise(), *given)
+        loss = self.loss.generator(real_logits, self.judge(fake, *given))
         self.generator_optimizer.zero_grad()
         loss.backward(inputs=self._trainable)  # the discriminator's own gradients are not needed
         self.generator_optimizer.step()
         return loss.detach()
+
+    def judge(self, images: Tensor, *given: Tensor) -> Tensor:
+        """The discriminator's logits ``[N]`` of ``images``, augmented first where the run has an augmentation.
+
+        ``given``: the labels ``[N]`` in a class-conditional run, else nothing.
+        """
+        return self.discriminator(self.augment(images) if self.augment else images, *given)
 
     @torch.no_grad()
     def move_average(self) -> None:
@@ -147,15 +191,17 @@ class Trainer:
         While the run is young it looks back over a short past only, so that the first, random weights are soon
         forgotten.
         """
-        decay = min(self.settings.average_decay, (1 + self.steps) / (10 + self.steps))
+        young = 1 + self.steps
+        decay = min(self.settings.average_decay, young / (young + 1 / self.settings.average_share))
         for average, weight in self._weights:
             average.lerp_(weight, 1 - decay)
         for kept, buffer in self._buffers:  # batch statistics are averages already
             kept.copy_(buffer)
 
-    def real_batch(self) -> Tensor:
-        """``[batch_size, ...]`` real samples."""
-        return data.draw(self.images, self.settings.batch_size, self.random)
+    def real_batch(self) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """``[batch_size, ...]`` real samples at random, and what the networks get with them: the labels, if any."""
+        rows = torch.randint(len(self.images), (self.settings.batch_size,), generator=self.random).to(self.device)
+        return self.images[rows], () if self.labels is None else (self.labels[rows],)
 
     def noise(self, count: int | None = None) -> Tensor:
         """``[count, latent_dim]`` standard normal noise; ``count`` defaults to the batch size."""
@@ -225,6 +271,7 @@ class Trainer:
 
     def _record(self, record: dict[str, Tensor], writer: Any) -> dict[str, float]:
         """Add ``record`` to the log."""
+        record |= self._look_closer()
         entry = {"step": self.steps, **{name: value.item() for name, value in record.items()}}
         for name, values in self.log.items():
             values.append(entry[name])
@@ -233,11 +280,35 @@ class Trainer:
         return entry
 
     @torch.no_grad()
-    def sample(self, noise: int | Tensor = 64) -> Tensor:
-        """Samples of the averaged generator for ``noise [N, latent_dim]``, or for that many fresh noise vectors."""
+    def _look_closer(self) -> dict[str, Tensor]:
+        """What the log holds beside the losses and logits of the last step: see the class."""
+        real, fake = self._seen
+        gradients = [p.grad for p in self._trainable if p.grad is not None]
+        more = {
+            "spread": fake.std(dim=0).mean() / real.std(dim=0).mean(),
+            "g_gradient": torch.stack([gradient.norm() for gradient in gradients]).norm(),
+        }
+        if self.held_out is not None:
+            more["held_out_logit"] = self.judge(self.held_out).mean()
+        return more
+
+    @torch.no_grad()
+    def sample(self, noise: int | Tensor = 64, labels: Tensor | None = None) -> Tensor:
+        """Samples of the averaged generator for ``noise [N, latent_dim]``, or for that many fresh noise vectors.
+
+        ``labels [N]``: the class asked for, in a class-conditional run. Raises ``ValueError`` where labels are missing
+        or not asked for.
+        """
         if isinstance(noise, int):
             noise = torch.randn(noise, self.latent_dim, device=self.device)
-        return self.average(noise.to(self.device))
+        if (labels is None) != (self.labels is None):
+            raise ValueError(
+                "this generator makes the class it is asked for: pass labels, one for each sample"
+                if labels is None
+                else "this generator was trained without labels and can't be asked for a class: leave labels out"
+            )
+        given = () if labels is None else (torch.as_tensor(labels).to(self.device),)
+        return self.average(noise.to(self.device), *given)
 
     # ------------------------------------------------------------------------------------------ checkpoints
 
@@ -271,6 +342,9 @@ class Trainer:
             for name, value in tensors.items():
                 if name.startswith(prefix):
                     index, key = name.removeprefix(prefix).split(".")
+                    like = optimizer.param_groups[0]["params"][int(index)]
+                    if value.shape == like.shape:  # in the same order in memory: the fused Adam relies on that
+                        value = torch.empty_like(like).copy_(value)
                     state["state"].setdefault(int(index), {})[key] = value
             optimizer.load_state_dict(state)
         self.random.set_state(tensors["random"])
@@ -308,12 +382,14 @@ class Trainer:
                 f"batch_size is {self.settings.batch_size} but the data set holds {len(self.images)} pictures: choose "
                 "a smaller batch or more pictures"
             )
+        self._check_labels()
         shape = list(self.images.shape[1:])
         remedy = f"set its image_shape to {tuple(shape)}"
+        given = () if self.labels is None else (self.labels[:2].to(self.device),)
         networks = copy.deepcopy((self.generator, self.discriminator))  # a trial must leave no trace in batch norms
         try:
-            made = list(networks[0](torch.zeros(2, self.latent_dim, device=self.device)).shape[1:])
-        except RuntimeError as error:
+            made = list(networks[0](torch.zeros(2, self.latent_dim, device=self.device), *given).shape[1:])
+        except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"the generator can't take noise of shape [2, {self.latent_dim}], as its latent_dim says: correct the "
                 f"latent_dim or its first layer ({_first_line(error)})"
@@ -321,8 +397,8 @@ class Trainer:
         if made != shape:
             raise ValueError(f"the generator makes samples of shape {made} but the data set's have {shape}: {remedy}")
         try:
-            logits = networks[1](self.images[:2].to(self.device))
-        except RuntimeError as error:
+            logits = networks[1](self.images[:2].to(self.device), *given)
+        except (RuntimeError, TypeError) as error:
             reason = _first_line(error)
             raise ValueError(f"the discriminator can't take samples of shape {shape}: {remedy} ({reason})") from error
         if logits.numel() != len(self.images[:2]):
@@ -331,6 +407,17 @@ class Trainer:
                 f"{len(self.images[:2])} samples: end it in one output"
             )
         check_logits(logits)
+
+    def _check_labels(self) -> None:
+        if self.labels is None:
+            return
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 of shape [{len(self.images)}], one for each image, but are {self.labels.dtype} "
+                f"of shape {list(self.labels.shape)}: pass dataset.labels"
+            )
+        if self.held_out is not None:
+            raise ValueError("held_out images are for runs without labels: leave one of the two out")
 
 
 def _first_line(error: Exception) -> str:

@@ -101,7 +101,7 @@ def test_twenty_steps_equal_the_steps_written_by_hand(make, settings):
     random = torch.Generator().manual_seed(5)
     reals = [twin.images[torch.randperm(len(twin.images), generator=random)[:batch]] for _ in range(steps * 2)]
     noises = [torch.randn(batch, twin.generator.latent_dim, generator=random) for _ in range(steps * 3)]
-    trainer.real_batch, trainer.noise = iter(reals).__next__, iter(noises).__next__
+    trainer.real_batch, trainer.noise = iter([(real, ()) for real in reals]).__next__, iter(noises).__next__
 
     start = values(trainer.generator)
     for _ in range(steps):
@@ -202,7 +202,7 @@ def test_log_watch_and_silence(capsys):
     assert seen == log["step"] == [10, 20, 25]
     assert trainer.run(15) is trainer.log and trainer.steps == 40
     assert trainer.log["step"] == [10, 20, 25, 30, 40]
-    assert set(trainer.log) == {"step", "d_loss", "g_loss", "real_logit", "fake_logit"}
+    assert set(trainer.log) == {"step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient"}
     assert {len(column) for column in trainer.log.values()} == {5}
     assert capsys.readouterr() == ("", "")
 
@@ -482,7 +482,7 @@ def test_tensorboard_files_hold_the_log(tmp_path):
     trainer.run(25, tensorboard=tmp_path / "events")
     trainer.run(10, tensorboard=tmp_path / "events")
     events = accumulator.EventAccumulator(str(tmp_path / "events")).Reload()
-    assert set(events.Tags()["scalars"]) == {"d_loss", "g_loss", "real_logit", "fake_logit"}
+    assert set(events.Tags()["scalars"]) == set(trainer.log) - {"step"}
     for tag in events.Tags()["scalars"]:
         written = events.Scalars(tag)
         assert [e.step for e in written] == trainer.log["step"] == [10, 20, 25, 30, 35]

@@ -1,0 +1,178 @@
+"""Chapter 04's recipe, and the same with one part taken away or exchanged, to find out what each part is worth.
+
+``gan-course ablation`` trains every variant for the same seconds and writes the table and a strip of pictures that the
+chapter shows; :func:`variant` builds one of them, so that a reader can train it and look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_course.checkpoints import load_checkpoint, save_checkpoint
+from gan_course.networks import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
+from gan_course.training import CONVOLUTIONAL, Settings, Trainer
+
+RESULTS = Path(__file__).parent / "zoo" / "ablation.safetensors"
+Pair = tuple[Any, Any]  # generator and discriminator, whose layers are exchanged below
+
+
+def recipe() -> Pair:
+    return ConvGenerator(), ConvDiscriminator()
+
+
+def linear_layers() -> Pair:
+    """Chapter 03's pair."""
+    return MLPGenerator(), MLPDiscriminator()
+
+
+def no_batch_norm() -> Pair:
+    generator, discriminator = recipe()
+    return exchange(generator, nn.BatchNorm2d, lambda layer: nn.Identity()), discriminator
+
+
+def no_extra_convolutions() -> Pair:
+    """A generator without the two layers that keep the size of the map."""
+    generator, discriminator = recipe()
+    kept, skip = [], 0
+    for layer in generator.layers:
+        if type(layer) is nn.Conv2d:
+            skip = 3  # it, its batch norm and its ReLU
+        if not skip:
+            kept.append(layer)
+        skip = max(0, skip - 1)
+    generator.layers = nn.Sequential(*kept)
+    return generator, discriminator
+
+
+def nearest_upsampling() -> Pair:
+    def nearest(layer: nn.ConvTranspose2d) -> nn.Module:
+        bias = layer.bias is not None
+        convolution = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1, bias=bias)
+        return nn.Sequential(nn.Upsample(scale_factor=2), convolution)
+
+    generator, discriminator = recipe()
+    return exchange(generator, nn.ConvTranspose2d, nearest), discriminator
+
+
+def shallow_discriminator() -> Pair:
+    """Two halvings of the side instead of three, with as many maps at each."""
+    generator, discriminator = recipe()
+    discriminator.features = nn.Sequential(*list(discriminator.features)[:4], nn.Flatten())
+    count = discriminator.features(torch.zeros(1, 1, 28, 28)).numel()
+    discriminator.head = nn.Linear(count, 1)
+    return generator, discriminator
+
+
+def spectral() -> Pair:
+    """Every weight of the discriminator divided by its largest singular value (arXiv 1802.05957)."""
+    generator, discriminator = recipe()
+    for layer in (*discriminator.features, discriminator.head):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            spectral_norm(layer)
+    return generator, discriminator
+
+
+class BatchSpread(nn.Module):
+    """Appends one map that holds the mean spread of the features over the batch (arXiv 1710.10196)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean()
+        return torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], dim=1)
+
+
+def batch_spread() -> Pair:
+    generator, discriminator = recipe()
+    layers = list(discriminator.features)
+    discriminator.features = nn.Sequential(*layers[:-1], BatchSpread(), layers[-1])
+    discriminator.head = nn.Linear(discriminator.features(torch.zeros(1, 1, 28, 28)).numel(), 1)
+    return generator, discriminator
+
+
+def exchange(network: Any, kind: type[nn.Module], new: Callable[[Any], nn.Module]) -> Any:
+    """Replace each layer of ``kind`` in ``network`` by ``new(layer)``."""
+    for name, child in network.named_children():
+        if isinstance(child, kind):
+            setattr(network, name, new(child))
+        else:
+            exchange(child, kind, new)
+    return network
+
+
+class Bfloat16(nn.Module):
+    """``network`` with its convolutions and matrix products in 16-bit numbers."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+        self.latent_dim = getattr(network, "latent_dim", 0)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.network(*inputs).float()
+
+
+def bfloat16() -> Pair:
+    generator, discriminator = recipe()
+    return Bfloat16(generator), Bfloat16(discriminator)
+
+
+def channels_first() -> Pair:
+    """All maps in the order that PyTorch starts with: channel by channel instead of pixel by pixel."""
+    generator, discriminator = recipe()
+    first = torch.contiguous_format
+    return generator.to(memory_format=first), discriminator.to(memory_format=first)
+
+
+#: What is done to the recipe: the networks, and the settings that differ.
+VARIANTS: dict[str, tuple[Callable[[], Pair], dict[str, Any]]] = {
+    "the recipe": (recipe, {}),
+    "without convolutions": (linear_layers, {}),
+    "without extra convolutions": (no_extra_convolutions, {}),
+    "without the third halving": (shallow_discriminator, {}),
+    "without batch norm": (no_batch_norm, {}),
+    "without R1": (recipe, {"r1_weight": 0.0}),
+    "without the average": (recipe, {"average_decay": 0.0}),
+    "with DCGAN's learning rate": (recipe, {"generator_lr": 2e-4, "discriminator_lr": 2e-4}),
+    "with a faster discriminator": (recipe, {"generator_lr": 1.5e-3, "discriminator_lr": 6e-3}),
+    "with momentum 0.5": (recipe, {"beta1": 0.5}),
+    "with batches of 128": (recipe, {"batch_size": 128}),
+    "with nearest upsampling": (nearest_upsampling, {}),
+    "with the hinge loss": (recipe, {"loss": "hinge"}),
+    "with the relativistic loss": (recipe, {"loss": "relativistic"}),
+    "with spectral norm for R1": (spectral, {"r1_weight": 0.0}),
+    "with the batch's spread": (batch_spread, {}),
+    "with 16-bit numbers": (bfloat16, {}),
+    "with channels first": (channels_first, {}),
+}
+
+
+def variant(name: str, images: Tensor, seed: int = 0) -> Trainer:
+    """A trainer for the recipe changed as ``name`` says, on ``images [N, 1, 28, 28]`` in ``[-1, 1]``.
+
+    Raises ``ValueError`` for a name that is not in :data:`VARIANTS`.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"there is no variant {name!r}: choose one of {', '.join(VARIANTS)}")
+    make, changes = VARIANTS[name]
+    torch.manual_seed(seed)
+    settings: Settings = replace(CONVOLUTIONAL, **changes)
+    return Trainer(*make(), images, settings, seed=seed)
+
+
+def load_results() -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """The table that the course measured, a dict a row, and pictures ``[n, 1, 28, 28]`` in ``[-1, 1]`` by variant."""
+    pictures, notes = load_checkpoint(RESULTS)
+    return notes["rows"], {name: images.float() / 127.5 - 1 for name, images in pictures.items()}
+
+
+def save_results(rows: list[dict[str, Any]], pictures: dict[str, Tensor], **notes: Any) -> None:
+    """Write what :func:`load_results` reads."""
+    whole = {name: ((images + 1) * 127.5).round().clamp(0, 255).byte() for name, images in pictures.items()}
+    save_checkpoint(RESULTS, whole, {"rows": rows, **notes})
