@@ -8,8 +8,10 @@ floor  modules                                             holds
 =====  ==================================================  ==========================================
 4      ``cli``, ``instructor``                             commands for people who run the course
 3      ``checks``                                          instant feedback on exercises
-2      ``training``                                        the training loop, checkpoints
-1      ``networks``, ``losses``, ``metrics``, ``plots``    parts
+2      ``training``, ``diagnosis``                         the training loop, what its log says
+2      ``recipes``, ``ablation``                           how shipped weights and tables are made
+1      ``metrics``, ``zoo``                                measures, small trained networks
+1      ``networks``, ``losses``, ``plots``                 parts
 0      ``data``, ``setup``                                 data sets; device, seed, profile
 =====  ==================================================  ==========================================
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from gan_course.instructor.errors import CourseError
 
@@ -65,8 +66,29 @@ def parser() -> argparse.ArgumentParser:
     command = add("exercises", exercises, "write exercises/ from solutions/")
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
 
+    command = add("train", train, "train a network of the zoo and write its weights and its card")
+    command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or mnist_classifier")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the batches (default: 0)")
+    command.add_argument("--steps", type=int, metavar="N", help="train for so many steps (default: the recipe's)")
+    command.add_argument("--out", metavar="FOLDER", help="where the two files go (default: gan_course/zoo)")
+
     add("check", check, "look for what must not be in a committed notebook")
-    add("bench", bench, "measure what the course promises about speed")
+
+    command = add("ablation", ablation, "train chapter 04's recipe without each of its parts and write the table")
+    command.add_argument(
+        "--seconds", type=float, default=30, metavar="S", help="of one core for each run (default: 30)"
+    )
+    command.add_argument("--jobs", type=int, default=2, metavar="N", help="runs side by side (default: 2)")
+
+    command = add("bench", bench, "measure what the course promises about speed and quality")
+    command.add_argument("--speed-only", action="store_true", help="leave out the race of training recipes")
+    command.add_argument(
+        "--seconds", nargs="+", type=int, default=[60, 180, 600], metavar="N", help="when the race is judged"
+    )
+    command.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="our seeds in the race")
+    command.add_argument("--peer-seeds", nargs="+", type=int, default=[0], metavar="N", help="the others' (default: 0)")
+    command.add_argument("--samples", metavar="FOLDER", help="write the pictures that were judged there, as .npz files")
+    command.add_argument("--write", action="store_true", help="write the results into docs/bench.md")
     return top
 
 
@@ -94,16 +116,37 @@ def exercises(**options) -> int:
     return module.exercises(**options)
 
 
+def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -> int:
+    from gan_course import recipes
+
+    folder = Path(out or Path(root, "gan_course", "zoo"))
+    if out is None and not folder.is_dir():
+        raise CourseError(f"there is no folder {folder}: run this in the course folder, or say where with --out FOLDER")
+    try:
+        card = recipes.train(name, folder, Path(root, "runs", f"{name}.safetensors"), seed, steps)
+    except (ValueError, OSError) as error:
+        raise CourseError(str(error)) from error
+    accuracy = card["metrics"]["held_out_accuracy"]
+    print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
+    return 0
+
+
 def check(**options) -> int:
     from gan_course.instructor import hygiene as module
 
     return module.check(**options)
 
 
-def bench(root: str) -> int:
+def ablation(root: str, **options) -> int:
+    from gan_course.instructor import ablation as module
+
+    return module.ablation(**options)
+
+
+def bench(**options) -> int:
     from gan_course.instructor import bench as module
 
-    return module.bench()
+    return module.bench(**options)
 
 
 if __name__ == "__main__":

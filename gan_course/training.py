@@ -35,6 +35,7 @@ class Settings:
     loss: str = "non_saturating"  # strong gradient for the generator exactly where it is losing
     generator_lr: float = 2e-3  # small networks, small batches: ten times DCGAN's rate still converges, and sooner
     discriminator_lr: float = 2e-3  # equal rates; chapter 05 shows what unequal ones do
+    decay_after: int = 0  # from this step on, both rates fall as 1 / √step; 0 keeps them (long runs gain from falling)
     beta1: float = 0.0  # no momentum: the opponent moves, so old gradients point the wrong way
     beta2: float = 0.99  # forgets within 100 steps, because gradients change their size as the game goes on
     batch_size: int = 64  # on two cores, many small steps beat few large ones
@@ -55,6 +56,8 @@ class Settings:
                 raise ValueError(f"{name} must be a whole number from 1 up but is {value}")
         if not 0 < self.average_share <= 1:
             raise ValueError(f"average_share must be more than 0 and at most 1 but is {self.average_share}: try 0.1")
+        if not isinstance(self.decay_after, int) or self.decay_after < 0:
+            raise ValueError(f"decay_after must be a whole number of steps, or 0 for never, but is {self.decay_after}")
         for name in ("beta1", "beta2", "average_decay"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 0 and less than 1 but is {value}")
@@ -66,8 +69,9 @@ class Settings:
 CONVOLUTIONAL = Settings(
     generator_lr=3e-3,
     discriminator_lr=3e-3,
+    decay_after=1000,
     batch_size=32,
-    r1_weight=3.0,
+    r1_weight=2.0,
     average_decay=0.999,
     average_share=0.05,
 )
@@ -136,12 +140,21 @@ class Trainer:
 
     def step(self) -> dict[str, Tensor]:
         """One step of the game. Returns the two losses and the mean logits of this step, detached."""
+        if self.settings.decay_after:
+            self._slow_down()
         for _ in range(self.settings.discriminator_steps):
             record = self.discriminator_step()
         record["g_loss"] = self.generator_step()
         self.move_average()
         self.steps += 1
         return record
+
+    def _slow_down(self) -> None:
+        """Let both learning rates fall as 1 / √step, once ``decay_after`` steps are done."""
+        s = self.settings
+        factor = min(1.0, math.sqrt(s.decay_after / (1 + self.steps)))
+        self.generator_optimizer.param_groups[0]["lr"] = factor * s.generator_lr
+        self.discriminator_optimizer.param_groups[0]["lr"] = factor * s.discriminator_lr
 
     def discriminator_step(self) -> dict[str, Tensor]:
         """Teach the discriminator to tell a real batch from a generated one."""

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from gan_course import data
-from gan_course.instructor import bench
+from gan_course import cli, data, plots
+from gan_course.instructor import bench, parts
 from gan_course.training import Settings, Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -111,10 +111,70 @@ def test_requirements(row, holds):
 
 
 def test_the_exit_code_and_the_table(monkeypatch, capsys):
+    command = ["bench", "--speed-only", "--root", str(ROOT)]
     good, bad = bench.Row("a thing", 1.0, most=1.05), bench.Row("a rate", 12.0, digits=0, least=5000)
     monkeypatch.setattr(bench, "measure", lambda: iter([good, bench.Row("for information", 2.0)]))
-    assert bench.bench() == 0
+    assert cli.main(command) == 0
     monkeypatch.setattr(bench, "measure", lambda: iter([good, bad]))
-    assert bench.bench() == 1
+    assert cli.main(command) == 1
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.split() == ["a", "rate", "12", "at", "least", "5,000", "NO"]
+
+
+def test_an_inner_part_is_not_counted_for_the_outer_one(monkeypatch):
+    now = 0.0
+
+    class Worker:
+        def inner(self):
+            nonlocal now
+            now += 3.0
+
+        def outer(self):
+            nonlocal now
+            now += 1.0
+            self.inner()
+            now += 0.5
+            self.inner()
+
+    monkeypatch.setattr(parts.time, "perf_counter", lambda: now)
+    clock, worker = parts.Clock(), Worker()
+    clock.watch(worker, "inner", "in")
+    clock.watch(worker, "outer", "out")
+    worker.outer()
+    now += 100.0  # nobody is running
+    worker.outer()
+    assert clock.seconds == {"in": 12.0, "out": 3.0}
+
+
+def test_the_parts_of_a_step_add_up_to_it(monkeypatch):
+    drawn = []
+    image_grid = plots.image_grid
+    monkeypatch.setattr(plots, "image_grid", lambda images: drawn.append(len(images)) or image_grid(images))
+    began = bench.time.perf_counter()
+    found = parts.step_parts(steps=10)
+    assert list(found) == ["data and noise", "discriminator", "generator", "moving average", "log and live view"]
+    assert all(seconds > 0 for seconds in found.values())
+    assert 10 * sum(found.values()) < bench.time.perf_counter() - began
+    assert set(drawn) == {32} and len(drawn) >= 4, "the live view draws, at the start and the end of both runs"
+    assert not plots.in_notebook()
+
+
+def test_the_sampling_rate_counts_whole_batches(monkeypatch):
+    monkeypatch.setattr(bench, "timed", lambda batches, step: (step(), batches * 0.25)[1])
+    threads = torch.get_num_threads()
+    assert parts.sampling_rate(1, batches=2, rounds=1) == pytest.approx(500 / 0.25)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_recipe_s_rows_say_shares_that_add_up(monkeypatch):
+    monkeypatch.setattr(parts, "step_parts", lambda: {"data": 0.001, "discriminator": 0.003})
+    monkeypatch.setattr(parts, "sampling_rate", lambda threads: 1000.0 * threads)
+    rows = [(row.what, row.value) for row in bench.recipe_rows(2)]
+    assert rows == [
+        ("recipe, ms a step: data (25%)", pytest.approx(1.0)),
+        ("recipe, ms a step: discriminator (75%)", pytest.approx(3.0)),
+        ("recipe, ms a step: all", pytest.approx(4.0)),
+        ("recipe, samples a second, 1 thread", 1000.0),
+        ("recipe, samples a second, 2 threads", 2000.0),
+    ]
+    assert len(list(bench.recipe_rows(1))) == 4, "one thread is all threads"

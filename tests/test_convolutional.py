@@ -203,3 +203,27 @@ def test_spread_and_gradient_of_the_log():
     trainer.generator.forward = lambda z: trainer.images[:1].expand(len(z), -1, -1, -1) + 0 * z.sum()
     trainer._seen = trainer._seen[0], trainer.generator(torch.randn(8, 64))
     assert trainer._look_closer()["spread"].item() == 0
+
+
+def test_learning_rates_fall_as_one_over_the_root_of_the_step():
+    settings = Settings(batch_size=8, decay_after=3, generator_lr=0.01, discriminator_lr=0.02)
+    trainer = Trainer(networks.ConvGenerator(width=8), networks.ConvDiscriminator(width=4), glyphs().images, settings)
+    rates = []
+    for _ in range(12):
+        trainer.step()
+        optimizers = trainer.generator_optimizer, trainer.discriminator_optimizer
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers])
+    assert rates[0] == rates[2] == [0.01, 0.02]
+    assert rates[11] == pytest.approx([0.005, 0.01])  # step 12 is four times step 3
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.5])
+def test_impossible_decay(wrong):
+    with pytest.raises(ValueError, match="decay_after must be"):
+        Settings(decay_after=wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, 1.5, float("nan")])
+def test_impossible_share(wrong):
+    with pytest.raises(ValueError, match="average_share must be"):
+        Settings(average_share=wrong)

@@ -8,52 +8,96 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_course import data, metrics, networks
+from gan_course.instructor import race, table
+from gan_course.instructor.errors import CourseError
+from gan_course.instructor.table import Row
 from gan_course.training import Settings, Trainer
 
 BLOCK = 16  # steps timed at a stretch: a multiple of r1_every, so that every block pays for as many penalties
 PICTURE_STEPS = 7000  # chapter 00 trains no longer
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. `most` and `least` are the requirement; a row without either is for information."""
+def bench(
+    root: str | Path,
+    speed_only: bool,
+    seconds: Sequence[int],
+    seeds: Sequence[int],
+    peer_seeds: Sequence[int],
+    samples: str | Path | None,
+    write: bool,
+) -> int:
+    """Measure everything, print the tables, and return 1 where a requirement does not hold.
 
-    what: str
-    value: float
-    digits: int = 3
-    most: float | None = None
-    least: float | None = None
+    The race is part of it unless `speed_only`: ours with each of `seeds`, the peers with `peer_seeds`, judged after
+    `seconds`; `samples` is a folder for the pictures. `write` renews docs/bench.md. `CourseError` for a request that
+    can't be met.
+    """
+    if min(seconds) < 1:
+        raise CourseError(f"A race of {min(seconds)} seconds shows nothing: --seconds takes whole numbers from 1 up.")
+    if speed_only and write:
+        raise CourseError("The page holds the race: leave out --write or --speed-only.")
+    from gan_course.instructor.notebooks import course_folder
 
-    @property
-    def holds(self) -> bool:
-        return (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)
-
-    def __str__(self) -> str:
-        required = f"at least {self.least:,g}" if self.least else f"at most {self.most:,g}" if self.most else "-"
-        verdict = ("yes" if self.holds else "NO") if required != "-" else ""
-        return f"{self.what:56}{self.value:>10,.{self.digits}f}   {required:16}{verdict}".rstrip()
-
-
-def bench() -> int:
-    """Measure everything, print the table, and return 1 where a requirement does not hold."""
-    print(f"{'what':56}{'measured':>10}   {'required':16}holds")
+    folder = course_folder(root)
+    if write:
+        table.page(folder)  # now, not after forty minutes
+    heading = f"{'what':56}{'measured':>10}   {'required':16}holds"
+    print(heading)
     rows = []
     for row in measure():
         print(row, flush=True)
         rows.append(row)
+    if not speed_only:
+        with race.threads(os.cpu_count() or 1):
+            marks, floor = run_race(folder, seconds, seeds, peer_seeds, Path(samples) if samples else None)
+            count = torch.get_num_threads()
+        found = list(table.verdicts(marks, floor))
+        print(heading, *found, sep="\n")
+        rows += found
+        if write:
+            how = f"Measured with PyTorch {torch.__version__.split('+')[0]} on {count} thread{'s' * (count > 1)}."
+            table.write_page(folder, how, marks, floor, rows)
     return int(not all(row.holds for row in rows))
+
+
+def run_race(
+    folder: Path, seconds: Sequence[int], seeds: Sequence[int], peer_seeds: Sequence[int], samples: Path | None
+) -> tuple[list[race.Mark], table.Floor]:
+    """Run what build/bench.json does not hold already, and print it: the marks and the floor."""
+    real = race.digits()
+    judge = race.judge(real)
+    floor = judge.floor()
+    results = race.Results(folder / "build" / "bench.json", judge.fingerprint)
+    contenders = race.entries()
+    runs = race.plan(list(contenders), seconds, seeds, peer_seeds)
+    todo = [run for run in runs if not race.finished(run, results, samples)]
+    minutes = sum(max(run.seconds) for run in todo) / 60
+    known = f"{len(runs) - len(todo)} of them in build/bench.json (remove it to measure anew)"
+    print(f"\nThe race: {len(runs)} runs, {known}.")
+    print(f"{minutes:.0f} minutes of training to go. Ctrl-C stops it and keeps what is finished.", flush=True)
+    marks: list[race.Mark] = []
+    try:
+        for mark in race.race(runs, contenders, real[: race.TRAINED_ON], judge, results, samples):
+            marks.append(mark)
+            name = f"{mark.contender}, seed {mark.seed}, {mark.seconds} s"
+            print(f"{name:40}{mark.frechet:8.3f} after {mark.steps:,} steps", flush=True)
+    finally:
+        if marks:
+            print(f"\n{table.plain(table.race_table(marks, floor))}\n")
+    return marks, floor
 
 
 def measure() -> Iterator[Row]:
@@ -65,6 +109,21 @@ def measure() -> Iterator[Row]:
     yield Row("training step: ours / written by hand", step_ratio(), most=1.05)
     yield Row("Trainer.run / the same steps by Trainer.step", run_ratio())
     yield Row("glyphs a second on one thread", glyph_rate(), digits=0, least=5000)
+    yield from recipe_rows(os.cpu_count() or 1)
+
+
+def recipe_rows(threads: int) -> Iterator[Row]:
+    from gan_course.instructor import parts
+
+    with race.threads(threads):
+        found = parts.step_parts()
+    whole = sum(found.values())
+    for part, seconds in found.items():
+        yield Row(f"recipe, ms a step: {part} ({seconds / whole:.0%})", 1000 * seconds, digits=2)
+    yield Row("recipe, ms a step: all", 1000 * whole, digits=2)
+    for count in sorted({1, threads}):
+        rate = parts.sampling_rate(count)
+        yield Row(f"recipe, samples a second, {count} thread{'s' * (count > 1)}", rate, digits=0)
 
 
 # ------------------------------------------------------------------------------------------------- the training step
@@ -170,18 +229,14 @@ def run_ratio(rounds: int = 20, block: int = 10 * BLOCK) -> float:
 
 def glyph_rate(count: int = 5000, rounds: int = 3) -> float:
     """Rendered 28x28 glyphs a second of one thread's own processor time: the best of several rounds."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        data.load("glyphs", count=10)  # reads the fonts
-        rates = []
+    data.load("glyphs", count=10)  # reads the fonts
+    rates = []
+    with race.threads(1):
         for seed in range(rounds):
             start = time.process_time()
             data.load("glyphs", count=count, seed=seed)
             rates.append(count / max(time.process_time() - start, 1e-9))
-        return max(rates)
-    finally:
-        torch.set_num_threads(threads)
+    return max(rates)
 
 
 def chapter00_networks(noise: int = 32) -> tuple[nn.Sequential, nn.Sequential]:
@@ -249,7 +304,3 @@ def import_ratio(rounds: int = 5) -> float:
     """Importing torch and then gan_course over importing torch: the median of several fresh processes."""
     pairs = [import_seconds("torch", "gan_course") for _ in range(rounds)]
     return statistics.median((torch_ + ours) / torch_ for torch_, ours in pairs)
-
-
-if __name__ == "__main__":
-    sys.exit(bench())

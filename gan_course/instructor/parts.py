@@ -1,0 +1,73 @@
+"""Where the seconds of the course's recipe go: the parts of a training step, and sampling."""
+
+from __future__ import annotations
+
+import time
+from unittest import mock
+
+import torch
+
+from gan_course import data, plots
+from gan_course.instructor import bench, race
+from gan_course.live import LiveView
+
+
+class Clock:
+    """Seconds spent in named parts, which may call each other: what an inner part takes, the outer one did not."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.running: list[str] = []
+        self.since = 0.0
+
+    def turn(self) -> None:
+        """Book the time since the last turn on the innermost part that runs."""
+        now = time.perf_counter()
+        if self.running:
+            self.seconds[self.running[-1]] += now - self.since
+        self.since = now
+
+    def watch(self, owner: object, method: str, part: str) -> None:
+        """From now on, book what `owner.method` takes on `part`."""
+        inner = getattr(owner, method)
+        self.seconds.setdefault(part, 0.0)
+
+        def watched(*arguments, **options):
+            self.turn()
+            self.running.append(part)
+            try:
+                return inner(*arguments, **options)
+            finally:
+                self.turn()
+                self.running.pop()
+
+        setattr(owner, method, watched)
+
+
+def step_parts(steps: int = 1600) -> dict[str, float]:
+    """Seconds a step that each part of the recipe takes in `Trainer.run` with a live figure, as in a notebook."""
+    trainer, clock = race.recipe(data.load("glyphs", count=2000).images, seed=0), Clock()
+    noise = torch.randn(32, trainer.latent_dim)
+
+    def run(count: int) -> None:
+        trainer.run(count, draw=lambda: plots.image_grid(trainer.sample(noise)), alt="32 samples of the generator")
+
+    # What a notebook would draw is drawn, but sent nowhere.
+    with mock.patch.object(plots, "in_notebook", return_value=True), mock.patch.object(LiveView, "_show"):
+        run(10)  # warms up
+        for method in ("real_batch", "noise"):
+            clock.watch(trainer, method, "data and noise")
+        clock.watch(trainer, "discriminator_step", "discriminator")
+        clock.watch(trainer, "generator_step", "generator")
+        clock.watch(trainer, "move_average", "moving average")
+        clock.watch(trainer, "run", "log and live view")
+        run(steps)
+    return {part: seconds / steps for part, seconds in clock.seconds.items()}
+
+
+def sampling_rate(threads: int, batches: int = 4, rounds: int = 5) -> float:
+    """Pictures a second from the recipe's averaged generator, in batches of 500: the best of several rounds."""
+    trainer = race.recipe(data.load("glyphs", count=100).images, seed=0)
+    with race.threads(threads):
+        taken = [bench.timed(batches, lambda: trainer.sample(race.CHUNK)) for _ in range(rounds + 1)]
+    return batches * race.CHUNK / min(taken[1:])  # the first round warms up

@@ -1,0 +1,85 @@
+"""The recipe's variants: each trains, and each differs from the recipe in what its name says."""
+
+import pytest
+import torch
+from torch import nn
+
+from gan_course import ablation, data
+from gan_course.instructor.ablation import measure
+from gan_course.training import CONVOLUTIONAL
+
+IMAGES = data.load("glyphs", count=200).images
+
+
+def layers(trainer, kind) -> int:
+    return sum(isinstance(module, kind) for module in trainer.generator.modules())
+
+
+@pytest.mark.parametrize("name", ablation.VARIANTS)
+def test_every_variant_trains_and_samples(name):
+    trainer = ablation.variant(name, IMAGES)
+    before = [p.clone() for p in trainer.generator.parameters()]
+    for _ in range(2):
+        record = trainer.step()
+    assert all(value.isfinite() for value in record.values())
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.generator.parameters(), strict=True))
+    samples = trainer.sample(4)
+    assert samples.shape == (4, 1, 28, 28) and samples.dtype == torch.float32 and samples.abs().max() <= 1
+
+
+def test_what_is_taken_away_is_gone():
+    full = ablation.variant("the recipe", IMAGES)
+    assert full.settings == CONVOLUTIONAL
+    assert (
+        layers(full, nn.BatchNorm2d) == 4
+        and layers(ablation.variant("without batch norm", IMAGES), nn.BatchNorm2d) == 0
+    )
+    without = ablation.variant("without extra convolutions", IMAGES)
+    assert (layers(full, nn.Conv2d), layers(without, nn.Conv2d)) == (2, 0)
+    assert layers(without, nn.ConvTranspose2d) == layers(full, nn.ConvTranspose2d) == 2
+    nearest = ablation.variant("with nearest upsampling", IMAGES)
+    assert (layers(nearest, nn.ConvTranspose2d), layers(nearest, nn.Upsample)) == (0, 2)
+    assert layers(ablation.variant("with residual layers", IMAGES), ablation.Residual) == 2
+    shallow = ablation.variant("without the third halving", IMAGES)
+    assert sum(isinstance(m, nn.Conv2d) for m in shallow.discriminator.modules()) == 2
+    average = ablation.variant("without the average", IMAGES)
+    average.step()
+    for mean, weight in zip(average.average.parameters(), average.generator.parameters(), strict=True):
+        assert torch.equal(mean, weight)
+
+
+def test_spectral_norm_bounds_every_layer_of_the_discriminator():
+    trainer = ablation.variant("with spectral norm for R1", IMAGES)
+    for _ in range(30):  # the power iteration needs some steps
+        trainer.discriminator(IMAGES[:4])
+    weights = [m.weight for m in trainer.discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(weights) == 4
+    for weight in weights:
+        assert torch.linalg.matrix_norm(weight.flatten(1), ord=2).item() == pytest.approx(1, abs=0.05)
+
+
+def test_an_unknown_variant():
+    with pytest.raises(ValueError, match="there is no variant 'without luck': choose one of the recipe, without"):
+        ablation.variant("without luck", IMAGES)
+
+
+def test_measuring_one_variant():
+    run = measure(("without convolutions", 0, 0.2))
+    assert run["distance"] > 1 and run["rate"] > 10
+    assert run["pictures"].shape == (20, 1, 28, 28)
+
+
+def test_results_come_back_as_they_were_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "RESULTS", tmp_path / "results.safetensors")
+    pictures = {"the recipe": torch.rand(3, 1, 28, 28) * 2 - 1}
+    rows = [{"variant": "the recipe", "median": 1.5}]
+    ablation.save_results(rows, pictures, seconds=1)
+    back, images = ablation.load_results()
+    assert back == rows
+    torch.testing.assert_close(images["the recipe"], pictures["the recipe"], atol=0.004, rtol=0)
+
+
+def test_the_shipped_table_knows_every_variant():
+    rows, pictures = ablation.load_results()
+    assert [row["variant"] for row in rows] == list(pictures) == list(ablation.VARIANTS)
+    assert all(len(row["distances"]) == 3 for row in rows)
