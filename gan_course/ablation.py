@@ -166,7 +166,8 @@ def variant(name: str, images: Tensor, seed: int = 0) -> Trainer:
 def load_results() -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     """The table that the course measured, a dict a row, and pictures ``[n, 1, 28, 28]`` in ``[-1, 1]`` by variant."""
     pictures, notes = load_checkpoint(RESULTS)
-    return notes["rows"], {name: images.float() / 127.5 - 1 for name, images in pictures.items()}
+    names = [row["variant"] for row in notes["rows"]]  # the file keeps them in another order
+    return notes["rows"], {name: pictures[name].float() / 127.5 - 1 for name in names}
 
 
 def save_results(rows: list[dict[str, Any]], pictures: dict[str, Tensor], **notes: Any) -> None:

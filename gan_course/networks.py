@@ -142,14 +142,16 @@ class ConvDiscriminator(nn.Module):
         )
         count = 4 * width * (side // 8) ** 2
         self.head = nn.Linear(count, 1)
-        self.of_class = nn.Embedding(classes, count) if classes else None
+        self.of_class = nn.Linear(count, classes, bias=False) if classes else None  # a row of weights for each class
         _pixel_by_pixel(self)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         check_labels(labels, len(images), self.classes)
         features = self.features(images)
         logits = self.head(features).squeeze(1)
-        return logits if self.of_class is None else logits + (self.of_class(labels) * features).mean(1)
+        if self.of_class is not None and labels is not None:
+            logits = logits + self.of_class(features).gather(1, labels[:, None]).squeeze(1)
+        return logits
 
 
 def check_labels(labels: Tensor | None, count: int, classes: int) -> None:

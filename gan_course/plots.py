@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
@@ -44,7 +45,15 @@ def mime_bundle(figure: Figure, alt: str, dpi: int = 90) -> tuple[dict[str, Any]
         raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
-    return {"image/png": buffer.getvalue(), "text/plain": alt}, {"image/png": {"alt": alt}}
+    return {"image/png": compact(buffer.getvalue()), "text/plain": alt}, {"image/png": {"alt": alt}}
+
+
+def compact(png: bytes) -> bytes:
+    """The same picture in 256 colours: less than half the bytes, and no difference that an eye would see."""
+    buffer = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def in_notebook() -> bool:

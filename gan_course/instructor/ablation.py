@@ -39,10 +39,8 @@ def ablation(seconds: float = 30, seeds: tuple[int, ...] = (0, 1, 2), jobs: int 
             }
             print(f"{name:28} {row['median']:8.1f} {row['images_per_second']:6d} images/s  {distances}", flush=True)
             rows.append(row)
-            pictures[name] = runs[0]["pictures"]
-    save_results(
-        rows, pictures, seconds=seconds, dataset="mnist", command=f"gan-course ablation --seconds {seconds:g}"
-    )
+            pictures[name] = sorted(runs, key=lambda run: run["distance"])[len(runs) // 2]["pictures"]  # the median's
+    save_results(rows, pictures, seconds=seconds, dataset="mnist", command=f"gan-course ablation --seconds {seconds:g}")
     return 0
 
 

@@ -1,0 +1,306 @@
+"""Reads a training log and names the likely trouble, with the values it looked at.
+
+Each check below is one symptom with its thresholds. They were chosen by measurement: on chapter 05's failures and on
+healthy runs of chapters 01 to 04, ten seeds each. Most look at the last third of a log, because a young run looks odd
+in many ways.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+NEEDED = ("step", "d_loss", "g_loss", "real_logit", "fake_logit")
+OPTIONAL = ("spread", "g_gradient", "held_out_logit")
+SHORTEST = 20  # entries: with fewer, a healthy young run can't be told from a sick one
+HUGE = 100.0  # a loss beyond this is on its way to infinity
+UNSEEN = (
+    "pictures learned by heart, a class that is never drawn, a forgotten detach: look at samples, count classes, "
+    "measure distances"
+)
+
+
+class Finding(NamedTuple):
+    """One trouble: its name, what it was read from, and what to do."""
+
+    trouble: str
+    evidence: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What :func:`diagnose` found. ``print`` it."""
+
+    findings: tuple[Finding, ...]  # the likeliest first
+    looked_at: str  # the values behind the verdict, in one line
+    not_looked_at: tuple[str, ...] = ()  # columns that the log lacks
+
+    @property
+    def verdict(self) -> str:
+        """The likeliest trouble, or "nothing suspicious"."""
+        return self.findings[0].trouble if self.findings else "nothing suspicious"
+
+    def __str__(self) -> str:
+        lines = [f"Verdict: {self.verdict}"]
+        for finding in self.findings:
+            lines += [f"- {finding.trouble}: {finding.evidence}", f"  Do: {finding.advice}"]
+        lines.append(f"Looked at: {self.looked_at}")
+        if self.not_looked_at:
+            lines.append(f"Could not look at: {', '.join(self.not_looked_at)} (not in this log)")
+        lines.append(f"No log shows: {UNSEEN}")
+        return "\n".join(lines)
+
+
+def diagnose(log: Mapping[str, Sequence[float]]) -> Diagnosis:
+    """Name the likely trouble from a training ``log``: ``Trainer.log``, or a dict of equally long columns of numbers.
+
+    Needed columns: ``step``, ``d_loss``, ``g_loss``, ``real_logit``, ``fake_logit`` (batch means, before any sigmoid).
+    Better with ``spread``, ``g_gradient`` and ``held_out_logit``: see :class:`gan_course.training.Trainer`. Made for
+    losses on logits such as cross-entropy and hinge. NaN is a finding, not an error. Raises ``TypeError`` for what is
+    no log, ``ValueError`` for an empty log, missing columns, columns of different length and entries that are no
+    numbers.
+    """
+    columns = _checked(log)
+    entries = len(columns["step"])
+    missing = tuple(name for name in OPTIONAL if name not in columns)
+    broken = _diverged(columns)
+    if broken:
+        return Diagnosis((broken,), f"all {entries} entries of {', '.join(columns)}", missing)
+    run = Run(columns)
+    if entries < SHORTEST:
+        short = Finding(
+            "too short to tell",
+            f"the log has {entries} entries, and a healthy young run looks sick",
+            f"train until it has at least {SHORTEST}",
+        )
+        return Diagnosis((short,), run.summary(), missing)
+    found = [_first(checks, run) for checks in (OF_THE_GAME, OF_THE_SAMPLES)]
+    return Diagnosis(tuple(finding for finding in found if finding), run.summary(), missing)
+
+
+class Run:
+    """A log as tensors, and the numbers that several checks ask for."""
+
+    def __init__(self, columns: Mapping[str, Tensor]):
+        self.columns = columns
+        entries = len(columns["step"])
+        self.late = slice(entries - max(1, entries // 3), None)
+        self.middle = slice(self.late.start - max(1, entries // 3), self.late.start)
+        self.gap = columns["real_logit"] - columns["fake_logit"]
+
+    def typical(self, name: str) -> float:
+        """The median of a column's last third; of nothing, NaN, which fails every comparison."""
+        return self.columns[name][self.late].median().item() if name in self.columns else math.nan
+
+    @property
+    def lead(self) -> float:
+        """How far real logits lie above generated ones, typically."""
+        return self.gap[self.late].median().item()
+
+    def summary(self) -> str:
+        """The typical values, in one line."""
+        known = (name for name in (*NEEDED, *OPTIONAL) if name != "step" and name in self.columns)
+        return "medians of the last third: " + ", ".join(f"{name} {self.typical(name):.3g}" for name in known)
+
+
+# ------------------------------------------------------------------------------------------ of the numbers
+
+
+def _diverged(columns: Mapping[str, Tensor]) -> Finding | None:
+    advice = "go back to a checkpoint, divide the learning rates by ten, raise r1_weight"
+    for name, values in columns.items():
+        if not values.isfinite().all():
+            first = int((~values.isfinite()).nonzero()[0])
+            where = f"entry {first + 1} of {len(values)}"
+            return Finding("diverged", f"{name} is {values[first].item()} from {where} on", advice)
+    for name in ("d_loss", "g_loss"):
+        if (worst := columns[name].abs().max().item()) > HUGE:
+            return Finding("diverged", f"{name} reaches {worst:.3g}", advice)
+    return None
+
+
+# ------------------------------------------------------------------------------------------ of the game
+
+
+def _double_sigmoid(run: Run) -> Finding | None:
+    """Every mean logit is a probability, and the loss is what cross-entropy makes of such logits."""
+    logits = torch.stack([run.columns["real_logit"], run.columns["fake_logit"]])
+    expected = torch.nn.functional.softplus(-logits[0]) + torch.nn.functional.softplus(logits[1])
+    bounded = logits.min() >= 0 and logits.max() <= 1
+    clumped = run.typical("spread") < 0.5  # a feeble discriminator may stay near 0 by chance, and lets samples clump
+    if not (bounded and (run.columns["d_loss"] - expected).abs().max() < 0.05) or clumped:
+        return None
+    return Finding(
+        "double sigmoid",
+        f"all mean logits lie between {logits.min():.3f} and {logits.max():.3f}, and d_loss never falls below "
+        f"{run.columns['d_loss'].min():.3f} (with two sigmoids, 1.006 is the limit)",
+        "print discriminator(x).min() and .max(): logits take any sign; remove the last sigmoid",
+    )
+
+
+def _labels_swapped(run: Run) -> Finding | None:
+    if run.lead > -1:
+        return None
+    return Finding(
+        "labels swapped",
+        f"generated logits lie above real ones by {-run.lead:.2f}",
+        "in the discriminator's loss, real logits must rise and generated ones fall: check the order of its arguments",
+    )
+
+
+def _generator_label_swapped(run: Run) -> Finding | None:
+    """Both losses near 0: the generator is content with being recognised. (A saturating loss is never above 0.)"""
+    if not (run.lead > 3 and 0 <= run.typical("g_loss") < 0.3 and run.typical("fake_logit") < -1.5):
+        return None
+    return Finding(
+        "generator's label swapped",
+        f"both losses are near 0 (g_loss {run.typical('g_loss'):.2g}) although its logits are "
+        f"{run.typical('fake_logit'):.1f}: nobody is fighting",
+        "the generator's loss must fall when its logits rise: its label for generated samples is 'real'",
+    )
+
+
+def _overfitting(run: Run) -> Finding | None:
+    held_out, real, fake = (run.typical(name) for name in ("held_out_logit", "real_logit", "fake_logit"))
+    memory = real - held_out  # what a picture gains by having been trained on
+    if not (memory > 1 and memory > 0.5 * (real - fake)):
+        return None
+    return Finding(
+        "discriminator overfitting",
+        f"pictures trained on have logit {real:.2f}, held-out ones {held_out:.2f}, nearer to generated ones "
+        f"({fake:.2f})",
+        "more pictures, or augment all that the discriminator sees; stop when samples get no nearer to held-out ones",
+    )
+
+
+def _vanished(run: Run) -> Finding | None:
+    if not (run.lead > 3 and run.typical("g_gradient") < 0.05):
+        return None
+    return Finding(
+        "generator's gradient vanished",
+        f"its length is {run.typical('g_gradient'):.1g}, and real logits lead by {run.lead:.1f}",
+        "use the non-saturating loss; raise r1_weight; build the networks anew",
+    )
+
+
+def _too_strong(run: Run) -> Finding | None:
+    if run.lead <= 3:
+        return None
+    gradient = f", the gradient is {run.typical('g_gradient'):.2g}" if "g_gradient" in run.columns else ""
+    return Finding(
+        "discriminator too strong",
+        f"real logits lead by {run.lead:.1f} and d_loss is {run.typical('d_loss'):.2g}{gradient}",
+        "raise r1_weight, or the generator's learning rate towards the discriminator's; with few data, augment",
+    )
+
+
+def _oscillation(run: Run) -> Finding | None:
+    """The lead swings widely and changes its sign: now one player is ahead, now the other."""
+    late = run.gap[run.late]
+    behind = (late < 0).double().mean().item()
+    if not (late.std() > 0.25 and behind > 0.1):
+        return None
+    return Finding(
+        "oscillation",
+        f"the lead of real logits swings by ±{late.std():.2f} and is negative in {behind:.0%} of the entries",
+        "beta1 = 0, smaller learning rates, a larger r1_weight",
+    )
+
+
+def _too_weak(run: Run) -> Finding | None:
+    behind = (run.gap[run.late] < 0).double().mean().item()
+    if behind < 0.6:
+        return None
+    return Finding(
+        "discriminator too weak",
+        f"generated logits lie above real ones in {behind:.0%} of the entries",
+        "raise the discriminator's learning rate towards the generator's, or give it more turns; check its labels",
+    )
+
+
+# ------------------------------------------------------------------------------------------ of the samples
+
+
+def _young(run: Run) -> bool:
+    """The spread is growing, fast enough to be right soon: three more thirds of the run would bring it to 0.9."""
+    now, before = run.typical("spread"), run.columns["spread"][run.middle].median().item()
+    return now < 0.95 and now - before > 0.06 and now + 3 * (now - before) > 0.9
+
+
+def _collapse(run: Run) -> Finding | None:
+    """The spread is far too low, or often low and restless: the samples sit in few places, and hop."""
+    late = run.columns["spread"][run.late]
+    low, typical, high = late.quantile(late.new_tensor([0.1, 0.5, 0.9])).tolist()
+    narrow = (late < 0.6).double().mean().item()
+    if not (typical < 0.3 or (narrow > 0.15 and high - low > 0.4 * typical)) or _young(run):
+        return None
+    return Finding(
+        "mode collapse",
+        f"the spread is {typical:.2f}, mostly from {low:.2f} to {high:.2f}, and should stay near 1",
+        "look at the samples; let the discriminator keep pace (its learning rate, its turns); beta1 = 0",
+    )
+
+
+def _wrong_spread(run: Run) -> Finding | None:
+    if 0.88 < run.typical("spread") < 1.4 or _young(run):
+        return None
+    return Finding(
+        "samples of the wrong spread",
+        f"it stays at {run.typical('spread'):.2f} and should be 1",
+        "look for strays and for missing kinds among the samples; batch normalisation in the discriminator can't see "
+        "shift and scale",
+    )
+
+
+Check = Callable[[Run], Finding | None]
+OF_THE_GAME: tuple[Check, ...] = (
+    _double_sigmoid, _labels_swapped, _generator_label_swapped, _overfitting, _vanished, _too_strong, _oscillation,
+    _too_weak,
+)  # fmt: skip
+OF_THE_SAMPLES: tuple[Check, ...] = (_collapse, _wrong_spread)
+
+
+def _first(checks: Sequence[Check], run: Run) -> Finding | None:
+    """What the first check with an answer says."""
+    if checks is OF_THE_SAMPLES and "spread" not in run.columns:
+        return None
+    return next((finding for check in checks if (finding := check(run))), None)
+
+
+# ------------------------------------------------------------------------------------------ the log
+
+
+def _checked(log: Any) -> dict[str, Tensor]:
+    """The known columns as tensors."""
+    if not isinstance(log, Mapping):
+        raise TypeError(f"a log is a dict of lists, such as trainer.log, but this is a {type(log).__name__}")
+    if missing := [name for name in NEEDED if name not in log]:
+        has = ", ".join(map(str, log)) or "none"
+        raise ValueError(
+            f"the log has no column {missing[0]!r} (it has {has}): rename its columns to {', '.join(NEEDED)}"
+        )
+    columns = {name: _numbers(name, log[name]) for name in (*NEEDED, *OPTIONAL) if name in log}
+    for name, values in columns.items():
+        if len(values) != len(columns["step"]):
+            raise ValueError(
+                f"column {name!r} has {len(values)} entries but 'step' has {len(columns['step'])}: the log was cut; "
+                "shorten all columns to the same length"
+            )
+    if not len(columns["step"]):
+        raise ValueError("the log is empty: train first, at least 200 steps")
+    return columns
+
+
+def _numbers(name: str, values: Any) -> Tensor:
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise ValueError(f"column {name!r} must be a list of numbers but is {values!r:.40}: keep one entry per step")
+    for value in values:
+        if isinstance(value, str) or not hasattr(value, "__float__"):
+            raise ValueError(f"column {name!r} must hold numbers but holds {value!r:.40}: convert it with float()")
+    return torch.tensor([float(value) for value in values], dtype=torch.float64)
