@@ -83,11 +83,12 @@ def project(verdict):
 
 
 def project_by_network(features, labels, weight, bias, vectors):
-    """The course's own network, whose product is a mean."""
+    """The course's own network."""
     network = networks.ConvDiscriminator(classes=len(vectors))
     network.features = nn.Identity()
     network.head = nn.Linear(len(weight), 1)
-    network.of_class = nn.Embedding.from_pretrained(vectors)
+    network.of_class = nn.Linear(len(weight), len(vectors), bias=False)
+    network.of_class.weight.data = vectors
     network.head.weight.data, network.head.bias.data = weight[None], bias[None]
     return network(features, labels).detach()
 
@@ -177,6 +178,7 @@ RIGHT = [
     ("noise_with_label", joined_by_eye),
     ("noise_with_label", joined_by_comparison),
     ("projection_logits", project(own)),
+    ("projection_logits", project_by_network),
     ("projection_logits", lambda f, y, w, b, v: torch.einsum("nf,nf->n", f, w + v[y]) + b),
     ("projection_logits", lambda f, y, w, b, v: (f @ (w + v).T + b).gather(1, y[:, None])),
     ("warm_average", average()),
@@ -222,7 +224,7 @@ WRONG = [
     ("projection_logits", project(lambda f, y, v, w: 0.0), "The label has no effect"),
     ("projection_logits", lambda f, y, w, b, v: (f * v[y]).sum(1), "looks real at all"),
     ("projection_logits", lambda f, y, w, b, v: (f * (w + v[y])).sum(1), "hint: The bias is missing"),
-    ("projection_logits", project_by_network, "divides the product"),
+    ("projection_logits", project(lambda f, y, v, w: (f * v[y]).mean(1)), "their sum, not their mean"),
     ("projection_logits", project(lambda f, y, v, w: f @ v.T), "got: the error RuntimeError"),
     ("projection_logits", lambda f, y, w, b, v: (f @ w + b)[:, None] + f @ v.T, "the logits with shape [4, 3]"),
     ("projection_logits", project(lambda f, y, v, w: (f @ v.T).sum(1)), "All class vectors were added"),

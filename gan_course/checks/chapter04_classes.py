@@ -89,8 +89,7 @@ def _project(attempt: Attempt, features: Tensor, labels: Tensor, weight: Tensor,
         (plain - bias + own, "The bias is missing."),
         (
             plain + own / features.shape[1],
-            "The course's own network divides the product by the number of features, to keep it small. This task, like "
-            "the paper, wants the plain inner product.",
+            "The product is divided by the number of features. The inner product is their sum, not their mean.",
         ),
         (plain + by_class.sum(1), "All class vectors were added. Only the one that was asked for counts."),
         (plain + by_class.mean(1), "All class vectors were averaged. Only the one that was asked for counts."),
