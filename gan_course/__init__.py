@@ -8,6 +8,7 @@ floor  modules                                             holds
 =====  ==================================================  ==========================================
 4      ``cli``, ``instructor``                             commands for people who run the course
 3      ``checks``                                          instant feedback on exercises
+3      ``widgets``                                         interactive figures
 2      ``training``, ``diagnosis``                         the training loop, what its log says
 2      ``recipes``, ``ablation``                           how shipped weights and tables are made
 1      ``metrics``, ``zoo``                                measures, small trained networks

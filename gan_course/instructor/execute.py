@@ -98,6 +98,7 @@ class CourseEngine(NBClientEngine):
             km=chapter.manager,
             kernel_name="python3",
             startup_timeout=kwargs["start_timeout"],
+            store_widget_state=False,
             extra_arguments=["--log-level=CRITICAL"],  # the kernel's own notes would break the progress line
             log=logging.getLogger("papermill"),
             on_cell_start=before,
@@ -108,6 +109,7 @@ class CourseEngine(NBClientEngine):
         finally:
             # Saving here, and not after every cell as papermill would: a notebook full of pictures is megabytes.
             notebooks.join_streams(nb_man.nb)
+            notebooks.keep_stills(nb_man.nb)
             write_ipynb(nb_man.nb, str(target))
 
 

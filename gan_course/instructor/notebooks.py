@@ -105,3 +105,11 @@ def join_streams(notebook: NotebookNode) -> None:
                 joined.append(output)
         if cell.cell_type == "code":
             cell.outputs = joined
+
+
+def keep_stills(notebook: NotebookNode) -> None:
+    """Remove what only a running kernel could show: of a widget, its still picture remains."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

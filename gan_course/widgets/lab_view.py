@@ -1,0 +1,428 @@
+"""GAN Lab in the notebook: the engine of ``lab`` behind buttons, menus and sliders.
+
+Playing must not block the kernel, so it is an asyncio task: it plays for some milliseconds, paints, and sleeps, and
+while it sleeps the kernel answers whoever asks. No thread is needed for that: Colab's kernel runs such a loop, too.
+The task starts in whichever loop handles the button (JupyterLab may give widgets a thread of their own) and is stopped
+by a number, which works across threads, where a task's own ``cancel`` would not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakSet
+
+import ipywidgets as widgets
+
+from gan_course.losses import LOSSES
+from gan_course.widgets import controls, picture
+from gan_course.widgets.controls import guarded
+from gan_course.widgets.lab import DRAWING, Knobs, Lab
+from gan_course.widgets.presets import PRESETS, Patient, Preset
+
+FRAME = 0.1  # seconds between two pictures: ten a second, as a page can take them
+BUSY = 0.05  # of these for the game, where it plays as fast as it goes: a control must not wait long
+SLOW = 0.8  # seconds between two half-steps in slow motion
+IDLE = 900  # seconds without a touch after which playing stops: the page may be closed
+SPEEDS = (
+    ("slow motion: half-steps", "half"),
+    ("1 step a picture", 1),
+    ("5 steps a picture", 5),
+    ("as fast as it goes", "fast"),
+)
+TARGET_NAMES = (
+    ("ring of 8 heaps", "ring"), ("line", "line"), ("spiral", "spiral"), ("two moons", "moons"),
+    ("draw your own", "drawn"),
+)  # fmt: skip
+PRIOR_NAMES = (
+    ("normal, 2 numbers", ("normal", 2)),
+    ("normal, 1 number", ("normal", 1)),
+    ("uniform, 2 numbers", ("uniform", 2)),
+    ("uniform, 1 number", ("uniform", 1)),
+)
+LAYER_NAMES = {
+    "real": "real points",
+    "generated": "generated points",
+    "belief": "D's belief",
+    "arrows": "arrows: G's push",
+    "grid": "G's grid",
+    "curves": "curves",
+}
+CELLS = 9  # of the drawing board, in each direction
+PITCH = 0.3  # between two of its cells, in the plane
+OPEN: WeakSet[LabView] = WeakSet()  # a new lab pauses the others, and replaces the one of the same cell
+
+
+class LabView:
+    """The widget: ``root`` is what is shown, ``lab`` the game, ``knobs`` the controls by the name of what they turn."""
+
+    name = "GAN Lab"
+    kind = "preset"
+    catalogue: Mapping[str, Any] = PRESETS
+
+    def __init__(self, preset: str = "converges", seed: int = 0):
+        if preset not in self.catalogue:
+            raise ValueError(f"there is no {self.kind} {preset!r}: choose one of {', '.join(self.catalogue)}")
+        self.preset: Preset | Patient | None = None
+        self.lab = Lab(self.catalogue[preset].knobs)
+        self.run = 0  # the number of the playing task; another number stops it
+        self.playing = False
+        self.last = ""  # who moved last, in a half-step
+        self.before: Any = None  # where the generated points were before it
+        self.touched = time.monotonic()
+        self.settling = False  # while the program, not the student, sets controls
+        self.cells: dict[tuple[float, float], Any] = {}  # the drawing board's buttons
+        self._build(preset, seed)
+        for other in list(OPEN):
+            other.pause()
+        OPEN.add(self)
+        self.choose(preset, seed)
+
+    # ------------------------------------------------------------------------------------------ the page
+
+    def _build(self, preset: str, seed: int) -> None:
+        button, menu = controls.button, controls.menu
+        self.play_button = button("Play", "Play, or pause", self._press_play, "primary")
+        self.step_button = button("Step", "One turn of each player", self._press_step)
+        self.half_button = button("Half-step", "One turn of one player", self._press_half)
+        self.reset_button = button("Reset", "Start anew from the same seed", self._press_reset)
+        self.speed = menu("speed", SPEEDS, "fast")
+        self.presets = menu(self.kind, [(name, name) for name in self.catalogue], preset)
+        self.presets.observe(self._turn_preset, "value")
+        self.question, self.figures, self.message = controls.words(), controls.words(), controls.words()
+        self.plane, self.curves = controls.screen(), controls.screen()
+        self.layers = {
+            name: controls.forgiving(
+                widgets.Checkbox(
+                    value=True, description=label, indent=False, layout=widgets.Layout(width="auto", margin="0 12px 0 0")
+                )
+            )
+            for name, label in LAYER_NAMES.items()
+        }
+        for box in self.layers.values():
+            box.observe(self._turn_layer, "value")
+        self.knobs = self._knobs(seed)
+        for name, widget in self.knobs.items():
+            widget.observe(lambda change, name=name: self._turn(name, change["new"]), "value")
+        self.knob_row = controls.row(*self.knobs.values())
+        self.board = widgets.VBox([], layout=widgets.Layout(display="none", max_width="340px"))
+        self.root = widgets.VBox(
+            [
+                controls.row(self.presets, self.speed),
+                self.question,
+                controls.row(self.play_button, self.step_button, self.half_button, self.reset_button),
+                self.message,
+                controls.row(self.plane, self.curves),
+                self.figures,
+                controls.row(*self.layers.values()),
+                *self.extras(),
+                self.board,
+                self.knob_row,
+            ],
+            layout=widgets.Layout(width="100%", max_width="960px"),
+        )
+
+    def _knobs(self, seed: int) -> dict[str, Any]:
+        menu, slider, k = controls.menu, controls.slider, Knobs()
+        return {
+            "target": menu("target", TARGET_NAMES, k.target),
+            "loss": menu("loss", [(name.replace("_", "-"), name) for name in LOSSES], k.loss),
+            "generator_lr": slider("G's learning rate", controls.RATES, k.generator_lr),
+            "discriminator_lr": slider("D's learning rate", controls.RATES, k.discriminator_lr),
+            "discriminator_steps": slider("D's turns a step", (1, 2, 3, 5, 10), k.discriminator_steps),
+            "width": slider("G's width", (4, 8, 16, 32, 64, 128), k.width),
+            "discriminator_width": slider("D's width", (4, 8, 16, 32, 64, 128), k.discriminator_width),
+            "prior": menu("noise (prior)", PRIOR_NAMES, (k.prior, k.prior_dim)),
+            "beta1": slider("momentum β₁", (0.0, 0.5, 0.9), k.beta1),
+            "r1_weight": slider("R1 penalty", (0.0, 0.1, 0.3, 1.0, 3.0), k.r1_weight),
+            "optimizer": menu("G moves by", (("Adam", "adam"), ("plain gradient", "plain")), k.optimizer),
+            "seed": controls.control(widgets.Text, "seed", value=str(seed), continuous_update=False),
+        }
+
+    def extras(self) -> list[Any]:
+        """What stands above the knobs: the clinic has something there."""
+        return []
+
+    def say(self, sentence: str) -> None:
+        """Show ``sentence`` above the pictures."""
+        self.message.value = controls.paragraph(sentence, role="status") if sentence else ""
+
+    # ------------------------------------------------------------------------------------------ painting
+
+    @property
+    def closed(self) -> bool:
+        return self.root.comm is None
+
+    def title(self) -> str:
+        if not self.last:
+            return f"step {self.lab.steps}"
+        turns = self.lab.knobs.discriminator_steps
+        count = f" ({turns - self.lab.turns_left} of {turns})" if self.last == "discriminator" and turns > 1 else ""
+        return f"step {self.lab.steps}: the {self.last} has moved{count}"
+
+    def paint(self) -> None:
+        """Bring pictures and numbers up to date."""
+        if self.closed:
+            return
+        shown = [name for name, box in self.layers.items() if box.value]
+        view = picture.look(self.lab, shown, self.title())._replace(before=self.before)
+        self.plane.value = picture.png(picture.plane(view))
+        if "curves" in shown:
+            self.curves.value = picture.png(picture.charts(*picture.lab_charts(self.lab)))
+        self.figures.value = controls.paragraph(self.summary())
+
+    def summary(self) -> str:
+        """The state in words: what the pictures show, for those who can't see them."""
+        now = self.lab.now
+        reached = (
+            f"{now.heaps} of {len(self.lab.centres)} heaps"
+            if now.heaps is not None and self.lab.centres is not None
+            else f"{now.coverage:.0%} of the data"
+        )
+        losses = [self.lab.curves[name][-1:] for name in ("d_loss", "g_loss")]
+        lost = f"; loss of D {losses[0][0]:.2f}, of G {losses[1][0]:.2f}" if losses[0] else ""
+        return (
+            f"Step {self.lab.steps:,}: {reached} reached; Jensen-Shannon {now.divergence:.2f} (between 0 and 0.69; "
+            f"{self.lab.floor:.2f} is as good as 1,000 points can be){lost}."
+        )
+
+    # ------------------------------------------------------------------------------------------ playing
+
+    @guarded
+    def _press_play(self, _: Any = None) -> None:
+        if self.playing:
+            self.pause()
+            return
+        self.touched = time.monotonic()
+        self.run += 1
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.say("This page can't play by itself: press Step.")
+            return
+        self.playing = True
+        self.play_button.description = "Pause"
+        self.task = loop.create_task(self._play(self.run))  # kept, or the loop may drop it
+
+    def pause(self) -> None:
+        """Stop playing."""
+        self.run += 1
+        self.playing = False
+        if not self.closed:
+            self.play_button.description = "Play"
+
+    async def _play(self, run: int) -> None:
+        try:
+            while run == self.run and not self.closed:
+                began = time.monotonic()
+                self._advance()
+                self.paint()
+                if self._has_to_stop(began):
+                    return
+                wait = SLOW if self.speed.value == "half" else FRAME
+                while run == self.run and (left := wait - (time.monotonic() - began)) > 0:
+                    await asyncio.sleep(min(left, FRAME))  # in slices: a press on Pause counts at once
+                await asyncio.sleep(0.01)  # the kernel's turn, however long the picture took
+        except Exception as error:
+            self.pause()
+            self.say(f"Playing stopped: {error}")
+
+    def _has_to_stop(self, now: float) -> bool:
+        if not self.lab.finite:
+            self.pause()
+            self.say("The numbers have grown beyond all bounds: lower a learning rate and press Reset.")
+        elif now - self.touched > IDLE:
+            self.pause()
+            self.say(f"Paused after {IDLE // 60} minutes without a touch: press Play to go on.")
+        return not self.playing
+
+    def _advance(self) -> None:
+        """Play on by as much as one picture shows."""
+        speed, done = self.speed.value, self.lab.steps
+        self.last, self.before = "", None
+        if speed == "half":
+            self._half_step()
+        elif speed == "fast":
+            deadline = time.monotonic() + BUSY
+            while time.monotonic() < deadline:
+                self.lab.step()
+        else:
+            self.lab.step(speed)
+        if self.preset is not None and done < self.preset.steps <= self.lab.steps:
+            self.arrived()
+
+    def arrived(self) -> None:
+        """The preset's steps are over."""
+        assert self.preset is not None
+        self.say(f"Step {self.preset.steps:,}: compare with your prediction, then open the answer.")
+
+    def _half_step(self) -> None:
+        before = self.lab.points()[: picture.DREW["generated"]]
+        self.last = self.lab.half_step()
+        self.before = before.numpy() if self.last == "generator" else None
+
+    @guarded
+    def _press_step(self, _: Any = None) -> None:
+        self._by_hand()
+        self.lab.step()
+        self.paint()
+
+    @guarded
+    def _press_half(self, _: Any = None) -> None:
+        self._by_hand()
+        self._half_step()
+        self.paint()
+
+    def _by_hand(self) -> None:
+        self.pause()
+        self.say("")
+        self.last, self.before = "", None
+
+    @guarded
+    def _press_reset(self, _: Any = None) -> None:
+        self._by_hand()
+        self.lab.reset()
+        self.paint()
+
+    # ------------------------------------------------------------------------------------------ turning knobs
+
+    def choose(self, name: str, seed: int | None = None) -> None:
+        """Set all knobs as preset ``name`` has them, and start anew, paused."""
+        preset = PRESETS[name]
+        self.preset = preset
+        self.question.value = controls.paragraph(f"Predict. {preset.question}") + controls.details(
+            f"After {preset.steps:,} steps, compare", f"{preset.answer} (Promised: {preset.promise}.)"
+        )
+        self.start(preset.knobs, seed)
+
+    def start(self, knobs: Knobs, seed: int | None = None) -> None:
+        """A new game with ``knobs``, paused; the seed stays unless there is a new one."""
+        self._by_hand()
+        keep = {"seed": self.lab.knobs.seed if seed is None else seed}
+        self.lab.reset(Knobs(**{**vars(knobs), **keep}))
+        self._show_knobs()
+        self.paint()
+
+    def _show_knobs(self) -> None:
+        """Let the controls show the knobs as they are."""
+        self.settling = True
+        try:
+            for name, widget in self.knobs.items():
+                value = getattr(self.lab.knobs, name)
+                value = {"prior": (value, self.lab.knobs.prior_dim), "seed": str(value)}.get(name, value)
+                if widget.value != value:
+                    widget.value = value
+            self._show_board()
+        finally:
+            self.settling = False
+
+    @guarded
+    def _turn_preset(self, change: Mapping[str, Any]) -> None:
+        self.touched = time.monotonic()
+        self.choose(change["new"])
+
+    @guarded
+    def _turn_layer(self, change: Mapping[str, Any]) -> None:
+        self.touched = time.monotonic()
+        self.curves.layout.display = None if self.layers["curves"].value else "none"
+        self.paint()
+
+    def _turn(self, name: str, value: Any) -> None:
+        """A knob was turned by hand."""
+        if self.settling:
+            return
+        self.touched = time.monotonic()
+        try:
+            changes = {"prior": value[0], "prior_dim": value[1]} if name == "prior" else {name: value}
+            if name == "seed":
+                changes = {"seed": whole_number(value)}
+            anew = self.lab.change(**changes)
+            self.preset = None
+            self.last, self.before = "", None
+            self.say("New networks: this knob takes a fresh start." if anew else "")
+            self._show_board()
+            if anew or not self.playing:
+                self.paint()
+        except Exception as error:
+            self.say(str(error))
+            self._show_knobs()
+
+    # ------------------------------------------------------------------------------------------ the drawing board
+
+    def _show_board(self) -> None:
+        """The board is there while the target is drawn; it is made when first asked for."""
+        drawn = self.lab.knobs.target == "drawn"
+        if drawn and not self.cells:
+            self._make_board()
+        self.board.layout.display = None if drawn else "none"
+
+    def _make_board(self) -> None:
+        half = CELLS // 2
+        layout = widgets.Layout(width="auto", height="30px", min_width="0", margin="1px", padding="0")
+        marked = {(round(x, 2), round(y, 2)) for x, y in DRAWING}
+        for y in range(half, -half - 1, -1):
+            for x in range(-half, half + 1):
+                place = round(PITCH * x, 2), round(PITCH * y, 2)
+                on = place in marked
+                cell = widgets.ToggleButton(
+                    value=on, tooltip=f"heap at {place[0]:g}, {place[1]:g}", layout=layout, button_style="info" * on
+                )
+                cell.observe(self._mark, "value")
+                self.cells[place] = controls.forgiving(cell)
+        grid = widgets.GridBox(
+            list(self.cells.values()), layout=widgets.Layout(grid_template_columns=f"repeat({CELLS}, 1fr)")
+        )
+        hint = widgets.HTML(controls.paragraph("Mark where real points should lie: click, or Tab and Space."))
+        self.board.children = [hint, grid]
+
+    @guarded
+    def _mark(self, change: Mapping[str, Any]) -> None:
+        self.touched = time.monotonic()
+        change["owner"].button_style = "info" if change["new"] else ""
+        if self.settling:
+            return
+        self.lab.draw(tuple(place for place, cell in self.cells.items() if cell.value))
+        self.say("")
+        if not self.playing:
+            self.paint()
+
+    # ------------------------------------------------------------------------------------------ showing
+
+    def show(self, steps: int = 300) -> None:
+        """Display the widget; the still is the game after ``steps`` steps."""
+        here = controls.cell()
+        for other in [lab for lab in OPEN if lab is not self and here is not None and lab.cell == here]:
+            other.close()  # the cell was run again: its old widget is gone from the page
+        self.cell = here
+        later = Lab(self.lab.knobs)
+        later.step(steps)
+        still = picture.beside(
+            picture.plane(picture.look(later, picture.LAYERS, f"{self.name}, step {steps}")),
+            picture.charts(*picture.lab_charts(later)),
+        )
+        reached = f"{later.now.heaps} of 8 heaps" if later.now.heaps is not None else f"{later.now.coverage:.0%}"
+        alt = (
+            f"{self.name} after {steps} steps: generated points on the way to the real ones, {reached} reached; arrows, "
+            "grid and belief; on the right losses, logits and distance."
+        )
+        controls.show(self.root, still, alt, self.name)
+
+    cell: str | None = None
+
+    def close(self) -> None:
+        """Stop, and remove the widget from the page."""
+        self.pause()
+        OPEN.discard(self)
+        self.root.close()
+        for widget in (*self.knobs.values(), *self.layers.values(), *self.cells.values(), self.plane, self.curves):
+            widget.close()
+
+
+def whole_number(text: Any) -> int:
+    """The seed that a student typed. Raises ``ValueError`` with a sentence."""
+    try:
+        return int(str(text).strip())
+    except ValueError:
+        raise ValueError(f"the seed must be a whole number, such as 3, but is {text!r}") from None

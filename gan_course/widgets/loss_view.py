@@ -1,0 +1,220 @@
+"""The loss explorer: drag two beliefs, see both losses and how hard they push the logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from gan_course import plots
+from gan_course.losses import LOSSES
+from gan_course.widgets import controls, picture
+from gan_course.widgets.controls import guarded
+
+LOGITS = torch.linspace(-8, 8, 81)
+CASES = {
+    "the document's example": (0.9, 0.1),
+    "clueless": (0.5, 0.5),
+    "fake spotted": (0.9, 0.001),
+    "fooled": (0.4, 0.9),
+}
+REMARKS = {
+    "the document's example": "The document arrives at L_D ≈ 2.45. It took one logarithm to base 2 and lost a “1 −”.",
+    "clueless": "A discriminator that knows nothing: L_D = 2 log 2 = 1.3863. Every useful one scores less.",
+    "fake spotted": "The generator is losing. Compare what the saturating and the non-saturating loss give it.",
+    "fooled": "The generated picture is believed, the real one is not. Who has to learn now?",
+}
+
+
+class Push(NamedTuple):
+    """Both losses at one pair of logits, and their gradients there."""
+
+    d_loss: float
+    g_loss: float
+    d_real: float  # of the discriminator's loss by the real logit
+    d_fake: float  # of the discriminator's loss by the generated logit
+    g_fake: float  # of the generator's loss by the generated logit
+
+
+def logit(belief: float) -> float:
+    """The number whose sigmoid is ``belief``. Raises ``ValueError`` unless ``0 < belief < 1``."""
+    if not 0 < belief < 1:
+        raise ValueError(f"a belief lies between 0 and 1 but is {belief}: try 0.9")
+    return math.log(belief / (1 - belief))
+
+
+def push(loss: str, real_logit: float, fake_logit: float) -> Push:
+    """Losses and gradients for one real and one generated sample."""
+    pair = LOSSES[loss]
+    real, fake = (torch.tensor([x], dtype=torch.float64, requires_grad=True) for x in (real_logit, fake_logit))
+    d_loss, g_loss = pair.discriminator(real, fake), pair.generator(real, fake)
+    d_real, d_fake = torch.autograd.grad(d_loss, (real, fake))
+    (g_fake,) = torch.autograd.grad(g_loss, fake)
+    return Push(d_loss.item(), g_loss.item(), d_real.item(), d_fake.item(), g_fake.item())
+
+
+def curves(loss: str, real_logit: float) -> dict[str, Tensor]:
+    """Losses and gradients over all generated ``LOGITS``: ``d``, ``g``, ``d_slope``, ``g_slope``, each ``[81]``."""
+    pair, real, fake = LOSSES[loss], torch.tensor([real_logit]), LOGITS.clone().requires_grad_()
+    found = {}
+    for name, function in (("d", pair.discriminator), ("g", pair.generator)):
+        values = torch.stack([function(real, one) for one in fake.split(1)])
+        found[name] = values.detach()
+        (found[f"{name}_slope"],) = torch.autograd.grad(values.sum(), fake)  # each value knows its own logit only
+    return found
+
+
+def axis(real_logit: float, fake_logit: float, found: Push, width: int, height: int) -> Image.Image:
+    """The two logits on a line, and an arrow for each push: its length is the gradient's."""
+    canvas = picture.blank(width, height)
+    draw = ImageDraw.Draw(canvas)
+    left, right, middle = 56, width - 64, height // 2 + 20
+
+    def place(value: float) -> float:
+        return left + (np.clip(value, -8, 8) + 8) / 16 * (right - left)
+
+    picture.text(draw, 10, 20, "where a step down the gradient pushes", size=28)
+    draw.line((left, middle, right, middle), fill=picture.ink(picture.LINE), width=2)
+    for value in range(-8, 9, 2):
+        x = place(value)
+        draw.line((x, middle - 6, x, middle + 6), fill=picture.ink(picture.LINE), width=2)
+        picture.text(draw, x, middle + 24, str(value), picture.LINE, 24, "mm")
+        if value % 4 == 0:
+            digits = 4 if abs(value) > 4 else 2
+            picture.text(draw, x, middle + 54, f"D {1 / (1 + math.exp(-value)):.{digits}f}", picture.LINE, 22, "mm")
+    rows = (
+        ("D pushes real", real_logit, found.d_real, plots.REAL, -46, "disc"),
+        ("D pushes generated", fake_logit, found.d_fake, plots.FAKE, -82, "diamond"),
+        ("G pushes generated", fake_logit, found.g_fake, plots.FAKE, -118, "diamond"),
+    )
+    for label, at, gradient, colour, up, shape in rows:
+        x, y = place(at), middle + up
+        edge = x - math.copysign(12, gradient)
+        tip = float(np.clip(edge - gradient * (right - left) / 8, 6, width - 6))  # a gradient of 1: two units
+        draw.line((x, middle, x, y), fill=picture.ink(picture.PALE))
+        picture.arrow(draw, edge, y, tip, y)
+        if shape == "disc":
+            draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=picture.ink(colour))
+        else:
+            draw.polygon([(x - 11, y), (x, y - 11), (x + 11, y), (x, y + 11)], fill=picture.ink(colour))
+        free = min(x, tip) - 18 if x > width / 2 else max(x, tip) + 18
+        picture.text(draw, free, y, label, size=26, anchor="rm" if x > width / 2 else "lm")
+    return canvas
+
+
+class LossView:
+    """The widget: ``root`` is what is shown; ``real`` and ``fake`` are sliders, ``loss`` a menu."""
+
+    def __init__(self, d_real: float = 0.9, d_fake: float = 0.1):
+        logit(d_real), logit(d_fake)  # refuses what is no belief
+        belief = {"min": 0.001, "max": 0.999, "step": 0.001, "readout_format": ".3f"}
+        self.real = controls.control(widgets.FloatSlider, "D(x), real", value=d_real, **belief)
+        self.fake = controls.control(widgets.FloatSlider, "D(G(z)), fake", value=d_fake, **belief)
+        self.loss = controls.menu("loss", [(name.replace("_", "-"), name) for name in LOSSES], "non_saturating")
+        self.cases = {
+            name: controls.button(name, REMARKS[name], lambda _, name=name: self._take(name)) for name in CASES
+        }
+        self.message, self.numbers = controls.words(), controls.words()
+        self.line, self.charts = controls.screen(), controls.screen()
+        self.quiet = False
+        for widget in (self.real, self.fake, self.loss):
+            widget.observe(self._changed, "value")
+        self.root = widgets.VBox(
+            [
+                controls.row(self.real, self.fake, self.loss),
+                controls.row(*self.cases.values()),
+                self.message,
+                self.numbers,
+                controls.row(self.line, self.charts),
+            ],
+            layout=widgets.Layout(width="100%", max_width="960px"),
+        )
+        self._paint()
+
+    def say(self, sentence: str) -> None:
+        self.message.value = controls.paragraph(sentence, role="status") if sentence else ""
+
+    @guarded
+    def _changed(self, change: Mapping[str, Any]) -> None:
+        if not self.quiet:
+            self.say("")
+            self._paint()
+
+    @guarded
+    def _take(self, name: str) -> None:
+        """Set both sliders as case ``name`` has them."""
+        self.quiet = True
+        try:
+            self.real.value, self.fake.value = CASES[name]
+        finally:
+            self.quiet = False
+        self._paint()
+        self.say(REMARKS[name])
+
+    def paint(self) -> tuple[Image.Image, Image.Image]:
+        """The two pictures: logits with their pushes, and the curves."""
+        loss, real, fake = self.loss.value, logit(self.real.value), logit(self.fake.value)
+        found, all_ = push(loss, real, fake), curves(loss, real)
+        x = LOGITS.tolist()
+
+        def chart(title: str, d: str, g: str, marks: tuple[float, float]) -> picture.Chart:
+            return picture.Chart(
+                title,
+                (
+                    picture.Curve("discriminator", x, all_[d].tolist(), plots.REAL),
+                    picture.Curve("generator", x, all_[g].tolist(), plots.FAKE, dashed=True),
+                ),
+                x_name="logit of the generated sample",
+                marks=((fake, marks[0], plots.REAL), (fake, marks[1], plots.FAKE)),
+            )
+
+        pair = (
+            chart("losses", "d", "g", (found.d_loss, found.g_loss)),
+            chart("gradient on the generated logit", "d_slope", "g_slope", (found.d_fake, found.g_fake)),
+        )
+        side = picture.SIDE
+        return axis(real, fake, found, side, side // 2), picture.charts(*pair, width=side, height=side)
+
+    def _paint(self) -> None:
+        line, charts = self.paint()
+        self.line.value, self.charts.value = picture.png(line), picture.png(charts)
+        self.numbers.value = self.table()
+
+    def table(self) -> str:
+        """The numbers, as an HTML table."""
+        real, fake = logit(self.real.value), logit(self.fake.value)
+        found = push(self.loss.value, real, fake)
+        rows = (
+            ("L_D, discriminator", found.d_loss, f"{found.d_real:+.4f}", f"{found.d_fake:+.4f}"),
+            ("L_G, generator", found.g_loss, "", f"{found.g_fake:+.4f}"),
+        )
+        head = (
+            "<tr><th></th><th style='text-align:right'>loss</th>"
+            f"<th style='text-align:right'>gradient on the real logit ({real:+.2f})</th>"
+            f"<th style='text-align:right'>on the generated logit ({fake:+.2f})</th></tr>"
+        )
+        body = "".join(
+            f"<tr><th style='text-align:left'>{name}</th>"
+            + "".join(f"<td style='text-align:right;padding-left:1em'>{cell}</td>" for cell in (f"{loss:.4f}", a, b))
+            + "</tr>"
+            for name, loss, a, b in rows
+        )
+        return f'<table style="line-height:1.5;white-space:normal">{head}{body}</table>'
+
+    def show(self) -> None:
+        """Display the widget; the still shows it as it is now."""
+        line, charts = self.paint()
+        tall = picture.blank(line.width, charts.height)
+        tall.paste(line, (0, (charts.height - line.height) // 2))
+        found = push(self.loss.value, logit(self.real.value), logit(self.fake.value))
+        alt = (
+            f"Loss explorer at D(x) = {self.real.value:g} and D(G(z)) = {self.fake.value:g}: L_D is {found.d_loss:.4f} "
+            f"and L_G is {found.g_loss:.4f}; arrows push the real logit up and pull at the generated one from both sides."
+        )
+        controls.show(self.root, picture.beside(tall, charts), alt, "The loss explorer")

@@ -1,0 +1,175 @@
+"""Games that end in a known way: GAN Lab's presets and the clinic's patients. Tests hold each to its promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median, stdev
+from typing import Any
+
+from gan_course.widgets.lab import Knobs, Lab
+
+RECENT = 20  # measures, one every 10 steps: what "in the end" looks at, for a single moment is chance
+
+
+def heaps_reached(lab: Lab) -> float:
+    """Heaps reached in the end: the median of the last measures."""
+    assert lab.centres is not None
+    return median(lab.measures["coverage"][-RECENT:]) * len(lab.centres)
+
+
+def lead(lab: Lab) -> list[float]:
+    """How far real logits lay above generated ones, over the last 1,000 steps."""
+    return [real - fake for real, fake in zip(lab.log["real_logit"], lab.log["fake_logit"], strict=True)][-100:]
+
+
+def changes_of_lead(lab: Lab) -> int:
+    """How often one player overtook the other in the last 1,000 steps."""
+    values = lead(lab)
+    return sum((a > 0) != (b > 0) for a, b in zip(values, values[1:], strict=False))
+
+
+def converged(lab: Lab) -> bool:
+    return heaps_reached(lab) >= 7
+
+
+def collapsed(lab: Lab) -> bool:
+    return heaps_reached(lab) <= 3
+
+
+def oscillated(lab: Lab) -> bool:
+    return stdev(lead(lab)) > 0.2 and changes_of_lead(lab) >= 10 and heaps_reached(lab) <= 4
+
+
+def saturated(lab: Lab) -> bool:
+    return median(list(lab.log["g_gradient"])[-10:]) < 0.05 and median(list(lab.log["fake_logit"])[-10:]) < -5
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A game, the question to answer before it starts, and what it ends in after ``steps`` steps."""
+
+    knobs: Knobs
+    steps: int
+    question: str
+    answer: str
+    promise: str
+    kept: Callable[[Lab], bool]
+
+
+PRESETS: Mapping[str, Preset] = {
+    "converges": Preset(
+        Knobs(r1_weight=0.1, prior="uniform"),
+        1500,
+        "Two equal players, gentle slopes. All orange points start in one spot. Will they find all eight heaps? What "
+        "happens to the purple grid on the way?",
+        "They burst out of the spot, spread over the ring and settle on all heaps. The grid is stretched over the ring "
+        "like a net. It is never torn: threads of orange points remain between the heaps.",
+        "at least 7 of 8 heaps",
+        converged,
+    ),
+    "collapses": Preset(
+        Knobs(discriminator_lr=1e-4, prior="uniform"),
+        1000,
+        "The discriminator's learning rate is a twentieth of the generator's. Where will the points be after 1,000 "
+        "steps, and how will the losses look?",
+        "All in one clump, which wanders or hops from heap to heap: the discriminator objects too late. The losses "
+        "look almost healthy. Only the green curve gives it away. Now raise the discriminator's rate to 0.002.",
+        "at most 3 of 8 heaps",
+        collapsed,
+    ),
+    "oscillates": Preset(
+        Knobs(beta1=0.9, generator_lr=5e-3, discriminator_lr=5e-3),
+        1200,
+        "Both players carry momentum (β₁ = 0.9) and take large steps. Will the lead of the real logits settle, or "
+        "change sides?",
+        "It changes sides again and again: both players overshoot, and the whole cloud swings through the plane. Set "
+        "β₁ to 0 while it plays.",
+        "the lead changes sides at least 10 times in 1,000 steps, and at most 4 heaps are reached",
+        oscillated,
+    ),
+    "saturates": Preset(
+        Knobs(
+            loss="saturating", optimizer="plain", discriminator_lr=5e-3, discriminator_steps=10, prior="uniform"
+        ),
+        200,
+        "The saturating loss, plain gradient descent, and a discriminator with ten turns to one. What becomes of the "
+        "arrows?",
+        "They shrink to nothing: a fake that is recognised for sure gets no push from log(1 − D). The points stay "
+        "where they are, for ever. Now choose the non-saturating loss and one turn a step, while it plays.",
+        "the generator's gradient is below 0.05, and the generated logits are below −5",
+        saturated,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A sick game for the clinic: ``cause`` is the right diagnosis, ``cure`` the knobs that heal it while it runs."""
+
+    knobs: Knobs
+    steps: int  # until the symptom is plain
+    complaint: str
+    cause: str
+    evidence: str
+    cure: Mapping[str, Any] = field(default_factory=dict)
+    healing: int = 1500  # steps until the cure shows
+
+
+CAUSES: Sequence[str] = (
+    "the discriminator learns too slowly",
+    "the discriminator is too small",
+    "the generator's steps are too large",
+    "momentum drives both players past each other",
+    "the generator's loss is saturated",
+)
+
+PATIENTS: Mapping[str, Patient] = {
+    "A": Patient(
+        PRESETS["collapses"].knobs,
+        1000,
+        "“My losses look healthy, and all my pictures look the same.”",
+        CAUSES[0],
+        "One clump that wanders. Losses near 1.39 and 0.69, logits of both kinds close together, and the belief "
+        "changes slowly: it is always late.",
+        {"discriminator_lr": 2e-3},
+    ),
+    "B": Patient(
+        PRESETS["oscillates"].knobs,
+        1200,
+        "“It was almost good an hour ago. Then it got worse, then better, and now it is nonsense.”",
+        CAUSES[3],
+        "The whole cloud swings together, both losses swing with it, and the two logit curves cross all the time.",
+        {"beta1": 0.0},
+    ),
+    "C": Patient(
+        PRESETS["saturates"].knobs,
+        200,
+        "“The discriminator's loss went to 0 within a minute. Since then, nothing changes any more.”",
+        CAUSES[4],
+        "No arrows. The logits run apart, the discriminator's loss is 0, and the points stand still.",
+        {"loss": "non_saturating", "discriminator_steps": 1, "optimizer": "adam"},
+    ),
+    "D": Patient(
+        Knobs(generator_lr=0.05, prior="uniform"),
+        600,
+        "“I wanted to save time. My samples jump about, and most of them lie outside the picture.”",
+        CAUSES[2],
+        "From one picture to the next the points leap across the plane; the generator's loss has high peaks.",
+        {"generator_lr": 2e-3},
+    ),
+    "E": Patient(
+        Knobs(discriminator_width=4, prior="uniform"),
+        800,
+        "“I made the discriminator small so that it can't win. It doesn't win. But nothing gets better, either.”",
+        CAUSES[1],
+        "The belief is nearly one colour, with one soft edge. It can't draw eight fences, so the generator never "
+        "hears of eight heaps.",
+        {"discriminator_width": 64},
+    ),
+}
+
+
+def healthy(lab: Lab) -> bool:
+    """Whether a patient may go home: nearly all of the target is reached, and stays so."""
+    return len(lab.measures) > RECENT and converged(lab)
