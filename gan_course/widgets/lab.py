@@ -30,7 +30,9 @@ SHOWN = 1000  # generated points that are measured, always from the same noise
 NEAR = 0.15  # a real point counts as covered when a generated one is that close
 POINTS = 6000  # real points
 LIVE = ("loss", "generator_lr", "discriminator_lr", "discriminator_steps", "beta1", "r1_weight", "optimizer")
-DRAWING = tuple((0.3 * x, 0.3 * y) for x, y in ((-2, 3), (2, 3), (-3, -1), (-2, -2), (0, -3), (2, -2), (3, -1)))  # a face
+DRAWING = tuple(
+    (0.3 * x, 0.3 * y) for x, y in ((-2, 3), (2, 3), (-3, -1), (-2, -2), (0, -3), (2, -2), (3, -1))
+)  # a face
 
 
 @dataclass(frozen=True)

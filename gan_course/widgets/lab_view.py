@@ -96,7 +96,10 @@ class LabView:
         self.layers = {
             name: controls.forgiving(
                 widgets.Checkbox(
-                    value=True, description=label, indent=False, layout=widgets.Layout(width="auto", margin="0 12px 0 0")
+                    value=True,
+                    description=label,
+                    indent=False,
+                    layout=widgets.Layout(width="auto", margin="0 12px 0 0"),
                 )
             )
             for name, label in LAYER_NAMES.items()

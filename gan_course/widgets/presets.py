@@ -89,9 +89,7 @@ PRESETS: Mapping[str, Preset] = {
         oscillated,
     ),
     "saturates": Preset(
-        Knobs(
-            loss="saturating", optimizer="plain", discriminator_lr=5e-3, discriminator_steps=10, prior="uniform"
-        ),
+        Knobs(loss="saturating", optimizer="plain", discriminator_lr=5e-3, discriminator_steps=10, prior="uniform"),
         200,
         "The saturating loss, plain gradient descent, and a discriminator with ten turns to one. What becomes of the "
         "arrows?",
