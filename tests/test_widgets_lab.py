@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -204,7 +205,7 @@ def test_drawing_moves_the_target_and_keeps_the_players():
     played.draw(((1.0, 1.0),))
     assert played.steps == 5 and torch.equal(before, weights(played.game.generator))
     assert torch.allclose(played.game.images.mean(0), torch.ones(2), atol=0.01)
-    with pytest.raises(ValueError, match="^a target needs at least one heap: mark a cell$"):
+    with pytest.raises(ValueError, match=r"^a target needs at least one heap: mark a cell$"):
         played.draw(())
     assert len(played.centres) == 1
 
@@ -251,7 +252,7 @@ def test_histories_stay_bounded_and_keep_the_whole_past():
         history.add(step=step, value=2.0 * step)
     assert 32 <= len(history) < 64
     steps = history["step"]
-    assert steps[0] == 0 and steps[-1] > 9_000 and len({b - a for a, b in zip(steps, steps[1:], strict=False)}) == 1
+    assert steps[0] == 0 and steps[-1] > 9_000 and len({b - a for a, b in pairwise(steps)}) == 1
     assert history["value"] == [2.0 * step for step in steps]
 
 

@@ -407,8 +407,8 @@ class LabView:
         )
         reached = f"{later.now.heaps} of 8 heaps" if later.now.heaps is not None else f"{later.now.coverage:.0%}"
         alt = (
-            f"{self.name} after {steps} steps: generated points on the way to the real ones, {reached} reached; arrows, "
-            "grid and belief; on the right losses, logits and distance."
+            f"{self.name} after {steps} steps: generated points on the way to the real ones, {reached} reached; "
+            "arrows, grid and belief; on the right losses, logits and distance."
         )
         controls.show(self.root, still, alt, self.name)
 

@@ -215,6 +215,6 @@ class LossView:
         found = push(self.loss.value, logit(self.real.value), logit(self.fake.value))
         alt = (
             f"Loss explorer at D(x) = {self.real.value:g} and D(G(z)) = {self.fake.value:g}: L_D is {found.d_loss:.4f} "
-            f"and L_G is {found.g_loss:.4f}; arrows push the real logit up and pull at the generated one from both sides."
+            f"and L_G is {found.g_loss:.4f}; arrows push the real logit up and pull at the generated one."
         )
         controls.show(self.root, picture.beside(tall, charts), alt, "The loss explorer")

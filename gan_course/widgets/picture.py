@@ -268,7 +268,7 @@ def draw_chart(draw: ImageDraw.ImageDraw, chart: Chart, box: tuple[int, int, int
 
     def place(x, y):
         u = (np.asarray(x, dtype=float) - first) / (last - first)
-        v = (np.nan_to_num(np.asarray(y, dtype=float), nan=1e9) - low) / (high - low)
+        v = (np.nan_to_num(np.asarray(y, dtype=float), nan=1e9, posinf=1e9, neginf=-1e9) - low) / (high - low)
         return left + u * (right - left), bottom - np.clip(v, -0.02, 1.02) * (bottom - top)
 
     for k in range(round((high - low) / tick) + 1):

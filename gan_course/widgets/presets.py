@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median, stdev
 from typing import Any
 
@@ -26,7 +27,7 @@ def lead(lab: Lab) -> list[float]:
 def changes_of_lead(lab: Lab) -> int:
     """How often one player overtook the other in the last 1,000 steps."""
     values = lead(lab)
-    return sum((a > 0) != (b > 0) for a, b in zip(values, values[1:], strict=False))
+    return sum((a > 0) != (b > 0) for a, b in pairwise(values))
 
 
 def converged(lab: Lab) -> bool:
