@@ -9,9 +9,13 @@ floor  modules                                             holds
 4      ``cli``, ``instructor``                             commands for people who run the course
 3      ``checks``                                          instant feedback on exercises
 2      ``training``, ``diagnosis``                         the training loop, what its log says
+2      ``diffusion``, ``latent``                           noise and back; text to image, asked and measured
 2      ``recipes``, ``ablation``                           how shipped weights and tables are made
+2      ``long_recipes``, ``latent_training``               how the mini Stable Diffusion is made
+2      ``long_runs``                                       long trainings on one process or several
 1      ``metrics``, ``zoo``                                measures, small trained networks
 1      ``networks``, ``losses``, ``plots``                 parts
+1      ``attributes``, ``latent_networks``                 what glyphs show; Stable Diffusion's classes, small
 0      ``data``, ``setup``                                 data sets; device, seed, profile
 =====  ==================================================  ==========================================
 

@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
 
     command = add("train", train, "train a network of the zoo and write its weights and its card")
-    command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or mnist_classifier")
+    command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or text_to_image")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the batches (default: 0)")
     command.add_argument("--steps", type=int, metavar="N", help="train for so many steps (default: the recipe's)")
     command.add_argument("--out", metavar="FOLDER", help="where the two files go (default: gan_course/zoo)")
@@ -126,8 +126,11 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
         card = recipes.train(name, folder, Path(root, "runs", f"{name}.safetensors"), seed, steps)
     except (ValueError, OSError) as error:
         raise CourseError(str(error)) from error
-    accuracy = card["metrics"]["held_out_accuracy"]
-    print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
+    if "file" in card:
+        accuracy = card["metrics"]["held_out_accuracy"]
+        print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
+    elif card:  # under torchrun, the first process alone has one
+        print(f"{folder}: {len(card['files'])} files of {card['bytes']:,} bytes in all, and their card")
     return 0
 
 
