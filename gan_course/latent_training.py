@@ -19,6 +19,7 @@ from gan_course.attributes import FIELDS, AttributeClassifier, as_indices, draw_
 from gan_course.data.captions import Attributes
 from gan_course.data.glyphs import colour_glyphs
 from gan_course.latent_networks import (
+    CHANNELS,
     make_autoencoder,
     make_patch_discriminator,
     make_scheduler,
@@ -80,7 +81,7 @@ class RoundTrip(nn.Module):
         self.autoencoder = autoencoder
 
     def forward(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures rebuilt, and mean and log-variance of their latents ``[N, 4, 8, 8]``; ``noise`` as the latents."""
+        """Pictures rebuilt, and mean and log-variance of their latents ``[N, 8, 8, 8]``; ``noise`` as the latents."""
         latents = self.autoencoder.encode(images).latent_dist
         rebuilt = self.autoencoder.decode(latents.mean + latents.std * noise).sample
         return rebuilt, latents.mean, latents.logvar
@@ -116,7 +117,7 @@ class AutoencoderRun(Run):
         self.settings = settings
         self.trip = self.add("trip", lambda: RoundTrip(make_autoencoder(settings.widths)), settings.learning_rate)
         with torch.no_grad():  # little noise in the latents to begin with: there is something to learn from at once
-            self.trip.network.autoencoder.quant_conv.bias[4:] = -5.0
+            self.trip.network.autoencoder.quant_conv.bias[CHANNELS:] = -5.0
         self.critic: Part | None = None
         if settings.discriminator_weight:
             self.critic = self.add("critic", make_patch_discriminator, 4 * settings.learning_rate, betas=(0.5, 0.99))
@@ -126,7 +127,7 @@ class AutoencoderRun(Run):
         draw = random_numbers(self.seed, self.done)
         number = int(torch.randint(2**31, (1,), generator=draw))
         images = self.mine(render(draw_attributes(s.batch, number, held_out=None), number))
-        noise = self.mine(torch.randn(s.batch, 4, 8, 8, generator=draw))
+        noise = self.mine(torch.randn(s.batch, CHANNELS, 8, 8, generator=draw))
         rebuilt, mean, logvar = self.trip.wrapped(images, noise)
         error = (rebuilt - images).abs().mean() + s.squared_weight * (rebuilt - images).square().mean()
         divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum(dim=(1, 2, 3)).mean()
@@ -247,7 +248,7 @@ class TextToImageRun(Run):
         s = self.settings
         draw = random_numbers(self.seed, self.done)
         rows = torch.randint(s.pictures, (s.batch,), generator=draw)
-        latents = self.means[rows] + self.spreads[rows] * torch.randn(s.batch, 4, 8, 8, generator=draw)
+        latents = self.means[rows] + self.spreads[rows] * torch.randn(s.batch, CHANNELS, 8, 8, generator=draw)
         noise = torch.randn(latents.shape, generator=draw)
         # one time in each of as many equal parts of the schedule: the same mean loss, with less chance in it
         part = (torch.randperm(s.batch, generator=draw) + torch.rand(s.batch, generator=draw)) / s.batch
@@ -276,7 +277,7 @@ class TextToImageRun(Run):
 
 @torch.no_grad()
 def encode(autoencoder: Any, records: Sequence[Attributes], seed: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each picture's scaled latents: twice ``[N, 4, 8, 8]``."""
+    """Mean and standard deviation of each picture's scaled latents: twice ``[N, 8, 8, 8]``."""
     images = render(records, seed)
     found = [autoencoder.encode(chunk).latent_dist for chunk in images.split(500)]
     scale = autoencoder.config.scaling_factor

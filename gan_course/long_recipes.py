@@ -205,12 +205,12 @@ RECIPES = {
         finish=_finish_reader,
     ),
     "autoencoder": LongRecipe(
-        steps=7500,
+        steps=12_000,
         start=lambda seed, steps, accelerator, folder: AutoencoderRun(seed, steps, accelerator),
         finish=_finish_autoencoder,
     ),
     "autoencoder_without_discriminator": LongRecipe(
-        steps=7500,
+        steps=12_000,
         start=lambda seed, steps, accelerator, folder: AutoencoderRun(
             seed, steps, accelerator, AutoencoderSettings(discriminator_weight=0.0)
         ),

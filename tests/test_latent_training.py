@@ -223,7 +223,7 @@ def test_the_discriminator_pulls_half_as_hard_as_the_error(tokenizer, autoencode
     last = run.trip.network.autoencoder.decoder.conv_out.weight
     trip, judge = run.trip.network, run.critic.network
     images = colour_glyphs(draw_attributes(4, seed=1), 1).images
-    rebuilt, _, _ = trip(images, torch.zeros(4, 4, 8, 8))
+    rebuilt, _, _ = trip(images, torch.zeros(4, 8, 8, 8))
     error, fooled = (rebuilt - images).abs().mean(), -judge(rebuilt).mean()
     weight = run.balance(error, fooled)
     (a,) = torch.autograd.grad(error, last, retain_graph=True)
