@@ -78,7 +78,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--seconds", type=float, default=30, metavar="S", help="of one core for each run (default: 30)"
     )
+    command.add_argument(
+        "--later", type=float, default=180, metavar="S", help="for the few that are trained longer (default: 180)"
+    )
     command.add_argument("--jobs", type=int, default=2, metavar="N", help="runs side by side (default: 2)")
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these; keep the other rows")
 
     command = add("bench", bench, "measure what the course promises about speed and quality")
     command.add_argument("--speed-only", action="store_true", help="leave out the race of training recipes")
@@ -87,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="our seeds in the race")
     command.add_argument("--peer-seeds", nargs="+", type=int, default=[0], metavar="N", help="the others' (default: 0)")
+    command.add_argument("--threads", type=int, default=0, metavar="N", help="of the race (default: one for each core)")
     command.add_argument("--samples", metavar="FOLDER", help="write the pictures that were judged there, as .npz files")
     command.add_argument("--write", action="store_true", help="write the results into docs/bench.md")
     return top
