@@ -204,6 +204,8 @@ class Conditional(nn.Module):
 class TextToImageSettings:
     pictures: int = 60_000
     batch: int = 64
+    coarse_steps: float = 0.1  # the first share of the steps sees only the noisy end of the schedule, above
+    coarse_noise: float = 0.6  # this: what stands where is decided there. Without, the position was never learned
     learning_rate: float = 1e-3
     decay: float = 0.9995  # of the moving average, which is what ships
     prediction: str = "v_prediction"
@@ -252,6 +254,8 @@ class TextToImageRun(Run):
         noise = torch.randn(latents.shape, generator=draw)
         # one time in each of as many equal parts of the schedule: the same mean loss, with less chance in it
         part = (torch.randperm(s.batch, generator=draw) + torch.rand(s.batch, generator=draw)) / s.batch
+        if self.done < s.coarse_steps * self.steps:
+            part = s.coarse_noise + (1 - s.coarse_noise) * part
         timesteps = (part * self.scheduler.config.num_train_timesteps).long()
         captions = self.write([self.records[row] for row in rows.tolist()], draw)
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids

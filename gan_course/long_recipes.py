@@ -216,5 +216,5 @@ RECIPES = {
         ),
         finish=_finish_plain,
     ),
-    "text_to_image": LongRecipe(steps=9000, start=_start_text_to_image, finish=_finish_text_to_image),
+    "text_to_image": LongRecipe(steps=8000, start=_start_text_to_image, finish=_finish_text_to_image),
 }
