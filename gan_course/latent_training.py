@@ -256,7 +256,8 @@ class TextToImageRun(Run):
         part = (torch.randperm(s.batch, generator=draw) + torch.rand(s.batch, generator=draw)) / s.batch
         if self.done < s.coarse_steps * self.steps:
             part = s.coarse_noise + (1 - s.coarse_noise) * part
-        timesteps = (part * self.scheduler.config.num_train_timesteps).long()
+        length = self.scheduler.config.num_train_timesteps
+        timesteps = (part * length).long().clamp(max=length - 1)  # rounding may bring a part up to 1
         captions = self.write([self.records[row] for row in rows.tolist()], draw)
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
