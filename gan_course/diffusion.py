@@ -51,14 +51,19 @@ def spaced_timesteps(count: int, steps: int = 1000, spacing: str = "trailing", o
 
     ``"trailing"`` starts at the very last timestep, as it should; ``"leading"`` ends at timestep 0 and starts short of
     the last one, as Stable Diffusion's old default does, with an ``offset`` of 1; ``"linspace"`` takes in both ends
-    (arXiv 2305.08891, table 2). Raises ``ValueError`` for a count that is not between 1 and ``steps``, and for another
-    spacing.
+    (arXiv 2305.08891, table 2). Raises ``ValueError`` for a count that is not between 1 and ``steps``, for another
+    spacing, and for an offset that leads out of the schedule.
     """
     if not 1 <= count <= steps:
         raise ValueError(f"can't take {count} of {steps} timesteps: choose from 1 to {steps}")
     if spacing not in SPACINGS:
         raise ValueError(f"there is no spacing {spacing!r}: choose one of {', '.join(SPACINGS)}")
     if spacing == "leading":
+        first = (count - 1) * (steps // count) + offset
+        if not 0 <= first < steps:
+            raise ValueError(
+                f"an offset of {offset} leads to timestep {first}, but there are {steps}: take another one"
+            )
         return torch.arange(count).flip(0) * (steps // count) + offset
     if spacing == "linspace":
         return torch.linspace(0, steps - 1, count, dtype=torch.float64).round().long().flip(0)
@@ -136,9 +141,14 @@ def guide(unconditional: Tensor, conditional: Tensor, guidance_scale: float) -> 
     0 ignores the condition, 1 obeys it, more exaggerates it. (The scale of arXiv 2207.12598 is smaller by 1.) Raises
     ``ValueError`` for a scale that is negative or no finite number.
     """
+    check_guidance_scale(guidance_scale)
+    return unconditional + guidance_scale * (conditional - unconditional)
+
+
+def check_guidance_scale(guidance_scale: float) -> None:
+    """Raise ``ValueError`` for a scale that is negative or no finite number."""
     if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
         raise ValueError(f"the guidance scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
-    return unconditional + guidance_scale * (conditional - unconditional)
 
 
 # ------------------------------------------------------------------------------------------ one step back
@@ -151,7 +161,7 @@ def ddpm_step(x: Tensor, x0: Tensor, t: int, previous: int, alphas_cumprod: Tens
     a draw from the distribution of the earlier pictures, if ``x0`` were right (DDPM, equations 6 and 7). The last step
     goes to ``previous = -1``; it adds no noise. Raises ``ValueError`` unless ``-1 <= previous < t < T``.
     """
-    kept, kept_before = _both(t, previous, alphas_cumprod)
+    kept, kept_before = shares(t, previous, alphas_cumprod)
     alpha = kept / kept_before  # of all the steps from previous to t together
     mean = (kept_before.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - kept_before) * x) / (1 - kept)
     variance = (1 - alpha) * (1 - kept_before) / (1 - kept)
@@ -173,19 +183,27 @@ def ddim_step(
     12). ``eta = 1`` is :func:`ddpm_step`. Raises ``ValueError`` unless ``-1 <= previous < t < T``, for an ``eta`` that
     is not between 0 and 1, and where it is above 0 and ``noise [N, ...]`` is missing.
     """
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must lie between 0 (no fresh noise) and 1 (as much as DDPM) but is {eta}")
-    if eta and noise is None:
-        raise ValueError(f"eta is {eta}, so this step adds noise: pass noise=torch.randn_like(x), or set eta=0")
-    kept, kept_before = _both(t, previous, alphas_cumprod)
+    check_eta(eta, noise)
+    kept, kept_before = shares(t, previous, alphas_cumprod)
     seen = (x - kept.sqrt() * x0) / (1 - kept).sqrt()
     variance = eta**2 * (1 - kept / kept_before) * (1 - kept_before) / (1 - kept)
     earlier = kept_before.sqrt() * x0 + (1 - kept_before - variance).sqrt() * seen
     return earlier if noise is None else earlier + variance.sqrt() * noise
 
 
-def _both(t: int, previous: int, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
-    """ᾱ at ``t`` and at ``previous``, where -1 is the clean picture."""
+def check_eta(eta: float, noise: Tensor | None) -> None:
+    """Raise ``ValueError`` for an ``eta`` that is not between 0 and 1, and where it needs ``noise`` but has none."""
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie between 0 (no fresh noise) and 1 (as much as DDPM) but is {eta}")
+    if eta and noise is None:
+        raise ValueError(f"eta is {eta}, so this step adds noise: pass noise=torch.randn_like(x), or set eta=0")
+
+
+def shares(t: int, previous: int, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
+    """ᾱ at ``t`` and at ``previous``, where -1 is the clean picture and gives 1.
+
+    Raises ``ValueError`` unless ``-1 <= previous < t < T``.
+    """
     if not -1 <= previous < t < len(alphas_cumprod):
         raise ValueError(
             f"can't step from timestep {t} to {previous}: go from at most {len(alphas_cumprod) - 1} down, to -1 at last"

@@ -99,8 +99,8 @@ def text_to_image(
 ) -> Tensor:
     """A picture for each prompt: ``[N, 3, H, W]`` in ``[-1, 1]``.
 
-    Picture ``i`` starts from the noise of ``seed + i``: its neighbours don't matter. ``guidance`` 1 follows the prompt
-    as it is, more exaggerates it; ``negative`` says what to move away from. An empty prompt asks for anything.
+    Picture ``i`` starts from the noise of ``seed + i``: its neighbours don't matter. ``guidance`` up to 1 follows the
+    prompt as it is, more exaggerates it; ``negative`` says what to move away from. An empty prompt asks for anything.
     Raises ``TypeError`` or ``ValueError`` for what can't be asked, such as a prompt that is too long.
     """
     prompts = check_request(pipeline, prompts, steps, guidance, negative)

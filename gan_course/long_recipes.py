@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from gan_course import latent, metrics, zoo
+from gan_course import distill, latent, metrics, zoo
 from gan_course.attributes import HELD_OUT, draw_attributes, phrase
 from gan_course.checkpoints import save_checkpoint
 from gan_course.latent_networks import make_tokenizer
@@ -198,6 +199,68 @@ def measure(pipeline: Any, count: int = 500, steps: int = latent.STEPS) -> dict[
     return {"prompts": count, "steps": steps, "right": found}
 
 
+# ------------------------------------------------------------------------------------------ the one-step student
+
+
+def _start_student(seed: int, steps: int, accelerator: Accelerator, folder: Path) -> distill.StudentRun:
+    if not (folder / latent.MINI / "model_index.json").is_file():
+        raise FileNotFoundError(f"there is no teacher in {folder}: run gan-course train text_to_image first")
+    return distill.StudentRun(seed, steps, latent.load_pipeline(folder=folder), accelerator)
+
+
+def _finish_student(run: distill.StudentRun, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    student: Any = run.student.average
+    student.to("cpu", memory_format=torch.contiguous_format)  # what safetensors can hold
+    with tempfile.TemporaryDirectory() as place:
+        student.half().save_pretrained(place)  # 16 bits: half the file; what is measured has been rounded, too
+        about = {
+            "what": "The mini Stable Diffusion's U-Net, distilled into one step.",
+            "data": f"colour glyphs: {run.settings.pictures:,} pictures without any of the held-out pairs",
+            "settings": asdict(run.settings),
+            "metrics": measure_student(latent.load_pipeline(folder=folder), student.float()),
+        }
+        return zoo.store_files(distill.STUDENT, Path(place), about | facts, folder)
+
+
+def measure_student(
+    pipeline: Any, student: Any, count: int = 500, steps: Sequence[int] = (1, 2, 4, 8, 16, 25, 50)
+) -> dict[str, Any]:
+    """Teacher with ``steps`` guided steps and student beside each other: what is read, the distances, the time.
+
+    ``count`` prompts, the same for all; seconds of one processor core for a picture. The distances are to 5,000
+    renders, in the reader's features, precision and recall to as many as there are prompts.
+    """
+    reader: Any = zoo.load("attributes_classifier")
+    renders = render(draw_attributes(5000, HELD_OUT_SEED + 1), HELD_OUT_SEED + 1)
+    real = metrics.extract_features(renders, reader.features)
+    teacher, one = distill.from_the_end(pipeline), distill.from_the_end(pipeline, student)
+
+    def look(model: Any, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
+        records = draw_attributes(count, HELD_OUT_SEED, held_out)
+        start = time.process_time()
+        images = latent.text_to_image(model, [phrase(r) for r in records], steps=n, guidance=guidance)
+        seconds = (time.process_time() - start) / count
+        found = {"steps": n, "guidance": guidance, "right": _shares(latent.adherence(images, records, reader))}
+        if held_out:
+            return found
+        made = metrics.extract_features(images, reader.features)
+        shares = metrics.precision_recall(real[:count], made)
+        return found | {
+            "frechet": round(metrics.frechet_distance(made, real), 3),
+            "precision": round(shares.precision, 4),
+            "recall": round(shares.recall, 4),
+            "seconds": round(seconds, 5),
+        }
+
+    last = latent.STEPS
+    return {
+        "prompts": count,
+        "teacher": [look(teacher, n, latent.GUIDANCE) for n in steps] + [look(teacher, 1, 1.0)],
+        "student": look(one, 1, 1.0),
+        "held_out": {"teacher": look(teacher, last, latent.GUIDANCE, True), "student": look(one, 1, 1.0, True)},
+    }
+
+
 RECIPES = {
     "attributes_classifier": LongRecipe(
         steps=4000,
@@ -217,4 +280,5 @@ RECIPES = {
         finish=_finish_plain,
     ),
     "text_to_image": LongRecipe(steps=8000, start=_start_text_to_image, finish=_finish_text_to_image),
+    "student": LongRecipe(steps=3000, start=_start_student, finish=_finish_student),
 }

@@ -90,7 +90,7 @@ RECIPES = {
 
 
 #: Recipes in :mod:`gan_course.long_recipes`, in the order in which one needs the other.
-LONG = ("attributes_classifier", "autoencoder", "autoencoder_without_discriminator", "text_to_image")
+LONG = ("attributes_classifier", "autoencoder", "autoencoder_without_discriminator", "text_to_image", "student")
 
 
 def schedule(step: int, steps: int) -> float:
