@@ -16,6 +16,7 @@ floor  modules                                             holds
 1      ``metrics``, ``zoo``                                measures, small trained networks
 1      ``networks``, ``losses``, ``plots``                 parts
 1      ``attributes``, ``latent_networks``                 what glyphs show; Stable Diffusion's classes, small
+1      ``attention``                                       which word was looked at where
 0      ``data``, ``setup``                                 data sets; device, seed, profile
 =====  ==================================================  ==========================================
 

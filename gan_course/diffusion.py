@@ -37,7 +37,7 @@ def cosine_betas(steps: int = 1000) -> Tensor:
 
 
 def alphas_cumprod(betas: Tensor) -> Tensor:
-    """ᾱ, the share of the picture's power that is left after each step: the running product of ``1 - beta``, ``[T]``."""
+    """ᾱ, the share of the picture's power that is left: the running product of ``1 - beta``, ``[T]``."""
     return torch.cumprod(1 - betas, dim=0)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course import data, zoo
@@ -144,11 +145,9 @@ def inpaint(
 ) -> Tensor:
     """``images [N, 3, H, W]`` in ``[-1, 1]``, painted anew where ``masks [N, 1, H, W]`` are 1 and kept where 0.
 
-    Raises as :func:`image_to_image`, and ``ValueError`` for unfit masks.
+    Below a ``strength`` of 1, some of what was there shines through. Raises as :func:`image_to_image`, and
+    ``ValueError`` for unfit masks.
     """
-    with quietly():
-        from diffusers import StableDiffusionInpaintPipeline
-
     prompts = check_request(pipeline, prompts, steps, guidance, negative)
     _check_change(pipeline, images, prompts, strength, steps)
     wanted = (len(images), 1, *images.shape[2:])
@@ -157,10 +156,47 @@ def inpaint(
         raise ValueError(f"masks must be a tensor of shape {list(wanted)}, like the images, but are {found}")
     if not ((masks == 0) | (masks == 1)).all():
         raise ValueError("masks must hold 0 (keep) and 1 (paint anew) alone: compare with > 0.5 and convert to float")
-    painter = _sibling(StableDiffusionInpaintPipeline, pipeline)
-    given: dict[str, Any] = {"image": (images + 1) / 2, "mask_image": masks.float(), "strength": strength}
-    painted = _in_parts(painter, prompts, seed, steps, guidance, negative, **given)
-    return torch.where(masks.bool(), painted, images)  # the autoencoder would have changed the rest a little
+    painted = [
+        _repaint(pipeline, x, mask, prompts[start : start + AT_ONCE], strength, seed + start, steps, guidance, negative)
+        for start, x, mask in zip(
+            range(0, len(images), AT_ONCE), images.split(AT_ONCE), masks.split(AT_ONCE), strict=True
+        )
+    ]
+    return torch.where(masks.bool(), torch.cat(painted), images)  # the autoencoder would change the rest a little
+
+
+def _repaint(
+    pipeline: Any,
+    images: Tensor,
+    masks: Tensor,
+    prompts: list[str],
+    strength: float,
+    seed: int,
+    steps: int,
+    guidance: float,
+    negative: str | None,
+) -> Tensor:
+    """Inpainting on top of the other pipelines: diffusers' own one takes no U-Net but those of 4 or 9 channels."""
+    with quietly():
+        from diffusers import StableDiffusionImg2ImgPipeline
+
+    vae = pipeline.vae
+    with torch.no_grad():
+        original = vae.encode(images.to(vae.device, vae.dtype)).latent_dist.mean * vae.config.scaling_factor
+    seeds = [torch.Generator().manual_seed(seed + i) for i in range(len(images))]
+    noise = torch.stack([torch.randn(original.shape[1:], generator=g, dtype=vae.dtype) for g in seeds]).to(original)
+    inside = F.adaptive_max_pool2d(masks.to(original), original.shape[2:])  # a place with any pixel to paint is painted
+
+    def keep_outside(runner: Any, step: int, timestep: Any, given: dict[str, Tensor]) -> dict[str, Tensor]:
+        following = runner.scheduler.timesteps[-runner.num_timesteps :][step + 1 : step + 2]
+        known = runner.scheduler.add_noise(original, noise, following) if len(following) else original
+        return {"latents": inside * given["latents"] + (1 - inside) * known}
+
+    runner, source = pipeline, dict[str, Any](height=images.shape[2], width=images.shape[3])  # from noise alone
+    if strength < 1:
+        runner = _sibling(StableDiffusionImg2ImgPipeline, pipeline)
+        source = {"image": (images + 1) / 2, "strength": strength}
+    return _in_parts(runner, prompts, seed, steps, guidance, negative, callback_on_step_end=keep_outside, **source)
 
 
 def _sibling(kind: Any, pipeline: Any) -> Any:
@@ -171,7 +207,7 @@ def _sibling(kind: Any, pipeline: Any) -> Any:
 
 
 def _in_parts(
-    pipeline: Any, prompts: list[str], seed: int, steps: int, guidance: float, negative: str | None, **images: Any
+    pipeline: Any, prompts: list[str], seed: int, steps: int, guidance: float, negative: str | None, **options: Any
 ) -> Tensor:
     """Call ``pipeline`` on a few prompts at a time."""
     made = []
@@ -187,7 +223,7 @@ def _in_parts(
                 output_type="pt",
                 **{
                     key: value[start : start + AT_ONCE] if isinstance(value, Tensor) else value
-                    for key, value in images.items()
+                    for key, value in options.items()
                 },
             ).images
         )

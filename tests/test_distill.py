@@ -32,7 +32,7 @@ def make_pipeline(folder, prediction="v_prediction"):
         vae=make_autoencoder((8, 8, 16)).eval(),
         text_encoder=make_text_encoder(tokenizer, width=32).eval(),
         tokenizer=tokenizer,
-        unet=make_unet(32, (16, 16)).eval(),
+        unet=make_unet(32, (32, 32)).eval(),
         scheduler=make_scheduler(prediction),
         safety_checker=None,
         feature_extractor=None,

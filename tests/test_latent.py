@@ -13,7 +13,7 @@ pytest.importorskip("diffusers")
 
 from diffusers import StableDiffusionPipeline
 
-from gan_course import latent, zoo
+from gan_course import diffusion, latent, zoo
 from gan_course.attributes import as_indices, draw_attributes
 from gan_course.data.glyphs import colour_glyphs
 from gan_course.latent_networks import (
@@ -227,6 +227,43 @@ def test_inpainting_keeps_what_the_mask_leaves(pipeline, recwarn):
     made = latent.inpaint(pipeline, given, masks, ["a red seven"] * 2, steps=4)
     assert torch.equal(made * (1 - masks), given * (1 - masks))
     assert (made - given)[:, :, 8:24, 8:24].abs().mean() > 0.05 and not recwarn.list
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_inpainting_puts_the_original_back_at_every_step(pipeline, strength, monkeypatch):
+    """With a mask that covers nothing, the latents that reach the decoder are the original's, whatever was asked."""
+    given, reached = images(), []
+    monkeypatch.setattr(
+        pipeline.vae, "decode", lambda z, decode=pipeline.vae.decode, **o: reached.append(z) or decode(z, **o)
+    )
+    latent.inpaint(pipeline, given, torch.zeros(2, 1, 32, 32), ["a red seven"] * 2, strength=strength, steps=4)
+    with torch.no_grad():
+        assert torch.allclose(reached[0], pipeline.vae.encode(given).latent_dist.mean, atol=1e-5)
+
+
+def test_inpainting_is_the_loop_that_the_exercise_describes(pipeline):
+    given, masks = images(1), torch.zeros(1, 1, 32, 32)
+    masks[..., 9:20, 6:32] = 1
+    found = latent.inpaint(pipeline, given, masks, "a red seven", seed=3, steps=5, guidance=2.0)
+    kept, scale = pipeline.scheduler.alphas_cumprod, pipeline.vae.config.scaling_factor
+    inside = torch.zeros(1, 1, 8, 8)
+    inside[..., 2:5, 1:8] = 1  # each place of the latents covers 4x4 pixels
+    noise = torch.randn(1, pipeline.unet.config.in_channels, 8, 8, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        original = pipeline.vae.encode(given).latent_dist.mean * scale
+        pair = {"padding": "max_length", "max_length": 24, "return_tensors": "pt"}
+        words = pipeline.text_encoder(pipeline.tokenizer(["", "a red seven"], **pair).input_ids)[0]
+        x, timesteps = noise, [801, 601, 401, 201, 1]
+        for t, following in zip(timesteps, [*timesteps[1:], None], strict=True):
+            output = pipeline.unet(torch.cat([x, x]), t, encoder_hidden_states=words).sample
+            output = diffusion.guide(*output.chunk(2), 2.0)
+            clean = diffusion.predicted_x0(x, output, t, kept, "v_prediction")
+            left = diffusion.predicted_noise(x, output, t, kept, "v_prediction")
+            x = diffusion.add_noise(clean, left, max(t - 200, 0), kept)
+            known = original if following is None else diffusion.add_noise(original, noise, following, kept)
+            x = torch.where(inside.bool(), x, known)
+        wanted = torch.where(masks.bool(), pipeline.vae.decode(x / scale).sample.clamp(-1, 1), given)
+    assert torch.allclose(found, wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize(
