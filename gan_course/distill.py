@@ -120,7 +120,8 @@ class Heads(nn.Module):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        return torch.cat([head(x).flatten(1) for head, x in zip(self.each, maps, strict=True)], dim=1)
+        # contiguous: PyTorch 2.13 crashes in the gradient of this GroupNorm where the channels come last
+        return torch.cat([head(x.contiguous()).flatten(1) for head, x in zip(self.each, maps, strict=True)], dim=1)
 
 
 # ------------------------------------------------------------------------------------------ the losses
