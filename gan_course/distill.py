@@ -168,8 +168,6 @@ class StudentRun(Run):
         for network in (teacher.unet, teacher.text_encoder, teacher.vae):
             network.requires_grad_(False).eval()
         teacher.unet.to(self.accelerator.device, memory_format=torch.channels_last)
-        # a copy that gradients pass through: PyTorch 2.13 crashes in a frozen GroupNorm whose channels come last
-        self.eyes = copy.deepcopy(teacher.unet).to(memory_format=torch.contiguous_format)
         self.records = draw_attributes(settings.pictures, seed=seed + 2)
         self.means, self.spreads = encode(teacher.vae, self.records, seed=seed + 2)
         teacher.text_encoder.to(self.accelerator.device)
@@ -204,7 +202,7 @@ class StudentRun(Run):
 
         made = one_step(self.student.wrapped, scheduler, noise, words)
         heads = self.heads.network.requires_grad_(False)  # bare: this step must not touch its gradients
-        fake_maps = features(self.eyes, scheduler.add_noise(made, fake_noise, judged), judged, words)
+        fake_maps = features(unet, scheduler.add_noise(made, fake_noise, judged), judged, words)
         fooled = losses.hinge_generator_loss(None, heads(fake_maps))
         heads.requires_grad_(True)
         with torch.no_grad():
@@ -238,6 +236,12 @@ class StudentRun(Run):
 
 
 # ------------------------------------------------------------------------------------------ the trained student
+
+
+def edge_energy(images: Tensor) -> float:
+    """How much neighbouring pixels of ``images [N, C, H, W]`` differ, squared: less for a blur than for a render."""
+    across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
+    return (across.square().mean() + down.square().mean()).item()
 
 
 def load_student(folder: Path = zoo.FOLDER, device: str = "cpu") -> Any:

@@ -132,14 +132,10 @@ def _measure(autoencoder: Any, count: int = 2000) -> dict[str, float]:
     rebuilt = rebuild(autoencoder, images)
     reader = zoo.load("attributes_classifier")
     a, b = (metrics.extract_features(x, reader.features) for x in (images, rebuilt))  # type: ignore[arg-type]
-
-    def edges(x: torch.Tensor) -> torch.Tensor:
-        return (x[..., 1:] - x[..., :-1]).square().mean() + (x[..., 1:, :] - x[..., :-1, :]).square().mean()
-
     return {
         "psnr_db": round(psnr(rebuilt, images).item(), 2),
         "frechet": round(metrics.frechet_distance(a, b), 3),
-        "edge_energy": round((edges(rebuilt) / edges(images)).item(), 4),
+        "edge_energy": round(distill.edge_energy(rebuilt) / distill.edge_energy(images), 4),
         "read_right": round(latent.adherence(rebuilt, records).everything.value, 4),
     }
 
@@ -225,7 +221,7 @@ def _finish_student(run: distill.StudentRun, facts: dict[str, Any], folder: Path
 def measure_student(
     pipeline: Any, student: Any, count: int = 500, steps: Sequence[int] = (1, 2, 4, 8, 16, 25, 50)
 ) -> dict[str, Any]:
-    """Teacher with ``steps`` guided steps and student beside each other: what is read, the distances, the time.
+    """Teacher with ``steps`` guided steps and student side by side: what is read, distances, sharpness, time.
 
     ``count`` prompts, the same for all; seconds of one processor core for a picture. The distances are to 5,000
     renders, in the reader's features, precision and recall to as many as there are prompts.
@@ -234,6 +230,7 @@ def measure_student(
     renders = render(draw_attributes(5000, HELD_OUT_SEED + 1), HELD_OUT_SEED + 1)
     real = metrics.extract_features(renders, reader.features)
     teacher, one = distill.from_the_end(pipeline), distill.from_the_end(pipeline, student)
+    sharp = distill.edge_energy(render(draw_attributes(count, HELD_OUT_SEED), HELD_OUT_SEED))
 
     def look(model: Any, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
         records = draw_attributes(count, HELD_OUT_SEED, held_out)
@@ -249,6 +246,7 @@ def measure_student(
             "frechet": round(metrics.frechet_distance(made, real), 3),
             "precision": round(shares.precision, 4),
             "recall": round(shares.recall, 4),
+            "edge_energy": round(distill.edge_energy(images) / sharp, 4),
             "seconds": round(seconds, 5),
         }
 

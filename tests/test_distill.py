@@ -230,6 +230,14 @@ def test_no_held_out_pair_is_ever_trained_on_and_captions_stay_true(pipeline):
     assert times.shape == (8,) and 0 <= times.min() < 70 and 420 < times.max() < 500
 
 
+def test_a_blur_has_less_edge_energy():
+    images = torch.zeros(1, 1, 2, 3)
+    images[..., 2] = 1.0
+    assert distill.edge_energy(images) == pytest.approx(0.5)  # two of four neighbours across differ, none of three down
+    sharp = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert distill.edge_energy(F.avg_pool2d(sharp, 3, 1, 1)) < 0.5 * distill.edge_energy(sharp)
+
+
 # ------------------------------------------------------------------------------------------ the recipe and the zoo
 
 
@@ -271,7 +279,7 @@ def test_the_card_says_how_student_and_teacher_do(trained):
     found = card["metrics"]
     assert [(row["steps"], row["guidance"]) for row in found["teacher"]] == [(1, 3.0), (2, 3.0), (1, 1.0)]
     for row in [*found["teacher"], found["student"]]:
-        assert row["frechet"] > 0 and row["seconds"] > 0 and 0 <= row["recall"] <= 1
+        assert row["frechet"] > 0 and row["seconds"] > 0 and 0 <= row["recall"] <= 1 and row["edge_energy"] > 0
         assert set(row["right"]) == {"all", "character", "colour", "background", "size", "position", "style"}
     assert set(found["held_out"]) == {"teacher", "student"} and card["seed"] == 0
 
