@@ -116,7 +116,7 @@ def _compare_start(attempt: Attempt, steps: int, strength: float, schedule: int)
         attempt.fail("None", "the timesteps that are walked", RETURNS_NOTHING)
     try:
         found = [int(t) for t in given]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # of complex tensors, for one
         attempt.fail(describe(given), "a row of timesteps", "Return the part of the timesteps that is walked.")
     if found == right:
         return
