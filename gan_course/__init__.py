@@ -10,9 +10,15 @@ floor  modules                                             holds
 3      ``checks``                                          instant feedback on exercises
 3      ``widgets``                                         interactive figures
 2      ``training``, ``diagnosis``                         the training loop, what its log says
+2      ``diffusion``, ``latent``                           noise and back; text to image, asked and measured
+2      ``distill``                                         many steps taught to a copy that takes one
 2      ``recipes``, ``ablation``                           how shipped weights and tables are made
+2      ``long_recipes``, ``latent_training``               how the mini Stable Diffusion is made
+2      ``long_runs``                                       long trainings on one process or several
 1      ``metrics``, ``zoo``                                measures, small trained networks
 1      ``networks``, ``losses``, ``plots``                 parts
+1      ``attributes``, ``latent_networks``                 what glyphs show; Stable Diffusion's classes, small
+1      ``attention``                                       which word was looked at where
 0      ``data``, ``setup``                                 data sets; device, seed, profile
 =====  ==================================================  ==========================================
 

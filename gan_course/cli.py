@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
 
     command = add("train", train, "train a network of the zoo and write its weights and its card")
-    command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or mnist_classifier")
+    command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or text_to_image")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the batches (default: 0)")
     command.add_argument("--steps", type=int, metavar="N", help="train for so many steps (default: the recipe's)")
     command.add_argument("--out", metavar="FOLDER", help="where the two files go (default: gan_course/zoo)")
@@ -78,7 +78,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--seconds", type=float, default=30, metavar="S", help="of one core for each run (default: 30)"
     )
+    command.add_argument(
+        "--later", type=float, default=180, metavar="S", help="for the few that are trained longer (default: 180)"
+    )
     command.add_argument("--jobs", type=int, default=2, metavar="N", help="runs side by side (default: 2)")
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these; keep the other rows")
 
     command = add("bench", bench, "measure what the course promises about speed and quality")
     command.add_argument("--speed-only", action="store_true", help="leave out the race of training recipes")
@@ -87,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="our seeds in the race")
     command.add_argument("--peer-seeds", nargs="+", type=int, default=[0], metavar="N", help="the others' (default: 0)")
+    command.add_argument("--threads", type=int, default=0, metavar="N", help="of the race (default: one for each core)")
     command.add_argument("--samples", metavar="FOLDER", help="write the pictures that were judged there, as .npz files")
     command.add_argument("--write", action="store_true", help="write the results into docs/bench.md")
     return top
@@ -126,8 +131,11 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
         card = recipes.train(name, folder, Path(root, "runs", f"{name}.safetensors"), seed, steps)
     except (ValueError, OSError) as error:
         raise CourseError(str(error)) from error
-    accuracy = card["metrics"]["held_out_accuracy"]
-    print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
+    if "file" in card:
+        accuracy = card["metrics"]["held_out_accuracy"]
+        print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
+    elif card:  # under torchrun, the first process alone has one
+        print(f"{folder}: {len(card['files'])} files of {card['bytes']:,} bytes in all, and their card")
     return 0
 
 

@@ -89,6 +89,10 @@ RECIPES = {
 }
 
 
+#: Recipes in :mod:`gan_course.long_recipes`, in the order in which one needs the other.
+LONG = ("attributes_classifier", "autoencoder", "autoencoder_without_discriminator", "text_to_image", "student")
+
+
 def schedule(step: int, steps: int) -> float:
     """The share of the full rate at ``step`` of ``steps``: up in a straight line for a tenth, then down to nothing."""
     return min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps), 1.0)
@@ -170,9 +174,13 @@ def train(
     ``ValueError`` for an unknown name, steps under 1 and a checkpoint of another run, ``OSError`` where something can't
     be written.
     """
-    recipe = _find(name)
     if steps is not None and steps < 1:
         raise ValueError(f"can't train for {steps} steps: take at least 1, or leave the number to the recipe")
+    if name in LONG:
+        from gan_course import long_recipes  # needs diffusers and accelerate
+
+        return long_recipes.train(name, folder, checkpoint, seed, steps)
+    recipe = _find(name)
     train_set, held_out = recipe.load()
     run = Run(recipe, train_set, seed, recipe.steps if steps is None else steps)
     if checkpoint.exists():
@@ -194,9 +202,9 @@ def train(
 
 def _find(name: str) -> Recipe:
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name, [*RECIPES, *LONG], n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no recipe {name!r}: {hint}Known: {', '.join(RECIPES)}")
+        raise ValueError(f"there is no recipe {name!r}: {hint}Known: {', '.join([*RECIPES, *LONG])}")
     return RECIPES[name]
 
 

@@ -1,10 +1,13 @@
 """The recipe's variants: each trains, and each differs from the recipe in what its name says."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
 
 from gan_course import ablation, data
+from gan_course.instructor import ablation as instructor
 from gan_course.instructor.ablation import measure
 from gan_course.training import CONVOLUTIONAL
 
@@ -66,8 +69,9 @@ def test_an_unknown_variant():
 def test_measuring_one_variant(monkeypatch):
     glyphs = data.load("glyphs", count=500)
     monkeypatch.setattr(data, "load", lambda name, **options: glyphs)  # MNIST may not be here
-    run = measure(("without convolutions", 0, 0.2))
-    assert run["distance"] > 1 and run["rate"] > 10
+    run = measure(("without convolutions", 0, (0.2, 0.4)))
+    first, second = run["distances"]
+    assert 1 < first != second > 1 and run["rate"] > 10
     assert run["pictures"].shape == (20, 1, 28, 28)
 
 
@@ -85,3 +89,34 @@ def test_the_shipped_table_knows_every_variant():
     rows, pictures = ablation.load_results()
     assert [row["variant"] for row in rows] == list(pictures) == list(ablation.VARIANTS)
     assert all(len(row["distances"]) == 3 for row in rows)
+    assert [row["variant"] for row in rows if "later" in row] == list(ablation.LONGER)
+
+
+def test_r2_acts_on_generated_pictures(monkeypatch):
+    trainer = ablation.variant("with R2 beside R1", IMAGES)
+    seen = []
+    monkeypatch.setattr(ablation, "r1_penalty", lambda judge, images: seen.append(images) or judge(images).sum() * 0)
+    for _ in range(9):
+        trainer.step()
+    assert len(seen) == 2  # steps 0 and 8
+    assert torch.equal(seen[1], trainer._seen[1]) and not torch.equal(seen[1], trainer._seen[0])
+
+
+def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "RESULTS", tmp_path / "results.safetensors")
+    names = ("the recipe", "without R1", "with momentum 0.5")
+    rows = [{"variant": name, "median": 1.5} for name in names]
+    ablation.save_results(rows, {name: torch.zeros(2, 1, 28, 28) for name in names}, seconds=1)
+    fresh = {"distances": [3.0, 2.0], "rate": 7.0, "pictures": torch.ones(2, 1, 28, 28)}
+    monkeypatch.setattr(instructor, "measure", lambda task: fresh)
+    monkeypatch.setattr(instructor, "ProcessPoolExecutor", ThreadPoolExecutor)
+    assert instructor.ablation(only=["without R1"]) == 0
+    back, pictures = ablation.load_results()
+    assert [row["variant"] for row in back] == list(names)
+    assert [row["median"] for row in back] == [1.5, 3.0, 1.5] and back[1]["later"] == [2.0] * 3
+    assert pictures["without R1"].min() == 1 and pictures["the recipe"].max() < 0.01
+
+
+def test_an_unknown_name_is_refused(capsys):
+    assert instructor.ablation(only=["without luck"]) == 2
+    assert "there is no variant 'without luck'" in capsys.readouterr().err

@@ -13,6 +13,8 @@ import test_checks_03
 import test_checks_04
 import test_checks_05
 import test_checks_06
+import test_checks_07
+import test_checks_08
 import torch
 from nbclient import NotebookClient
 from notebooks import code, notebook
@@ -20,7 +22,10 @@ from torch import nn
 
 from gan_course import checks
 
-TABLES = (test_checks_01, test_checks_02, test_checks_03, test_checks_04, test_checks_05, test_checks_06)
+TABLES = (
+    *(test_checks_01, test_checks_02, test_checks_03, test_checks_04),
+    *(test_checks_05, test_checks_06, test_checks_07, test_checks_08),
+)
 TASKS = [name.removeprefix("check_") for name in checks.__all__ if name.startswith("check_")]
 
 

@@ -24,7 +24,7 @@ from gan_course import cli
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-CI_EXTRAS = ("run", "dev", "docs")  # what constraints.txt pins
+CI_EXTRAS = ("run", "dev", "diffusion", "docs")  # what constraints.txt pins
 COLAB = {
     "torch": "2.11.0",
     "numpy": "2.1.3",
@@ -87,7 +87,7 @@ def test_environment_yml_is_in_step_with_pyproject():
     *listed, pip = environment["dependencies"]
     assert pip == {"pip": ["-e ."]}
     wanted = {f"python{PROJECT['requires-python']}", "pip"}
-    for requirement in requirements(PROJECT["dependencies"] + EXTRAS["run"]).values():
+    for requirement in requirements(PROJECT["dependencies"] + EXTRAS["run"] + EXTRAS["diffusion"]).values():
         wanted.add(f"{CONDA_NAMES.get(requirement.name, requirement.name)}{requirement.specifier}")
     assert set(listed) == wanted
     assert len(listed) == len(set(listed))

@@ -34,19 +34,30 @@ from gan_course.checks.chapter06_distances import (
 )
 from gan_course.checks.chapter06_error import check_difference_interval, check_frechet_without_bias
 from gan_course.checks.chapter06_neighbours import check_density_and_coverage, check_memorised_share
+from gan_course.checks.chapter07_forward import check_first_drowned, check_jump_to
+from gan_course.checks.chapter07_learning import check_diffusion_loss, check_take_apart
+from gan_course.checks.chapter07_sampling import check_calm_guidance, check_flow_walk, check_step_back
+from gan_course.checks.chapter08_attention import check_attend, check_word_map
+from gan_course.checks.chapter08_inpainting import check_keep_outside
+from gan_course.checks.chapter08_sampling import check_guided, check_latent_scale, check_steps_walked
 from gan_course.checks.report import CheckFailed
 
 __all__ = [
     "CheckFailed",
     "check_arc_walk",
     "check_arrows",
+    "check_attend",
+    "check_calm_guidance",
     "check_calm_weights",
     "check_cured_round",
     "check_density_and_coverage",
     "check_difference_interval",
+    "check_diffusion_loss",
     "check_discriminator_batch",
     "check_discriminator_step",
     "check_effective_modes",
+    "check_first_drowned",
+    "check_flow_walk",
     "check_frechet_of_features",
     "check_frechet_of_numbers",
     "check_frechet_without_bias",
@@ -54,9 +65,13 @@ __all__ = [
     "check_generator_gradients",
     "check_generator_step",
     "check_growth_factor",
+    "check_guided",
     "check_hinge_losses",
     "check_jensen_shannon",
+    "check_jump_to",
+    "check_keep_outside",
     "check_kernel_distance",
+    "check_latent_scale",
     "check_losses_from_logits",
     "check_losses_from_probabilities",
     "check_make_discriminator",
@@ -73,7 +88,11 @@ __all__ = [
     "check_r1_penalty",
     "check_random_shift",
     "check_ring",
+    "check_step_back",
+    "check_steps_walked",
+    "check_take_apart",
     "check_to_training_tensors",
     "check_update_average",
     "check_warm_average",
+    "check_word_map",
 ]

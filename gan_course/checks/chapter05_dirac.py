@@ -1,6 +1,6 @@
 """Checks of chapter 05, the smallest game: one number against one number, its steps, its eigenvalues, its cure.
 
-The generator owns the point ``theta``, the discriminator ``D(x) = psi x`` the slope ``psi``; the one real point is 0.
+The generator owns the point ``theta``, the discriminator ``psi``, the slope of its logit ``psi x``. Real: the point 0.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -15,54 +16,86 @@ import torch
 from torch import Tensor
 
 from gan_course import data, metrics, zoo
-from gan_course.ablation import VARIANTS, save_results, variant
-from gan_course.training import TrainingDiverged
+from gan_course.ablation import LONGER, VARIANTS, load_results, save_results, variant
+from gan_course.training import Trainer, TrainingDiverged
 
 SHOWN = 20  # pictures of each variant that are kept
 SAMPLES = 5000
+SEEDS = (0, 1, 2)
 
 
-def ablation(seconds: float = 30, seeds: tuple[int, ...] = (0, 1, 2), jobs: int = 2) -> int:
-    """Train every variant for ``seconds`` of one processor core, for each seed, and write table and pictures."""
-    tasks = [(name, seed, seconds) for name in VARIANTS for seed in seeds]
+def ablation(seconds: float = 30, later: float = 180, jobs: int = 2, only: Sequence[str] = ()) -> int:
+    """Train every variant for ``seconds`` of one processor core, for each seed, and write table and pictures.
+
+    Those in ``LONGER`` go on until ``later``. With names in ``only``, the others' rows stay as they are.
+    """
+    if unknown := set(only) - set(VARIANTS):
+        print(f"there is no variant {min(unknown)!r}: choose from {', '.join(VARIANTS)}", file=sys.stderr)
+        return 2
+    names = [name for name in VARIANTS if name in (only or VARIANTS)]
+    rows, pictures = load_results() if only else ([], {})
+    table = {row["variant"]: row for row in rows}
+    tasks = [(name, seed, (seconds, later) if name in LONGER else (seconds,)) for name in names for seed in SEEDS]
     with ProcessPoolExecutor(jobs) as pool:
-        rows, pictures = [], {}
         results = pool.map(measure, tasks)
-        for name in VARIANTS:
-            runs = [next(results) for _ in seeds]
-            distances = [run["distance"] for run in runs]
+        for name in names:
+            runs = [next(results) for _ in SEEDS]
             row: dict[str, Any] = {
                 "variant": name,
-                "distances": distances,
-                "median": statistics.median(distances),
+                "distances": [run["distances"][0] for run in runs],
+                "median": statistics.median(run["distances"][0] for run in runs),
                 "images_per_second": round(statistics.median(run["rate"] for run in runs)),
             }
-            print(f"{name:28} {row['median']:8.1f} {row['images_per_second']:6d} images/s  {distances}", flush=True)
-            rows.append(row)
-            pictures[name] = sorted(runs, key=lambda run: run["distance"])[len(runs) // 2]["pictures"]  # the median's
-    save_results(rows, pictures, seconds=seconds, dataset="mnist", command=f"gan-course ablation --seconds {seconds:g}")
+            if name in LONGER:
+                row["later"] = [run["distances"][1] for run in runs]
+            print(row, flush=True)
+            table[name] = row
+            pictures[name] = sorted(runs, key=lambda run: run["distances"][0])[len(runs) // 2]["pictures"]
+    command = f"gan-course ablation --seconds {seconds:g} --later {later:g}"
+    ordered = [name for name in VARIANTS if name in table]
+    save_results(
+        [table[name] for name in ordered],
+        {name: pictures[name] for name in ordered},
+        seconds=seconds,
+        later=later,
+        dataset="mnist",
+        command=command,
+    )
     return 0
 
 
-def measure(task: tuple[str, int, float]) -> dict[str, Any]:
-    """Train one variant; Fréchet distance of its samples to real digits, real pictures a second, and some pictures."""
-    name, seed, seconds = task
+def measure(task: tuple[str, int, Sequence[float]]) -> dict[str, Any]:
+    """Train one variant; at each of some seconds, the Fréchet distance of its samples to real digits.
+
+    The ``pictures`` are those of the first mark; ``rate``: real pictures a second.
+    """
+    name, seed, marks = task
     torch.set_num_threads(1)
     judge: Any = zoo.load("mnist_classifier")
+    real = metrics.extract_features(data.load("mnist", split="all").images[:10_000], judge.features)
     trainer = variant(name, data.load("mnist").images[:8000], seed)
-    start = time.process_time()  # a core's own time: a busy neighbour costs nothing
-    while (spent := time.process_time() - start) < seconds:
-        for _ in range(10):
-            record = trainer.step()
-    try:
-        trainer._check_losses(record, None)
-    except TrainingDiverged as error:
-        print(f"{name}, seed {seed}: {error}", file=sys.stderr)
-        return {"distance": float("inf"), "rate": 0.0, "pictures": torch.zeros(SHOWN, 1, 28, 28)}
     random = torch.Generator().manual_seed(0)
-    samples: Tensor = trainer.sample(torch.randn(SAMPLES, trainer.latent_dim, generator=random))
-    real = data.load("mnist", split="all").images[:10_000]
-    features = [metrics.extract_features(images, judge.features) for images in (samples, real)]
-    distance = metrics.frechet_distance(*features)
-    rate = trainer.steps * trainer.settings.batch_size / spent
-    return {"distance": round(distance, 2), "rate": rate, "pictures": samples[:SHOWN]}
+    noise = torch.randn(SAMPLES, trainer.latent_dim, generator=random)
+    distances: list[float] = []
+    pictures, spent = torch.zeros(SHOWN, 1, 28, 28), 0.0
+    for mark in marks:
+        start = time.process_time() - spent  # a core's own time: a busy neighbour costs nothing
+        while spent < mark:
+            for _ in range(10):
+                record = trainer.step()
+            spent = time.process_time() - start
+        try:
+            trainer._check_losses(record, None)
+        except TrainingDiverged as error:
+            print(f"{name}, seed {seed}: {error}", file=sys.stderr)
+            distances.append(float("inf"))
+            continue
+        samples = sample(trainer, noise)
+        pictures = samples[:SHOWN] if not distances else pictures
+        distances.append(round(metrics.frechet_distance(metrics.extract_features(samples, judge.features), real), 2))
+    return {"distances": distances, "rate": trainer.steps * trainer.settings.batch_size / spent, "pictures": pictures}
+
+
+def sample(trainer: Trainer, noise: Tensor) -> Tensor:
+    """Pictures from ``noise``, made in parts: all at once would take a gigabyte."""
+    return torch.cat([trainer.sample(part) for part in noise.split(500)])

@@ -38,12 +38,13 @@ def bench(
     peer_seeds: Sequence[int],
     samples: str | Path | None,
     write: bool,
+    threads: int = 0,
 ) -> int:
     """Measure everything, print the tables, and return 1 where a requirement does not hold.
 
     The race is part of it unless `speed_only`: ours with each of `seeds`, the peers with `peer_seeds`, judged after
-    `seconds`; `samples` is a folder for the pictures. `write` renews docs/bench.md. `CourseError` for a request that
-    can't be met.
+    `seconds`, on as many `threads` (0: one for each core); `samples` is a folder for the pictures. `write` renews
+    docs/bench.md. `CourseError` for a request that can't be met.
     """
     if min(seconds) < 1:
         raise CourseError(f"A race of {min(seconds)} seconds shows nothing: --seconds takes whole numbers from 1 up.")
@@ -61,7 +62,7 @@ def bench(
         print(row, flush=True)
         rows.append(row)
     if not speed_only:
-        with race.threads(os.cpu_count() or 1):
+        with race.threads(threads or os.cpu_count() or 1):
             marks, floor = run_race(folder, seconds, seeds, peer_seeds, Path(samples) if samples else None)
             count = torch.get_num_threads()
         found = list(table.verdicts(marks, floor))

@@ -16,14 +16,19 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import nn
 
+from gan_course.attributes import AttributeClassifier
 from gan_course.networks import Classifier
 
 FOLDER = Path(__file__).parent
-NETWORKS = {"Classifier": Classifier}  # what a card's "network" may name
+NETWORKS = {"AttributeClassifier": AttributeClassifier, "Classifier": Classifier}  # what a card's "network" may name
 
 
 def names(folder: Path = FOLDER) -> list[str]:
-    """The names of all trained networks in ``folder``."""
+    """The names of all trained networks in ``folder``: what :func:`load` takes."""
+    return [name for name in _cards(folder) if "network" in card(name, folder)]
+
+
+def _cards(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
@@ -32,7 +37,7 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
 
     Raises ``ValueError`` for a damaged card, and for a name that ``folder`` lacks, with the nearest that it holds.
     """
-    if name not in (known := names(folder)):
+    if name not in (known := _cards(folder)):
         near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"there is no trained network {name!r}: {hint}Known: {', '.join(known) or 'none'}")
@@ -50,6 +55,9 @@ def load(name: str, folder: Path = FOLDER) -> nn.Module:
     the weights are missing.
     """
     about = card(name, folder)
+    if "network" not in about:
+        known = ", ".join(names(folder)) or "none"
+        raise ValueError(f"{name} is not a single network: load one of {known}, or a pipeline with gan_course.latent")
     path = folder / about["file"]
     remedy = f"install the course again, or train the network anew with gan-course train {name}"
     if not path.is_file():
@@ -73,17 +81,78 @@ def store(name: str, network: nn.Module, about: dict[str, Any], folder: Path) ->
     can't be written.
     """
     content = write_tensors({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
-    path = folder / f"{name}.safetensors"
-    facts = {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    text = json.dumps(about | facts, indent=1, ensure_ascii=False) + "\n"
+    file = f"{name}.safetensors"
+    facts = {"file": file, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    _write(name, folder, {file: content, f"{name}.json": _text(about | facts)})
+    return about | facts
+
+
+def _text(about: dict[str, Any]) -> bytes:
+    return (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _write(name: str, folder: Path, contents: dict[str, bytes]) -> None:
+    """Write each file whole or not at all. Until the card, the last, is new, it doesn't fit, and loading says so."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Each file appears whole or not at all. Between the two, the old card doesn't fit, and loading says so.
-        for target, written in ((path, content), (folder / f"{name}.json", text.encode())):
+        for file, content in contents.items():
+            target = folder / file
+            target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(target.name + ".part")
-            part.write_bytes(written)
+            part.write_bytes(content)
             os.replace(part, target)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"can't write {name} to {folder} ({reason}): choose a folder that you may write to") from error
-    return about | facts
+
+
+# ------------------------------------------------------------------------------------------ folders of several networks
+
+
+def check_files(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """Raise unless all files in ``folder / name`` are those of their card, which is returned.
+
+    Raises ``ValueError`` for an unknown name and for files that are not the card's, ``FileNotFoundError`` for missing
+    ones. Text files may have other line ends: Git on Windows changes them.
+    """
+    about = card(name, folder)
+    remedy = "install the course again, or train it anew with gan-course train"
+    found = _facts(folder / name)
+    for file, facts in about.get("files", {}).items():
+        path = folder / name / file
+        if file not in found:
+            raise FileNotFoundError(f"the file {path} is missing: {remedy}")
+        if found[file]["sha256"] != facts["sha256"]:
+            raise ValueError(
+                f"the file {path} is not that of its card (SHA-256 {found[file]['sha256'][:12]}… instead of "
+                f"{facts['sha256'][:12]}…): {remedy}"
+            )
+    if foreign := sorted(set(found) - set(about.get("files", {}))):
+        raise ValueError(f"the file {folder / name / foreign[0]} is not named in its card: remove it, or {remedy}")
+    return about
+
+
+def store_files(name: str, source: Path, about: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Copy all files under ``source`` to ``folder / name``, beside those that are there, and write their common card.
+
+    The card is the old one with ``about`` merged in. Returns it. Raises ``OSError`` where the folder can't be written.
+    """
+    old = card(name, folder) if name in _cards(folder) else {}
+    contents = {p.relative_to(source).as_posix(): p.read_bytes() for p in sorted(source.rglob("*")) if p.is_file()}
+    _write(name, folder / name, contents)
+    files = _facts(folder / name)
+    together = old | about | {"bytes": sum(facts["bytes"] for facts in files.values()), "files": files}
+    _write(name, folder, {f"{name}.json": _text(together)})
+    return together
+
+
+def _facts(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file under ``folder``, text files with the line ends of Unix."""
+    facts = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix != ".safetensors":
+                content = content.replace(b"\r\n", b"\n")
+            file = path.relative_to(folder).as_posix()
+            facts[file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return facts

@@ -1,0 +1,234 @@
+"""Diffusion, piece by piece: schedules, the forward process, what a network may predict, one step back, guidance, flow.
+
+Pure functions on tensors. Chapter 07 writes most of them out; the tests compare them with the schedulers of
+``diffusers``. Throughout, ``alphas_cumprod [T]`` says how much of the picture's *power* is left at each timestep: a
+noisy picture is ``√ᾱ x + √(1 - ᾱ) noise``. Timesteps count from 0 (hardly any noise) to ``T - 1``; -1 is the clean
+picture, where ᾱ is 1. A timestep ``t`` is one number for the whole batch, or int64 ``[N]`` with one for each picture.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a network's output may mean, in the words of diffusers
+SPACINGS = ("leading", "trailing", "linspace")
+
+# ------------------------------------------------------------------------------------------ schedules
+
+
+def linear_betas(steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> Tensor:
+    """How much noise each of ``steps`` adds, growing in a straight line: ``[steps]`` (DDPM, arXiv 2006.11239)."""
+    return torch.linspace(start, end, steps)
+
+
+def scaled_linear_betas(steps: int = 1000, start: float = 0.00085, end: float = 0.012) -> Tensor:
+    """The schedule of Stable Diffusion 1, 2 and XL: the *roots* grow in a straight line. ``[steps]``"""
+    return torch.linspace(start**0.5, end**0.5, steps) ** 2
+
+
+def cosine_betas(steps: int = 1000) -> Tensor:
+    """Betas under which √ᾱ falls about like a cosine: ``[steps]``, at most 0.999 (arXiv 2102.09672, equation 17)."""
+    time = torch.arange(steps + 1, dtype=torch.float64) / steps
+    kept = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - kept[1:] / kept[:-1]).clamp(max=0.999).float()
+
+
+def alphas_cumprod(betas: Tensor) -> Tensor:
+    """ᾱ, the share of the picture's power that is left: the running product of ``1 - beta``, ``[T]``."""
+    return torch.cumprod(1 - betas, dim=0)
+
+
+def signal_to_noise(alphas_cumprod: Tensor) -> Tensor:
+    """The power of the picture divided by the power of the noise, ``ᾱ / (1 - ᾱ)``: ``[T]``."""
+    return alphas_cumprod / (1 - alphas_cumprod)
+
+
+def spaced_timesteps(count: int, steps: int = 1000, spacing: str = "trailing", offset: int = 0) -> Tensor:
+    """``count`` of the ``steps`` timesteps, from noisy to clean: int64 ``[count]``.
+
+    ``"trailing"`` starts at the very last timestep, as it should; ``"leading"`` ends at timestep 0 and starts short of
+    the last one, as Stable Diffusion's old default does, with an ``offset`` of 1; ``"linspace"`` takes in both ends
+    (arXiv 2305.08891, table 2). Raises ``ValueError`` for a count that is not between 1 and ``steps``, for another
+    spacing, and for an offset that leads out of the schedule.
+    """
+    if not 1 <= count <= steps:
+        raise ValueError(f"can't take {count} of {steps} timesteps: choose from 1 to {steps}")
+    if spacing not in SPACINGS:
+        raise ValueError(f"there is no spacing {spacing!r}: choose one of {', '.join(SPACINGS)}")
+    if spacing == "leading":
+        first = (count - 1) * (steps // count) + offset
+        if not 0 <= first < steps:
+            raise ValueError(
+                f"an offset of {offset} leads to timestep {first}, but there are {steps}: take another one"
+            )
+        return torch.arange(count).flip(0) * (steps // count) + offset
+    if spacing == "linspace":
+        return torch.linspace(0, steps - 1, count, dtype=torch.float64).round().long().flip(0)
+    return (steps - torch.arange(count, dtype=torch.float64) * (steps / count)).round().long() - 1
+
+
+# ------------------------------------------------------------------------------------------ forward
+
+
+def at(values: Tensor, t: Tensor | int, x: Tensor) -> Tensor:
+    """``values[t]``, shaped so that it multiplies the pictures ``x [N, ...]``: one number, or ``[N, 1, ...]``.
+
+    Raises ``ValueError`` where a timestep lies outside of ``values [T]``.
+    """
+    t = torch.as_tensor(t, device=values.device)
+    if t.numel() and not 0 <= t.min() <= t.max() < len(values):
+        wrong = t[(t < 0) | (t >= len(values))].flatten()[0].item()
+        raise ValueError(f"timesteps must lie between 0 and {len(values) - 1} but one is {wrong}: correct it")
+    picked = values[t].to(x)
+    return picked.reshape(-1, *[1] * (x.ndim - 1)) if picked.ndim else picked
+
+
+def add_noise(x: Tensor, noise: Tensor, t: Tensor | int, alphas_cumprod: Tensor) -> Tensor:
+    """The pictures ``x [N, ...]`` at timestep ``t``, in one go: ``√ᾱ x + √(1 - ᾱ) noise`` (DDPM, equation 4)."""
+    kept = at(alphas_cumprod, t, x)
+    return kept.sqrt() * x + (1 - kept).sqrt() * noise
+
+
+def velocity(x: Tensor, noise: Tensor, t: Tensor | int, alphas_cumprod: Tensor) -> Tensor:
+    """The target of v-prediction, ``√ᾱ noise - √(1 - ᾱ) x`` (arXiv 2202.00512, appendix D)."""
+    kept = at(alphas_cumprod, t, x)
+    return kept.sqrt() * noise - (1 - kept).sqrt() * x
+
+
+# ------------------------------------------------------------------------------------------ what a network predicts
+
+
+def predicted_x0(
+    x: Tensor, output: Tensor, t: Tensor | int, alphas_cumprod: Tensor, prediction: str = "epsilon"
+) -> Tensor:
+    """The clean pictures that a network's ``output`` for the noisy ``x [N, ...]`` stands for.
+
+    ``prediction`` says what the output is: the noise (``"epsilon"``), the velocity (``"v_prediction"``) or the clean
+    pictures (``"sample"``). Raises ``ValueError`` for another word.
+    """
+    kept = at(alphas_cumprod, t, x)
+    if _known(prediction) == "epsilon":
+        return (x - (1 - kept).sqrt() * output) / kept.sqrt()
+    if prediction == "v_prediction":
+        return kept.sqrt() * x - (1 - kept).sqrt() * output
+    return output
+
+
+def predicted_noise(
+    x: Tensor, output: Tensor, t: Tensor | int, alphas_cumprod: Tensor, prediction: str = "epsilon"
+) -> Tensor:
+    """The noise that a network's ``output`` for the noisy ``x [N, ...]`` stands for; else as :func:`predicted_x0`."""
+    kept = at(alphas_cumprod, t, x)
+    if _known(prediction) == "epsilon":
+        return output
+    if prediction == "v_prediction":
+        return kept.sqrt() * output + (1 - kept).sqrt() * x
+    return (x - kept.sqrt() * output) / (1 - kept).sqrt()
+
+
+def _known(prediction: str) -> str:
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"a network can't predict {prediction!r}: choose one of {', '.join(PREDICTIONS)}")
+    return prediction
+
+
+def guide(unconditional: Tensor, conditional: Tensor, guidance_scale: float) -> Tensor:
+    """Classifier-free guidance: from the unconditional output through the conditional one, and on.
+
+    0 ignores the condition, 1 obeys it, more exaggerates it. (The scale of arXiv 2207.12598 is smaller by 1.) Raises
+    ``ValueError`` for a scale that is negative or no finite number.
+    """
+    check_guidance_scale(guidance_scale)
+    return unconditional + guidance_scale * (conditional - unconditional)
+
+
+def check_guidance_scale(guidance_scale: float) -> None:
+    """Raise ``ValueError`` for a scale that is negative or no finite number."""
+    if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
+        raise ValueError(f"the guidance scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
+
+
+# ------------------------------------------------------------------------------------------ one step back
+
+
+def ddpm_step(x: Tensor, x0: Tensor, t: int, previous: int, alphas_cumprod: Tensor, noise: Tensor) -> Tensor:
+    """From the noisy ``x [N, ...]`` at timestep ``t`` to ``previous``, an earlier one, with fresh ``noise [N, ...]``.
+
+    ``x0``: the clean pictures as the network sees them from here (:func:`predicted_x0`), clamped if you like. This is
+    a draw from the distribution of the earlier pictures, if ``x0`` were right (DDPM, equations 6 and 7). The last step
+    goes to ``previous = -1``; it adds no noise. Raises ``ValueError`` unless ``-1 <= previous < t < T``.
+    """
+    kept, kept_before = shares(t, previous, alphas_cumprod)
+    alpha = kept / kept_before  # of all the steps from previous to t together
+    mean = (kept_before.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - kept_before) * x) / (1 - kept)
+    variance = (1 - alpha) * (1 - kept_before) / (1 - kept)
+    return mean + variance.sqrt() * noise
+
+
+def ddim_step(
+    x: Tensor,
+    x0: Tensor,
+    t: int,
+    previous: int,
+    alphas_cumprod: Tensor,
+    eta: float = 0.0,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """Like :func:`ddpm_step`, but with less fresh noise: ``eta`` times as much, by default none (arXiv 2010.02502).
+
+    The noise that is already there is seen as ``(x - √ᾱ x0) / √(1 - ᾱ)`` and scaled to the earlier timestep (equation
+    12). ``eta = 1`` is :func:`ddpm_step`. Raises ``ValueError`` unless ``-1 <= previous < t < T``, for an ``eta`` that
+    is not between 0 and 1, and where it is above 0 and ``noise [N, ...]`` is missing.
+    """
+    check_eta(eta, noise)
+    kept, kept_before = shares(t, previous, alphas_cumprod)
+    seen = (x - kept.sqrt() * x0) / (1 - kept).sqrt()
+    variance = eta**2 * (1 - kept / kept_before) * (1 - kept_before) / (1 - kept)
+    earlier = kept_before.sqrt() * x0 + (1 - kept_before - variance).sqrt() * seen
+    return earlier if noise is None else earlier + variance.sqrt() * noise
+
+
+def check_eta(eta: float, noise: Tensor | None) -> None:
+    """Raise ``ValueError`` for an ``eta`` that is not between 0 and 1, and where it needs ``noise`` but has none."""
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie between 0 (no fresh noise) and 1 (as much as DDPM) but is {eta}")
+    if eta and noise is None:
+        raise ValueError(f"eta is {eta}, so this step adds noise: pass noise=torch.randn_like(x), or set eta=0")
+
+
+def shares(t: int, previous: int, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
+    """ᾱ at ``t`` and at ``previous``, where -1 is the clean picture and gives 1.
+
+    Raises ``ValueError`` unless ``-1 <= previous < t < T``.
+    """
+    if not -1 <= previous < t < len(alphas_cumprod):
+        raise ValueError(
+            f"can't step from timestep {t} to {previous}: go from at most {len(alphas_cumprod) - 1} down, to -1 at last"
+        )
+    return alphas_cumprod[t], alphas_cumprod[previous] if previous >= 0 else torch.ones_like(alphas_cumprod[t])
+
+
+# ------------------------------------------------------------------------------------------ rectified flow
+
+
+def flow_mix(x: Tensor, noise: Tensor, t: Tensor | float) -> Tensor:
+    """The point at time ``t`` on the straight line from the pictures ``x [N, ...]`` (0) to the ``noise`` (1).
+
+    ``t``: one number, or ``[N]`` (rectified flow, arXiv 2209.03003; the direction is that of Stable Diffusion 3).
+    """
+    t = torch.as_tensor(t).to(x)
+    t = t.reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
+    return (1 - t) * x + t * noise
+
+
+def flow_velocity(x: Tensor, noise: Tensor) -> Tensor:
+    """The velocity on that line, which the network learns: ``noise - x``, the same at all times."""
+    return noise - x
+
+
+def euler_step(x: Tensor, velocity: Tensor, t: float, previous: float) -> Tensor:
+    """From time ``t`` to an earlier one, straight on with the ``velocity [N, ...]`` that the network sees at ``t``."""
+    return x + (previous - t) * velocity

@@ -1,0 +1,253 @@
+"""Checks of chapter 08 against right and wrong answers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from check_tables import assert_fails, assert_passes
+
+from gan_course import attention, checks, diffusion
+
+# ------------------------------------------------------------------------------------------ guidance, scale, steps
+
+
+def guided(away_first=True, weigh=diffusion.guide):
+    def answer(both, guidance):
+        away, towards = both.chunk(2) if away_first else both.chunk(2)[::-1]
+        return weigh(away, towards, guidance)
+
+    return answer
+
+
+def guided_as_a_mixture(both, guidance):
+    n = len(both) // 2
+    weights = torch.tensor([1 - guidance, guidance]).view(2, 1, *[1] * (both.ndim - 1))
+    return (weights * both.view(2, n, *both.shape[1:])).sum(dim=0)
+
+
+def guided_alternating(both, guidance):
+    return both[0::2] + guidance * (both[1::2] - both[0::2])
+
+
+def scale_by_numpy(latents):
+    return 1 / float(latents.numpy().std())
+
+
+def scale_by_hand(latents):
+    x = latents.flatten() - latents.mean()
+    return torch.sqrt(x.numel() / (x**2).sum())
+
+
+def walked(count=lambda n, s: int(n * s), pick=lambda t, n: t[len(t) - n :]):
+    return lambda timesteps, strength: pick(timesteps, count(len(timesteps), strength))
+
+
+def walked_by_diffusers(timesteps, strength):
+    from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline
+
+    class Pipeline:
+        scheduler = DDIMScheduler(steps_offset=1)
+
+    Pipeline.scheduler.set_timesteps(len(timesteps))
+    assert Pipeline.scheduler.timesteps.tolist() == timesteps.tolist()
+    return StableDiffusionImg2ImgPipeline.get_timesteps(Pipeline, len(timesteps), strength, "cpu")[0]
+
+
+def walked_as_a_list(timesteps, strength):
+    first = math.ceil(round(len(timesteps) * (1 - strength), 9))
+    return timesteps.tolist()[first:]
+
+
+# ------------------------------------------------------------------------------------------ inpainting
+
+
+def outside(known=lambda o, n, kept: kept**0.5 * o + (1 - kept) ** 0.5 * n, choose=lambda m, x, o: m * x + (1 - m) * o):
+    return lambda x, original, noise, mask, kept: choose(mask, x, known(original, noise, kept))
+
+
+def outside_by_where(x, original, noise, mask, kept):
+    table = torch.tensor([kept])
+    return torch.where(mask.bool(), x, diffusion.add_noise(original, noise, 0, table))
+
+
+def outside_by_index(x, original, noise, mask, kept):
+    result, hidden = x.clone(), mask.expand_as(x) < 0.5
+    result[hidden] = (math.sqrt(kept) * original + math.sqrt(1 - kept) * noise)[hidden]
+    return result
+
+
+def outside_in_place(x, original, noise, mask, kept):
+    x.copy_(outside()(x, original, noise, mask, kept))
+    return x
+
+
+# ------------------------------------------------------------------------------------------ attention
+
+
+def attend(scale=lambda q, k: q.shape[-1] ** -0.5, share=lambda s: s.softmax(dim=-1), swap=False):
+    def answer(query, key, value):
+        if swap:
+            key, value = value, key
+        return share(scale(query, key) * query @ key.transpose(-1, -2)) @ value
+
+    return answer
+
+
+def attend_by_einsum(query, key, value):
+    scores = torch.einsum("...pd,...wd->...pw", query, key) / math.sqrt(query.shape[-1])
+    weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
+    return torch.einsum("...pw,...we->...pe", weights / weights.sum(dim=-1, keepdim=True), value)
+
+
+def attend_without_care(query, key, value):
+    weights = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).exp()
+    return weights / weights.sum(dim=-1, keepdim=True) @ value
+
+
+def attend_one_head(query, key, value):
+    return (query @ key.T / math.sqrt(query.shape[-1])).softmax(dim=-1) @ value
+
+
+def fold(x):
+    return x.unflatten(-1, (round(x.shape[-1] ** 0.5), -1))
+
+
+def word_map(half=1, heads=lambda x: x.mean(dim=1), last=lambda x: x):
+    return lambda probabilities, word: last(fold(heads(probabilities.chunk(2)[half][..., word])))
+
+
+def word_map_by_the_course(probabilities, word):
+    side = round(probabilities.shape[2] ** 0.5)
+    return attention.maps([probabilities[len(probabilities) // 2 :]], side)[:, word]
+
+
+def word_map_by_loops(probabilities, word):
+    count, heads, places, _ = probabilities.shape
+    side = math.isqrt(places)
+    result = torch.zeros(count // 2, side, side)
+    for i in range(count // 2):
+        for place in range(places):
+            result[i, place // side, place % side] = probabilities[count // 2 + i, :, place, word].sum() / heads
+    return result
+
+
+RIGHT = [
+    ("guided", guided()),
+    ("guided", guided_as_a_mixture),
+    ("guided", guided(weigh=lambda a, t, w: torch.lerp(a, t, w))),
+    ("latent_scale", lambda latents: 1 / latents.std()),
+    ("latent_scale", scale_by_numpy),
+    ("latent_scale", scale_by_hand),
+    ("steps_walked", walked()),
+    ("steps_walked", walked(count=lambda n, s: math.floor(n * s))),
+    ("steps_walked", walked_by_diffusers),
+    ("steps_walked", walked_as_a_list),
+    ("keep_outside", outside()),
+    ("keep_outside", outside_by_where),
+    ("keep_outside", outside_by_index),
+    ("attend", attend()),
+    ("attend", F.scaled_dot_product_attention),
+    ("attend", attend_by_einsum),
+    ("word_map", word_map()),
+    ("word_map", word_map_by_the_course),
+    ("word_map", word_map_by_loops),
+]
+
+WRONG = [
+    ("guided", guided(away_first=False), "The two halves are swapped"),
+    ("guided", guided(weigh=lambda a, t, w: a - w * (t - a)), "The sign is wrong"),
+    ("guided", guided(weigh=lambda a, t, w: t + w * (t - a)), "A guidance of 1 must give the prompt's own answer"),
+    ("guided", guided(weigh=lambda a, t, w: w * (t - a)), "From where does it start?"),
+    ("guided", guided(weigh=lambda a, t, w: w * t), "Where is the answer for the negative prompt?"),
+    ("guided", guided(weigh=lambda a, t, w: t), "The guidance has no effect"),
+    ("guided", guided(weigh=lambda a, t, w: None), "a return statement"),
+    ("guided", lambda both, w: both[:1] + w * (both[1:] - both[:1]), "the guided answer with shape"),
+    ("guided", guided_alternating, "Start at the answer for the negative prompt"),
+    ("latent_scale", lambda x: x.std(), "This is the spread itself"),
+    ("latent_scale", lambda x: 1 / x.var(), "The variance grows with the square"),
+    ("latent_scale", lambda x: 1 / x.abs().max(), "One far-off value must not decide"),
+    ("latent_scale", lambda x: 1 / x.abs().mean(), "not the mean size"),
+    ("latent_scale", lambda x: (1 / x.std(dim=(0, 2, 3))).mean(), "not the mean of each channel's"),
+    ("latent_scale", lambda x: 1 / x.std(dim=(1, 2, 3)).mean(), "over all pictures"),
+    ("latent_scale", lambda x: 1 / x.square().mean().sqrt(), "the spread is measured around it"),
+    ("latent_scale", lambda x: 1 / x.std(dim=(0, 2, 3)), "as one number"),
+    ("latent_scale", lambda x: 0.18215, "so that their standard deviation becomes 1"),
+    ("steps_walked", walked(pick=lambda t, n: t[:n]), "These are the noisiest ones"),
+    ("steps_walked", walked(pick=lambda t, n: t[: len(t) - n]), "left out"),
+    ("steps_walked", walked(pick=lambda t, n: t[n:]), "A strength of 1 must walk all the steps"),
+    ("steps_walked", walked(count=lambda n, s: math.ceil(n * s)), "round down"),
+    ("steps_walked", walked(count=lambda n, s: round(n * s + 0.01)), "round down"),
+    ("steps_walked", walked(count=lambda n, s: int(n * s) + 1), "One step too many"),
+    ("steps_walked", walked(count=lambda n, s: max(1, int(n * s) - 1)), "One step too few"),
+    ("steps_walked", walked(pick=lambda t, n: t[len(t) - n :].flip(0)), "from noisy to clean"),
+    ("steps_walked", walked(pick=lambda t, n: None), "a return statement"),
+    ("steps_walked", walked(pick=lambda t, n: n), "a row of timesteps"),
+    ("steps_walked", lambda timesteps, strength: timesteps, "rounded down"),
+    ("steps_walked", walked(pick=lambda t, n: t[-n - 2 :]), "rounded down"),
+    ("keep_outside", outside(choose=lambda m, x, o: m * o + (1 - m) * x), "Inside and outside are swapped"),
+    ("keep_outside", outside(known=lambda o, n, kept: o), "The original goes in without noise"),
+    ("keep_outside", outside(known=lambda o, n, kept: kept * o + (1 - kept) * n), "is its root"),
+    ("keep_outside", outside(known=lambda o, n, kept: o + (1 - kept) ** 0.5 * n), "the picture has to fade"),
+    (
+        "keep_outside",
+        outside(known=lambda o, n, kept: (1 - kept) ** 0.5 * o + kept**0.5 * n),
+        "each other's share",
+    ),
+    ("keep_outside", outside(choose=lambda m, x, o: m * x), "nothing is left"),
+    ("keep_outside", outside(choose=lambda m, x, o: x), "Nothing was put back"),
+    ("keep_outside", outside(choose=lambda m, x, o: o), "what was painted inside is lost"),
+    ("keep_outside", outside_in_place, "Return a new tensor"),
+    ("attend", attend(scale=lambda q, k: 1.0), "not divided by the root"),
+    ("attend", attend(scale=lambda q, k: 1 / q.shape[-1]), "not by the number"),
+    ("attend", attend(scale=lambda q, k: k.shape[-2] ** -0.5), "not of words"),
+    ("attend", attend(share=lambda s: s.softmax(dim=-2)), "runs over the wrong axis"),
+    ("attend", attend(share=lambda s: s), "Scores are no shares yet"),
+    ("attend", attend(share=lambda s: s / s.sum(dim=-1, keepdim=True)), "expected: what the places learn"),
+    ("attend", attend(share=lambda s: F.one_hot(s.argmax(-1), s.shape[-1]).float()), "The best word takes all"),
+    ("attend", attend(share=lambda s: torch.ones_like(s) / s.shape[-1]), "All words count the same"),
+    ("attend", attend_without_care, "without NaN"),
+    ("attend", attend_one_head, "got: the error RuntimeError"),
+    ("attend", lambda q, k, v: (q @ k.transpose(-1, -2)).softmax(-1), "what the places learn"),
+    ("word_map", word_map(half=0), "the half without the prompt"),
+    ("word_map", word_map(heads=lambda x: x.sum(dim=1)), "not the sum"),
+    ("word_map", word_map(heads=lambda x: x[:, 0]), "the first head alone"),
+    ("word_map", word_map(heads=lambda x: x.amax(dim=1)), "not the largest"),
+    ("word_map", word_map(last=lambda x: x.transpose(1, 2)), "Rows and columns are swapped"),
+    ("word_map", lambda p, word: fold(p[1::2, :, :, word].mean(1)), "they don't alternate"),
+    ("word_map", lambda p, word: fold(p[..., word].mean(1)), "the map with shape [2, 2, 2]"),
+    ("word_map", lambda p, word: p.chunk(2)[1][..., word].mean(1), "the map with shape [1, 4]"),
+]
+
+
+@pytest.mark.parametrize(("task", "answer"), RIGHT)
+def test_right_answers_pass(task, answer, capfd):
+    assert_passes(task, answer, capfd)
+
+
+@pytest.mark.parametrize(("task", "answer", "hint"), WRONG)
+def test_wrong_answers_fail_with_the_hint_that_fits(task, answer, hint, capfd):
+    assert_fails(task, answer, hint, capfd)
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "passes", "fails"),
+    [
+        ("guided", guided_alternating, "one", "many"),
+        ("latent_scale", lambda x: 1 / x.std(dim=(0, 2, 3)).mean(), "even", "uneven"),
+        ("latent_scale", lambda x: 1 / x.square().mean().sqrt(), "even", "uneven"),
+        ("steps_walked", walked(count=lambda n, s: round(n * s)), "whole", "rounded"),
+        ("keep_outside", outside(known=lambda o, n, kept: o), "last", "on_the_way"),
+        ("keep_outside", outside(known=lambda o, n, kept: kept * o + (1 - kept) * n), "last", "on_the_way"),
+        ("attend", attend_one_head, "plain", "heads"),
+        ("attend", attend_without_care, "heads", "large"),
+        ("word_map", lambda p, word: fold(p[1::2, :, :, word].mean(1)), "one", "many"),
+    ],
+)
+def test_a_half_right_answer_passes_one_part_and_fails_the_other(task, answer, passes, fails):
+    check = getattr(checks, f"check_{task}")
+    check(answer, part=passes)
+    with pytest.raises(checks.CheckFailed):
+        check(answer, part=fails)

@@ -1,0 +1,254 @@
+"""The long trainings: repeatable, resumable, the same on one process and on two, and true to what they claim."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+pytest.importorskip("accelerate")
+
+from safetensors.torch import load_file
+
+from gan_course import latent_training as lt
+from gan_course import long_runs
+from gan_course.attributes import draw_attributes, is_held_out, phrase
+from gan_course.data.captions import COLOURS, caption
+from gan_course.data.glyphs import colour_glyphs
+from gan_course.latent_networks import make_autoencoder, make_tokenizer, merge
+
+TINY = lt.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    torch.manual_seed(0)
+    return make_autoencoder((8, 8, 16)).eval().requires_grad_(False)
+
+
+def start(name, tokenizer, autoencoder, steps=6, seed=0):
+    """A small run of each kind."""
+    if name == "attributes":
+        return lt.AttributesRun(seed, steps, batch=8)
+    if name == "autoencoder":
+        return lt.AutoencoderRun(seed, steps, settings=lt.AutoencoderSettings(batch=4, widths=(8, 8, 16)))
+    return lt.TextToImageRun(seed, steps, autoencoder, tokenizer, settings=TINY)
+
+
+def weights(run):
+    parts = run.parts.items()
+    found = {f"{name}.{key}": v.clone() for name, part in parts for key, v in part.network.state_dict().items()}
+    for name, part in parts:
+        if part.average is not None:
+            found |= {f"{name}.average.{key}": v.clone() for key, v in part.average.state_dict().items()}
+    return found
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("name", ["attributes", "autoencoder", "text to image"])
+def test_an_interrupted_run_goes_on_bit_for_bit(name, tmp_path, tokenizer, autoencoder, capsys):
+    before = torch.get_rng_state()
+    whole = start(name, tokenizer, autoencoder)
+    first = weights(whole)
+    long_runs.follow(whole, name, tmp_path / "whole.safetensors")
+    assert not same(first, weights(whole)) and whole.done == 6 and whole.seconds > 0
+
+    cut = start(name, tokenizer, autoencoder)
+    cut.save = lambda path, save=cut.save: (save(path), exec("raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        long_runs.follow(cut, name, tmp_path / "cut.safetensors", every=4)
+    again = start(name, tokenizer, autoencoder)
+    counted, step = [], again.step
+    again.step = lambda: (counted.append(again.done), step())[1]
+    long_runs.follow(again, name, tmp_path / "cut.safetensors", every=4)
+    assert counted == [4, 5] and same(weights(again), weights(whole))
+    assert torch.equal(torch.get_rng_state(), before), "training must not disturb the caller's random numbers"
+    assert "6/6" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, tokenizer, autoencoder):
+    start("attributes", tokenizer, autoencoder, seed=3).save(tmp_path / "x")
+    with pytest.raises(ValueError, match=r"is of an interrupted run with seed 3 and 6 steps, not seed 0 and 6 steps"):
+        start("attributes", tokenizer, autoencoder).resume(tmp_path / "x")
+
+
+# Each process follows one step of each kind and writes the gradients it then has.
+SHARED = """
+import sys, torch
+from pathlib import Path
+from safetensors.torch import save_file
+from gan_course import latent_training as lt
+from gan_course.latent_networks import make_autoencoder, make_tokenizer
+
+torch.set_num_threads(1)
+place = Path(sys.argv[1])
+torch.manual_seed(0)
+autoencoder = make_autoencoder((8, 8, 16)).eval().requires_grad_(False)
+settings = lt.AutoencoderSettings(batch=4, widths=(8, 8, 16), discriminator_start=0.0)
+tokenizer = make_tokenizer(place / f"tokenizer{sys.argv[2]}")
+runs = {
+    "reader": lt.AttributesRun(0, 9, batch=8),
+    "autoencoder": lt.AutoencoderRun(0, 9, settings=settings),
+    "text": lt.TextToImageRun(
+        0, 9, autoencoder, tokenizer, settings=lt.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16))
+    ),
+}
+found = {}
+for name, run in runs.items():
+    run.step()
+    for part in run.parts.values():
+        for key, weight in part.network.named_parameters():
+            if weight.grad is not None:
+                found[f"{name}.{key}"] = weight.grad.clone().contiguous()
+if runs["text"].accelerator.is_main_process:
+    found["processes"] = torch.tensor(runs["text"].accelerator.num_processes)
+    save_file(found, place / f"gradients{sys.argv[2]}.safetensors")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="torch's processes find each other through libuv there")
+def test_two_processes_have_the_gradients_of_one(tmp_path):
+    (tmp_path / "shared.py").write_text(SHARED, encoding="utf-8")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    for processes in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"] if processes == 2 else []
+        command = [sys.executable, *launcher, str(tmp_path / "shared.py"), str(tmp_path), str(processes)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (load_file(tmp_path / f"gradients{n}.safetensors") for n in (1, 2))
+    assert (one.pop("processes").item(), two.pop("processes").item()) == (1, 2)
+    assert one.keys() == two.keys() and {key.split(".")[0] for key in one} == {"reader", "autoencoder", "text"}
+    for key in one:
+        assert torch.allclose(one[key], two[key], rtol=1e-3, atol=1e-5 * max(1.0, one[key].abs().max().item())), key
+    assert sum(gradient.abs().max() > 1e-4 for gradient in one.values()) > 100, "gradients must not all be zero"
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(tokenizer, autoencoder):
+    run = start("attributes", tokenizer, autoencoder)
+    run.accelerator = type("Three", (), {"num_processes": 3, "process_index": 0, "device": "cpu"})()
+    with pytest.raises(ValueError, match="3 processes can't share a batch of 8: start a number that divides it"):
+        run.learn()
+
+
+def test_the_rate_rises_and_falls():
+    rates = [long_runs.rate(step, 1000) for step in range(1000)]
+    assert 0 < rates[0] < 0.05 and rates[40] == rates[290] == 1 and 0 < rates[-1] < 1e-4
+    assert rates[300:] == sorted(rates[300:], reverse=True)
+
+
+# ------------------------------------------------------------------------------------------ words
+
+
+def test_each_word_of_a_caption_is_one_token(tokenizer):
+    for record in draw_attributes(400, seed=6, held_out=None):
+        assert len(tokenizer(caption(record)).input_ids) == len(caption(record).split()) + 2 <= 24
+    for word in COLOURS:
+        (token,) = tokenizer.tokenize(word)
+        assert token == f"{word}</w>"
+
+
+def test_other_words_fall_apart(tokenizer):
+    assert tokenizer.tokenize("dog") == ["d", "o", "g</w>"]
+    assert tokenizer.tokenize("zebra") == ["ze", "b", "r", "a</w>"]  # pieces of zero
+    assert len(tokenizer.tokenize("reddish eleven")) > 4
+    assert tokenizer.tokenize("RED") == tokenizer.tokenize("red")
+    ids = tokenizer("", padding="max_length").input_ids
+    assert ids[0] == tokenizer.bos_token_id and set(ids[1:]) == {tokenizer.eos_token_id} and len(ids) == 24
+
+
+def test_the_older_files_say_the_same_as_the_newer_one(tmp_path):
+    """transformers 4 reads vocab.json and merges.txt, transformers 5 tokenizer.json."""
+    import json
+
+    made = make_tokenizer(tmp_path)
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8"))
+    lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]
+    merges = [tuple(line.split()) for line in lines]
+    for text in ("a small red seven", "white italic pink nine", "zebra middle"):
+        pieces = [piece for word in text.split() for piece in merge([*word[:-1], word[-1] + "</w>"], merges)]
+        assert [vocabulary[piece] for piece in pieces] == made(text).input_ids[1:-1]
+    again = type(made).from_pretrained(tmp_path)
+    assert again("a small red seven").input_ids == made("a small red seven").input_ids
+    assert again.model_max_length == 24
+
+
+# ------------------------------------------------------------------------------------------ what a step sees
+
+
+def test_no_held_out_pair_is_ever_trained_on(tokenizer, autoencoder):
+    run = start("text to image", tokenizer, autoencoder)
+    assert len(run.records) == 24 and not any(map(is_held_out, run.records))
+
+
+def test_captions_are_dropped_and_shortened_as_often_as_said(tokenizer, autoencoder):
+    run = start("text to image", tokenizer, autoencoder)
+    records = draw_attributes(4000, seed=7)
+    written = run.write(records, long_runs.random_numbers(0, 0))
+    empty = sum(text == "" for text in written) / 4000
+    full = sum(text == phrase(r) for text, r in zip(written, records, strict=True)) / 4000
+    assert abs(empty - 0.1) < 0.02
+    assert abs(full - 0.9 * (0.7 + 0.3 * 0.6**4)) < 0.03
+    assert any(text and "background" not in text for text in written)
+
+
+def test_latents_are_scaled_to_variance_one_and_pictures_stay(autoencoder):
+    moved = copy.deepcopy(autoencoder)
+    lt.normalise(moved, count=500)
+    images = colour_glyphs(draw_attributes(100, seed=8), 8).images
+    assert torch.allclose(lt.rebuild(moved, images), lt.rebuild(autoencoder, images), atol=1e-4)
+    means, spreads = lt.encode(moved, draw_attributes(500, seed=9), seed=9)
+    assert means.mean(dim=(0, 2, 3)).abs().max() < 0.1 and 0.9 < means.std() < 1.1
+    assert (spreads > 0).all()
+
+
+def test_the_discriminator_pulls_half_as_hard_as_the_error(tokenizer, autoencoder):
+    run = start("autoencoder", tokenizer, autoencoder)
+    run.done = 5
+    seen = {}
+    update = run.update
+    run.update = lambda part, loss, **k: (seen.setdefault("loss", loss), update(part, loss, **k))[1]
+    shown = run.learn()
+    assert {"weight", "judged", "fooled"} <= shown.keys() and shown["weight"] > 0
+    last = run.trip.network.autoencoder.decoder.conv_out.weight
+    trip, judge = run.trip.network, run.critic.network
+    images = colour_glyphs(draw_attributes(4, seed=1), 1).images
+    rebuilt, _, _ = trip(images, torch.zeros(4, 8, 8, 8))
+    error, fooled = (rebuilt - images).abs().mean(), -judge(rebuilt).mean()
+    weight = run.balance(error, fooled)
+    (a,) = torch.autograd.grad(error, last, retain_graph=True)
+    (b,) = torch.autograd.grad(weight * fooled, last)
+    assert torch.allclose(a.norm(), b.norm(), rtol=1e-3)
+
+
+def test_psnr_against_its_definition():
+    images = torch.zeros(2, 3, 4, 4)
+    rebuilt = torch.stack([torch.full((3, 4, 4), 0.2), torch.full((3, 4, 4), 0.02)])
+    assert torch.isclose(lt.psnr(rebuilt, images), torch.tensor((20.0 + 40.0) / 2), atol=1e-3)
+
+
+def test_training_learns(tokenizer, autoencoder):
+    run = lt.AttributesRun(0, 120, batch=32)
+    losses = torch.stack([run.step()["loss"] for _ in range(120)])
+    assert losses[-10:].mean() < 0.75 * losses[:3].mean()
+    run = lt.AutoencoderRun(0, 40, settings=lt.AutoencoderSettings(batch=8, widths=(8, 8, 16), discriminator_weight=0))
+    errors = torch.stack([run.step()["error"] for _ in range(40)])
+    assert run.critic is None and errors[-5:].mean() < 0.9 * errors[:3].mean()
+
+
+def test_roughening_changes_some_pictures_a_little():
+    images = colour_glyphs(draw_attributes(200, seed=1), 1).images
+    rough = lt.roughen(images, long_runs.random_numbers(0, 0))
+    change = (rough - images).abs().mean(dim=(1, 2, 3))
+    assert rough.abs().max() <= 1 and change.max() < 0.1
+    assert 0.1 < (change == 0).float().mean() < 0.45
