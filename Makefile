@@ -7,7 +7,7 @@ ifdef GAN_COURSE_DATA
 export GAN_COURSE_DATA := $(or $(shell cd "$(GAN_COURSE_DATA)" 2>/dev/null && pwd),$(GAN_COURSE_DATA))
 endif
 
-.PHONY: help course lab test check bench exercises clean
+.PHONY: help course lab test check bench browser colab exercises clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,13 @@ check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/gan-course badges --check
 	$(BIN)/gan-course exercises --check
 	$(BIN)/mypy
+
+browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student would
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	$(BIN)/python -m pytest -rs --capture=no tests/browser
+
+colab: $(STAMP) ## install and run the course beside the packages that Colab ships
+	$(BIN)/python -m pytest -rs --capture=no tests/colab
 
 bench: $(STAMP) ## measure what the course promises about speed
 	$(BIN)/gan-course bench

@@ -97,7 +97,8 @@ class Trainer:
     samples of a batch differ from each other, real ones being 1; ``g_gradient``: the length of the gradient that the
     generator learned from; and, where there are ``held_out`` images, ``held_out_logit``: their mean.
 
-    ``average`` is the moving average of the generator: use it to sample.
+    ``average`` is the moving average of the generator: use it to sample. ``figure`` is the last live figure of a run
+    (:meth:`run`), for those who see no notebook.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Trainer:
         self.steps = 0
         columns = COLUMNS if held_out is None else (*COLUMNS, "held_out_logit")
         self.log: dict[str, list[float]] = {name: [] for name in columns}
+        self.figure: Any = None
 
     # ------------------------------------------------------------------------------------------ one step
 
@@ -228,7 +230,7 @@ class Trainer:
         steps: int,
         draw: Callable[[], Any] | None = None,
         alt: str = "",
-        watch: Callable[[], None] | None = None,
+        watch: Callable[[], str | None] | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_every: int = 500,
         tensorboard: str | Path | None = None,
@@ -236,16 +238,18 @@ class Trainer:
         """Train for ``steps`` more steps and return the log.
 
         ``draw()`` makes the live figure and ``alt`` is its alternative text; ``watch()`` is called after every
-        ``LOG_EVERY`` steps, to keep or measure what it likes. With ``checkpoint``, the whole state goes to that file
-        every ``checkpoint_every`` steps and at the end. With ``tensorboard``, the log also goes to event files in that
-        folder. Interrupting (the stop button, Ctrl-C) ends the run early and keeps everything learned. Raises
-        :class:`TrainingDiverged` when a loss explodes.
+        ``LOG_EVERY`` steps, to keep or measure what it likes: a text that it returns, such as "Fréchet 3.2", stands
+        behind the losses. With ``checkpoint``, the whole state goes to that file every ``checkpoint_every`` steps and
+        at the end. With ``tensorboard``, the log also goes to event files in that folder. A stop (either stop button,
+        Ctrl-C) ends the run after the step under way and keeps everything learned. Raises :class:`TrainingDiverged`
+        when a loss explodes.
         """
         first, last = self.steps, self.steps + steps
-        writer = _event_writer(tensorboard)
+        writer, metric = _event_writer(tensorboard), ""
         with LiveView(steps, draw, alt) as view:
             try:
                 while self.steps < last:
+                    text = None
                     record = self.step()
                     logging = self.steps % LOG_EVERY == 0 or self.steps == last
                     saving = checkpoint is not None and (self.steps % checkpoint_every == 0 or self.steps == last)
@@ -253,11 +257,12 @@ class Trainer:
                         self._check_losses(record, checkpoint)
                     if logging:
                         entry = self._record(record, writer)
-                        if watch is not None:
-                            watch()
-                        view.update(self.steps - first, f"D {entry['d_loss']:.2f} G {entry['g_loss']:.2f}")
+                        found = watch() if watch is not None else None
+                        metric = f" {found}" if isinstance(found, str) and found else metric
+                        text = f"D {entry['d_loss']:.2f} G {entry['g_loss']:.2f}{metric}"
                     if checkpoint is not None and saving:
                         self.save(checkpoint)
+                    view.update(self.steps - first, text)
             except KeyboardInterrupt:
                 print(
                     f"Stopped by hand after step {self.steps}. Everything learned so far is kept: run again to go on."
@@ -267,6 +272,7 @@ class Trainer:
             finally:
                 if writer is not None:
                     writer.close()
+        self.figure = view.figure
         return self.log
 
     def _check_losses(self, record: dict[str, Tensor], checkpoint: str | Path | None) -> None:

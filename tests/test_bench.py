@@ -155,8 +155,13 @@ def test_the_parts_of_a_step_add_up_to_it(monkeypatch):
     assert list(found) == ["data and noise", "discriminator", "generator", "moving average", "log and live view"]
     assert all(seconds > 0 for seconds in found.values())
     assert 10 * sum(found.values()) < bench.time.perf_counter() - began
-    assert set(drawn) == {32} and len(drawn) >= 4, "the live view draws, at the start and the end of both runs"
+    assert set(drawn) == {32} and len(drawn) >= 2, "the live view draws, at the end of both runs at the least"
     assert not plots.in_notebook()
+
+
+def test_the_price_of_the_live_view_is_measured_in_a_kernel():
+    ratio = parts.live_ratio(rounds=1, steps=20)  # too short a run to say how much it is
+    assert 0.2 < ratio < 20
 
 
 def test_the_sampling_rate_counts_whole_batches(monkeypatch):

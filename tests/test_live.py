@@ -1,8 +1,15 @@
-"""What a training cell shows: nothing in a log file, one line and one picture in a notebook, at a bounded cost."""
+"""What a training cell shows: nothing in a log file, one line and one picture in a notebook, at a bounded cost.
+
+And how it stops: by a button, by an interrupt, whenever it comes.
+"""
 
 import base64
 import io
+import itertools
+import signal
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,14 +18,34 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from gan_course import live, plots
 
+ALT = "A figure of no account."
+HANDLER = signal.getsignal(signal.SIGINT)
 
-def test_silent_where_there_is_neither_terminal_nor_notebook(capsys):
+
+@pytest.fixture(autouse=True)
+def interrupts_as_before():
+    yield
+    assert signal.getsignal(signal.SIGINT) is HANDLER
+
+
+def interrupt(*_):
+    signal.raise_signal(signal.SIGINT)  # what Ctrl-C and the notebook's own stop button send
+
+
+# ------------------------------------------------------------------------------------------ scripts and terminals
+
+
+def test_a_script_sees_nothing_and_keeps_the_final_figure(capsys):
+    drawn = []
+
     def draw():
-        raise AssertionError("nobody would see this figure")
+        drawn.append(view.done)
+        return f"figure {view.done}"
 
-    with live.LiveView(10, draw, alt="A figure that nobody sees.") as view:
+    with live.LiveView(10, draw, ALT) as view:
         for step in range(10):
             view.update(step + 1, "D 1.38")
+    assert drawn == [10] and view.figure == "figure 10"
     assert capsys.readouterr() == ("", "")
 
 
@@ -27,6 +54,7 @@ def test_a_bar_in_a_terminal(monkeypatch, capsys):
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
     with live.LiveView(40) as view:
+        assert view.bar.mininterval == live.PAUSE
         view.bar.mininterval = 0
         view.update(10, "D 1.38 G 0.69")
         view.update(30, "D 1.20 G 0.80")
@@ -37,60 +65,299 @@ def test_a_bar_in_a_terminal(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+# ------------------------------------------------------------------------------------------ a notebook, pretended
+
+
 class Notebook:
     """A pretended notebook whose clock only moves when something costs time."""
 
-    def __init__(self, monkeypatch, cost):
-        self.now, self.cost, self.drawn, self.shown = 0.0, cost, [], []
+    def __init__(self, monkeypatch, cost=0.0, line=0.0):
+        self.now, self.cost, self.line = 0.0, cost, line
+        self.drawn, self.shown = [], []  # when pictures were drawn; (when, what) was displayed
         monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(plots, "in_notebook", lambda: True)
-        monkeypatch.setattr(plots, "mime_bundle", lambda figure, alt: ({"image/png": b""}, {"image/png": {"alt": alt}}))
+        monkeypatch.setattr(plots, "mime_bundle", self.bundle)
         monkeypatch.setattr("IPython.display.display", self.display)
 
     def draw(self):
         self.drawn.append(self.now)
         self.now += self.cost
+        return "a figure"
+
+    def bundle(self, figure, alt, quick):
+        return {"image/png": b"quick" if quick else b"good"}, {"image/png": {"alt": alt}}
 
     def display(self, data, metadata, raw, display_id):
-        self.shown.append(data)
-        return SimpleNamespace(update=lambda data, metadata, raw: self.shown.append(data))
+        def update(data, metadata, raw):
+            self.shown.append((self.now, data))
+            self.now += self.line
+
+        update(data, metadata, raw)
+        return SimpleNamespace(update=update)
+
+    def view(self, steps=100):
+        return live.LiveView(steps, self.draw, ALT)
 
     def train(self, seconds, tick=0.05):
+        """Train for that many ``seconds``, all that is shown not counted."""
         steps = round(seconds / tick)
-        with live.LiveView(steps, self.draw, alt="A figure of no account.") as view:
+        with self.view(steps) as view:
             for step in range(steps):
                 self.now += tick
                 view.update(step + 1)
+        return view
+
+    def lines(self):
+        return [data["text/plain"] for _, data in self.shown if "text/plain" in data]
+
+    def pictures(self):
+        return [data["image/png"] for _, data in self.shown if "image/png" in data]
 
 
-def test_costly_pictures_take_a_bounded_share_of_the_time(monkeypatch):
-    notebook = Notebook(monkeypatch, cost=0.5)
-    notebook.train(200)
-    during = notebook.drawn[1:-1]  # one picture at the start and one at the end are due whatever they cost
-    assert len(during) * notebook.cost <= 1.02 * live.SHARE * 200
-    assert len(during) * notebook.cost >= 0.9 * live.SHARE * 200  # and that share is used
-    gaps = [later - earlier for earlier, later in zip(notebook.drawn, during, strict=False)]
-    assert min(gaps) >= notebook.cost / live.SHARE
+@pytest.mark.parametrize("seconds", [12, 40, 200])
+@pytest.mark.parametrize("cost", [0.02, 0.05, 0.12])
+def test_all_that_is_shown_takes_a_bounded_share_of_the_training(monkeypatch, cost, seconds):
+    """The same steps with and without the view: the first and the final picture and all lines count."""
+    notebook = Notebook(monkeypatch, cost, line=0.0005)
+    view = notebook.train(seconds)
+    assert live.SHARE < 0.03
+    assert notebook.now - seconds == pytest.approx(view.spent)
+    assert view.spent <= live.SHARE * seconds + 1e-9
+    assert view.spent >= live.SHARE * seconds - 3 * cost  # and that share is used
+    assert notebook.drawn[0] < 0.3  # a student need not wait for the first one
+
+
+def test_a_picture_that_became_dearer_is_paid_off_before_the_next(monkeypatch):
+    notebook = Notebook(monkeypatch, cost=0.02)
+    with notebook.view(4000) as view:
+        for step in range(4000):
+            notebook.cost = 0.5 if 20 < notebook.now < 21 else 0.02  # another program was in the way
+            notebook.now += 0.05
+            view.update(step + 1)
+    assert view.spent <= live.SHARE * 200
+
+
+def test_the_first_figure_of_a_kernel_is_dear_and_the_next_need_not_wait_for_it(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    notebook.draw = lambda: (setattr(notebook, "cost", 0.04 if notebook.drawn else 0.3), Notebook.draw(notebook))[1]
+    view = notebook.train(40)
+    assert notebook.drawn[0] < 0.3 and notebook.drawn[1] < 12 and len(notebook.drawn) > 10
+    assert view.spent <= live.SHARE * 40
+
+
+def test_a_run_of_seconds_draws_the_final_figure_alone(monkeypatch):
+    notebook = Notebook(monkeypatch, cost=0.1)
+    notebook.train(2)
+    assert notebook.drawn == pytest.approx([2.0]) and notebook.pictures() == [b"good"]
 
 
 def test_cheap_pictures_and_lines_come_no_faster_than_the_eye(monkeypatch):
-    notebook = Notebook(monkeypatch, cost=0.0)
+    notebook = Notebook(monkeypatch)
     notebook.train(20)
-    assert 20 / live.PAUSE * 0.7 < len(notebook.drawn) <= 20 / live.PAUSE + 2
-    lines = [data["text/plain"] for data in notebook.shown if "text/plain" in data]
-    assert len(lines) <= 20 / live.PAUSE + 2
+    moments = sorted({round(when, 6) for when, _ in notebook.shown})
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments[:-1])]  # the last is the end
+    assert min(gaps) >= 0.2 - 1e-6 and len(moments) > 70
+    assert len(notebook.lines()) <= 5 * 20 + 2 and len(notebook.pictures()) <= 5 * 20 + 2
+    lines = notebook.lines()
     assert lines[0].startswith("  0%") and lines[-1].startswith("100%") and "400/400" in lines[-1]
+    assert "[00:05<00:1" in lines[len(lines) // 4], "the time that remains"
+    assert set(notebook.pictures()[:-1]) == {b"quick"} and notebook.pictures()[-1] == b"good"
+
+
+def test_the_text_stays_until_there_is_another(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    with notebook.view(10) as view:
+        for step in range(10):
+            notebook.now += 1.0
+            view.update(step + 1, "D 1.38" if step == 4 else None)
+    assert ["D 1.38" in line for line in notebook.lines()] == [False] * 5 + [True] * 7
 
 
 def test_the_last_picture_is_drawn_whatever_ended_the_run(monkeypatch):
     notebook = Notebook(monkeypatch, cost=0.1)
-    view = live.LiveView(100, notebook.draw, alt="A figure of no account.")
+    view = notebook.view()
     with pytest.raises(RuntimeError, match="boom"), view:
         notebook.now = 10.0
         view.update(7)
         notebook.now = 10.2
         raise RuntimeError("boom")
-    assert notebook.drawn == [0.0, 10.0, 10.2]
+    assert notebook.drawn == [10.0, 10.2]
+
+
+def test_an_error_of_the_drawing_is_told_once(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    view = live.LiveView(10, lambda: 1 / 0, ALT)
+    with pytest.raises(ZeroDivisionError) as caught, view:
+        for step in range(10):
+            notebook.now += 10.0
+            view.update(step + 1)
+    assert caught.value.__context__ is None and view.done == 1
+    with pytest.raises(ZeroDivisionError), live.LiveView(10, lambda: 1 / 0, ALT):
+        pass  # it is told where nothing else went wrong
+
+
+# ------------------------------------------------------------------------------------------ stopping
+
+
+def train(notebook, view, steps=10, tick=1.0):
+    done = []
+    with view:
+        for step in range(1, steps + 1):
+            notebook.now += tick
+            done.append(step)
+            view.update(step, f"loss {step}")
+    return done
+
+
+STOPPED = "Stopped by hand after step {}. What was learned is kept.\n"
+
+
+def test_a_stop_ends_the_block_at_the_next_update_and_no_more(monkeypatch, capsys):
+    notebook = Notebook(monkeypatch)
+    view = notebook.view(10)
+    notebook.draw_, view.draw = notebook.draw, lambda: view.stop() if view.done == 3 else notebook.draw()
+    assert train(notebook, view) == [1, 2, 3, 4]
+    assert capsys.readouterr().out == STOPPED.format(4)
+    assert notebook.drawn[-1] == 4.0 and notebook.pictures()[-1] == b"good" and "4/10" in notebook.lines()[-1]
+
+
+def test_an_interrupt_waits_for_the_step_under_way(monkeypatch, capsys):
+    notebook = Notebook(monkeypatch)
+    finished = []
+    with notebook.view(10) as view:
+        for step in range(1, 11):
+            notebook.now += 1.0
+            if step == 3:
+                interrupt()
+                interrupt()  # an impatient student
+            finished.append(step)
+            view.update(step)
+    assert finished == [1, 2, 3] and notebook.drawn[-1] == 3.0
+    assert capsys.readouterr().out == STOPPED.format(3)
+
+
+def test_an_interrupt_in_the_midst_of_a_drawing(monkeypatch, capsys):
+    notebook = Notebook(monkeypatch)
+    view = notebook.view(10)
+    view.draw = lambda: (interrupt() if view.done == 3 else None, notebook.draw())[1]
+    assert train(notebook, view) == [1, 2, 3, 4]
+    assert notebook.drawn == [1.0, 2.0, 3.0, 4.0]  # the one that was under way, and the final one
+    assert capsys.readouterr().out == STOPPED.format(4)
+
+
+def test_an_interrupt_in_the_midst_of_the_final_drawing(monkeypatch, capsys):
+    notebook = Notebook(monkeypatch)
+    view = notebook.view(10)
+    view.draw = lambda: (interrupt() if view.done == 10 else None, notebook.draw())[1]
+    assert train(notebook, view) == list(range(1, 11))
+    assert notebook.pictures()[-1] == b"good" and "10/10" in notebook.lines()[-1]
+    assert capsys.readouterr().out == ""  # the run was over
+
+
+def test_a_second_interrupt_comes_through_where_the_first_one_waits_too_long(monkeypatch, capsys):
+    notebook = Notebook(monkeypatch)
+    with notebook.view(10) as view:
+        interrupt()
+        notebook.now += live.PATIENCE + 1  # a step that never ends
+        interrupt()
+        raise AssertionError("the second one should have come through")
+    assert view.done == 0 and capsys.readouterr().out == STOPPED.format(0)
+    assert notebook.pictures() == [b"good"]
+
+
+def test_an_ignored_interrupt_stays_ignored(monkeypatch):
+    monkeypatch.setattr(live.signal, "getsignal", lambda number: signal.SIG_IGN)
+    with live.LiveView(10) as view:
+        assert view.handler is None
+
+
+def test_a_view_within_a_view_gives_the_interrupt_back(monkeypatch, capsys):
+    with live.LiveView(10) as outer:
+        with live.LiveView(10) as inner:
+            interrupt()
+            inner.update(1)
+        assert inner.stopped and not outer.stopped
+        interrupt()
+        assert outer.stopped
+
+
+def test_a_view_in_another_thread_leaves_interrupts_alone():
+    seen = []
+
+    def work():
+        with live.LiveView(10) as view:
+            seen.append(view.handler)
+            view.stop()
+            view.update(1)
+        seen.append("went on")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [None, "went on"]
+
+
+# ------------------------------------------------------------------------------------------ the stop button
+
+
+class Kernel:
+    """A pretended kernel: whether it has a second shell, and whether somebody is there."""
+
+    def __init__(self, monkeypatch, attended=True, shells=True):
+        self.open: list[str] = []
+        if shells:
+            self.shell_channel_thread = SimpleNamespace(manager=SimpleNamespace(list_subshell=lambda: self.open))
+        monkeypatch.setattr(live, "_kernel", lambda: self)
+        monkeypatch.setattr(live, "request", lambda: {"content": {"allow_stdin": attended}})
+
+
+def views(notebook):
+    return [live.VIEW in data for _, data in notebook.shown if "image/png" not in data]
+
+
+def test_the_button_waits_for_a_page_that_takes_presses_and_leaves_no_trace(monkeypatch, capsys):
+    notebook, kernel = Notebook(monkeypatch), Kernel(monkeypatch)
+    view = notebook.view(100)
+    with view:
+        for step in range(1, 101):
+            notebook.now += 0.25
+            assert (view.button is None) == (step <= 4)  # in its first second, a run may be over by itself
+            if step == 6:
+                kernel.open.append("a shell")
+            if step == 8:
+                button = view.button
+                assert "7/100" in button.line.value and "loss &lt;7&gt;" in button.line.value
+                button.button.click()
+                assert button.button.disabled
+            view.update(step, f"loss <{step}>")
+    assert view.done == 8 and capsys.readouterr().out == STOPPED.format(8)
+    assert views(notebook) == [False] * 6 + [True, False]  # shown once; the text takes its place in the end
+    assert all(live.HINT not in line for line in notebook.lines())
+    parts = [button.root, button.line, button.button, button.root.layout, button.button.style]
+    assert all(part.comm is None for part in parts)
+
+
+@pytest.mark.parametrize("shells", [False, True])
+def test_no_dead_button_where_a_press_would_wait(monkeypatch, shells):
+    """Colab's kernel has no second shell; another editor may never open it: the line says what to do, and how long."""
+    notebook = Notebook(monkeypatch)
+    Kernel(monkeypatch, shells=shells)
+    notebook.train(10)
+    assert not any(views(notebook))
+    told = [line.count(live.HINT) for line in notebook.lines()]
+    assert told[-1] == 0 and max(told) == 1
+    assert told.index(1) == pytest.approx((live.SOON + live.WAIT * shells) / live.PAUSE, rel=0.3)
+    assert all(told[told.index(1) : -1])
+
+
+def test_nobody_is_told_how_to_stop_where_nobody_is(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    Kernel(monkeypatch, attended=False)
+    assert notebook.train(10).button is None
+    assert not any(views(notebook)) and not any(live.HINT in line for line in notebook.lines())
+
+
+# ------------------------------------------------------------------------------------------ real kernels
 
 
 TRAIN = """
@@ -150,9 +417,59 @@ def test_in_a_real_kernel(tmp_path):
     assert list((tmp_path / "events").glob("events.out.tfevents.*"))
 
     (line,), (picture,), text = interrupt
-    assert "/1000" in line
+    assert "/1000" in line and live.HINT not in line
     assert text.startswith("Stopped by hand after step 90.") and text.count("\n") == 1
 
     lines, (picture,), text = show
     assert lines == [] and text == "90\n"
     assert picture.metadata["image/png"] == {"alt": "An empty pair of axes, drawn by hand."}
+
+
+CLICKED = """
+import time
+from gan_course.live import LiveView
+
+with LiveView(10**6) as view:
+    for step in range(1, 10**6):
+        time.sleep(0.01)
+        view.update(step)
+print("went on", view.stopped)
+"""
+
+
+def test_a_press_reaches_a_busy_kernel():
+    """As JupyterLab does it: the page opens a second shell when it hears of a widget, and sends the press there."""
+    ipykernel = pytest.importorskip("ipykernel", minversion="7.0")
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        running = client.execute(CLICKED, allow_stdin=True)
+        opened, button, shown, text = None, None, [], ""
+        ends = time.monotonic() + 60
+        while time.monotonic() < ends:
+            message = client.get_iopub_msg(timeout=60)
+            content = message["content"]
+            if message["parent_header"].get("msg_id") != running:
+                continue
+            if message["msg_type"] == "comm_open" and content["data"]["state"].get("_model_name") == "ButtonModel":
+                button = content["comm_id"]
+                request = client.session.msg("create_subshell_request")
+                client.control_channel.send(request)
+                opened = client.get_control_msg(timeout=30)["content"]["subshell_id"]
+            if message["msg_type"] in ("display_data", "update_display_data"):
+                shown.append(content["data"])
+                if live.VIEW in content["data"]:  # a student sees it, and presses it
+                    press = {"comm_id": button, "data": {"method": "custom", "content": {"event": "click"}}}
+                    request = client.session.msg("comm_msg", press)
+                    request["header"]["subshell_id"] = opened
+                    client.shell_channel.send(request)
+            if message["msg_type"] == "stream":
+                text += content["text"]
+            if message["msg_type"] == "status" and content["execution_state"] == "idle":
+                break
+        assert text.startswith("Stopped by hand after step ") and text.endswith("went on True\n"), ipykernel.__version__
+        assert live.VIEW not in shown[-1]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -24,7 +24,7 @@ from gan_course import cli
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-CI_EXTRAS = ("run", "dev", "diffusion", "docs")  # what constraints.txt pins
+CI_EXTRAS = ("run", "dev", "diffusion", "browser", "docs")  # what constraints.txt pins
 COLAB = {
     "torch": "2.11.0",
     "numpy": "2.1.3",
@@ -239,7 +239,8 @@ def test_workflow_covers_three_systems_and_every_python():
 @pytest.mark.skipif(sys.platform == "win32", reason="no executable bit there")
 def test_ci_script_can_be_started():
     assert os.access(ROOT / ".ci/run", os.X_OK)
-    assert "make test" in read(".ci/run")
+    for command in ("make test", "GAN_COURSE_REQUIRE=browser make browser", "GAN_COURSE_REQUIRE=colab make colab"):
+        assert command in read(".ci/run")
     assert subprocess.run(["bash", "-n", str(ROOT / ".ci/run")], check=False).returncode == 0
 
 

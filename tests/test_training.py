@@ -192,12 +192,14 @@ def test_it_learns_the_ring(seed):
 
 def test_log_watch_and_silence(capsys):
     trainer = points()
-    seen = []
+    seen, drawn = [], []
 
     def draw():
-        raise AssertionError("there is no notebook to draw in")
+        drawn.append(trainer.steps)
+        return f"the figure of step {trainer.steps}"
 
     log = trainer.run(25, draw, "Never seen.", watch=lambda: seen.append(trainer.steps))
+    assert drawn == [25] and trainer.figure == "the figure of step 25"  # one, for a script to save
     assert LOG_EVERY == 10
     assert seen == log["step"] == [10, 20, 25]
     assert trainer.run(15) is trainer.log and trainer.steps == 40
@@ -441,6 +443,35 @@ def test_an_interrupt_while_saving_still_leaves_a_checkpoint(tmp_path, monkeypat
     twin = points()
     twin.resume(path)
     assert twin.steps == 15
+
+
+@pytest.mark.parametrize("when", ["writing the checkpoint", "writing the log", "between the players", "watching"])
+def test_an_interrupt_waits_for_the_end_of_the_step(when, tmp_path, monkeypatch, capsys):
+    """Whatever it falls into is finished: no half step, no half log, no half checkpoint."""
+    path, trainer = tmp_path / "run.ckpt", points()
+    owner, name = {
+        "writing the checkpoint": (os, "replace"),
+        "writing the log": (trainer, "_look_closer"),
+        "between the players": (trainer, "generator_step"),
+        "watching": (trainer, "sample"),
+    }[when]
+    plain = getattr(owner, name)
+
+    def interrupted(*arguments):
+        if trainer.steps in (29, 30):
+            signal.raise_signal(signal.SIGINT)
+        return plain(*arguments)
+
+    monkeypatch.setattr(owner, name, interrupted)
+    log = trainer.run(1000, watch=lambda: str(trainer.sample(1).shape), checkpoint=path, checkpoint_every=10)
+    assert trainer.steps == 30 and log["step"] == [10, 20, 30] and {len(column) for column in log.values()} == {3}
+    assert capsys.readouterr().out.startswith("Stopped by hand after step 30.")
+    monkeypatch.undo()
+    whole, twin = points(), points(seed=1)
+    whole.run(30)
+    twin.resume(path)
+    assert same(trainer.generator, values(whole.generator)) and same(twin.generator, values(whole.generator))
+    assert same(twin.discriminator, values(whole.discriminator)) and twin.log == whole.log
 
 
 SIGINT = """

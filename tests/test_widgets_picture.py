@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gan_course import plots
-from gan_course.widgets import picture
+from gan_course.widgets import canvas, charts, picture
 from gan_course.widgets.lab import EXTENT, Knobs, Lab
 
 
@@ -21,14 +21,10 @@ def colour(name):
     return [int(name[i : i + 2], 16) for i in (1, 3, 5)]
 
 
-def at(canvas, x, y):
+def at(painted, x, y):
     """The colour at a place of the plane."""
     column, row = picture.to_pixels(np.array([x, y])).round().astype(int)
-    return rgb(canvas)[row, column].tolist()
-
-
-def count(canvas, name):
-    return int((rgb(canvas) == colour(name)).all(axis=2).sum())
+    return rgb(painted)[row, column].tolist()
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +35,11 @@ def played():
 
 
 def test_the_plane_is_the_right_way_up():
-    canvas = picture.plane(picture.View(real=np.array([[1.0, 1.0]]), fake=np.array([[1.0, -1.0]])))
-    assert at(canvas, 1, 1) == colour(plots.REAL)
-    assert at(canvas, 1, -1) == colour(plots.FAKE)
-    assert at(canvas, -1, 1) == at(canvas, -1, -1) == [255, 255, 255]
-    assert rgb(canvas).shape == (picture.SIDE, picture.SIDE, 3)
+    painted = picture.plane(picture.View(real=np.array([[1.0, 1.0]]), fake=np.array([[1.0, -1.0]])))
+    assert at(painted, 1, 1) == colour(plots.REAL)
+    assert at(painted, 1, -1) == colour(plots.FAKE)
+    assert at(painted, -1, 1) == at(painted, -1, -1) == [255, 255, 255]
+    assert rgb(painted).shape == (canvas.SIDE, canvas.SIDE, 3)
 
 
 def test_the_belief_is_that_of_the_discriminator_and_the_right_way_up():
@@ -54,10 +50,10 @@ def test_the_belief_is_that_of_the_discriminator_and_the_right_way_up():
             generator = staticmethod(lambda z: z)
             discriminator = staticmethod(lambda x: 20 * (x[:, 1] - x[:, 0]))
 
-    canvas = picture.plane(picture.look(Upper, ["belief"]))
+    painted = picture.plane(picture.look(Upper, ["belief"]))
     wanted = (plots.BELIEF([0.0, 1.0])[:, :3] * 255).round()
     for place, belief in (((-1, 1), 1), ((1, -1), 0)):
-        np.testing.assert_allclose(at(canvas, *place), wanted[belief], atol=6)
+        np.testing.assert_allclose(at(painted, *place), wanted[belief], atol=6)
 
 
 def test_every_layer_shows_and_hides(played):
@@ -109,41 +105,42 @@ def test_points_that_are_no_numbers_or_far_away_do_no_harm():
         belief=np.full((36, 36), math.nan), grid=wild[None], real=wild, fake=wild,
         arrows=np.stack([wild, wild[::-1]], axis=1), before=wild, title="step 1",
     )  # fmt: skip
-    assert rgb(picture.plane(view)).shape == (picture.SIDE, picture.SIDE, 3)
+    assert rgb(picture.plane(view)).shape == (canvas.SIDE, canvas.SIDE, 3)
 
 
 def test_the_png_is_small_indexed_and_the_same_picture(played):
-    canvas = picture.plane(picture.look(played, picture.LAYERS, "step 60"))
-    data = picture.png(canvas)
+    painted = picture.plane(picture.look(played, picture.LAYERS, "step 60"))
+    data = canvas.png(painted)
     assert data.startswith(b"\x89PNG") and len(data) < 120_000
     read = Image.open(io.BytesIO(data))
     assert read.mode == "P"
-    np.testing.assert_array_equal(rgb(read), rgb(canvas))
+    np.testing.assert_array_equal(rgb(read), rgb(painted))
 
 
 def test_charts_draw_curves_where_their_values_are():
-    flat = picture.Chart("flat", [picture.Curve("one", [0, 10], [0.5, 0.5], picture.GREEN)], y_range=(0.0, 1.0))
-    canvas = picture.charts(flat)
-    rows, columns = np.nonzero((rgb(canvas) == colour(picture.GREEN)).all(axis=2))
-    line = rows[columns > picture.SIDE // 2]
+    flat = charts.Chart("flat", [charts.Curve("one", [0, 10], [0.5, 0.5], canvas.GREEN)], y_range=(0.0, 1.0))
+    painted = charts.paint(flat)
+    rows, columns = np.nonzero((rgb(painted) == colour(canvas.GREEN)).all(axis=2))
+    line = rows[columns > canvas.SIDE // 2]
     assert line.std() < 2  # a level line
-    low = picture.charts(flat._replace(curves=[flat.curves[0]._replace(y=[0.1, 0.1])]))
-    below, where = np.nonzero((rgb(low) == colour(picture.GREEN)).all(axis=2))
-    assert below[where > picture.SIDE // 2].mean() > line.mean() + 100  # smaller is lower
+    low = charts.paint(flat._replace(curves=[flat.curves[0]._replace(y=[0.1, 0.1])]))
+    below, where = np.nonzero((rgb(low) == colour(canvas.GREEN)).all(axis=2))
+    assert below[where > canvas.SIDE // 2].mean() > line.mean() + 100  # smaller is lower
 
 
 def test_charts_of_nothing_and_of_no_numbers():
-    empty = picture.Chart("empty", [picture.Curve("none", [], [], plots.REAL)])
-    broken = picture.Chart("broken", [picture.Curve("some", [1, 2, 3], [0.0, math.nan, math.inf], plots.FAKE)])
-    single = picture.Chart("one", [picture.Curve("dot", [5], [1.0], plots.REAL, dashed=True)])
-    assert rgb(picture.charts(empty, broken, single)).shape == (picture.SIDE, picture.SIDE, 3)
+    empty = charts.Chart("empty", [charts.Curve("none", [], [], plots.REAL)])
+    broken = charts.Chart("broken", [charts.Curve("some", [1, 2, 3], [0.0, math.nan, math.inf], plots.FAKE)])
+    single = charts.Chart("one", [charts.Curve("dot", [5], [1.0], plots.REAL, dashed=True)])
+    assert rgb(charts.paint(empty, broken, single)).shape == (canvas.SIDE, canvas.SIDE, 3)
 
 
 @pytest.mark.parametrize(
-    "low, high, wanted", [(0, 1, (0, 1, 0.2)), (-0.13, 0.1, (-0.15, 0.1, 0.05)), (0, 8.1, (0, 10, 2))]
+    "low, high, wanted",
+    [(0, 1, (0, 1, 0.25)), (-0.13, 0.1, (-0.2, 0.1, 0.1)), (0, 7.9, (0, 8, 2)), (0, 8.1, (0, 10, 5))],
 )
 def test_nice_ranges(low, high, wanted):
-    assert picture.nice(low, high) == pytest.approx(wanted)
+    assert charts.nice(low, high) == pytest.approx(wanted)
 
 
 def test_real_and_generated_differ_in_more_than_colour():
@@ -155,4 +152,4 @@ def test_real_and_generated_differ_in_more_than_colour():
 
 def test_the_extent_is_that_of_the_measures():
     corner = picture.to_pixels(np.array([[-EXTENT, EXTENT], [EXTENT, -EXTENT]]))
-    np.testing.assert_allclose(corner, [[0, 0], [picture.SIDE, picture.SIDE]])
+    np.testing.assert_allclose(corner, [[0, 0], [canvas.SIDE, canvas.SIDE]])

@@ -102,6 +102,8 @@ def run_race(
 
 
 def measure() -> Iterator[Row]:
+    from gan_course.instructor import parts
+
     # The processes of their own come first: this one is not yet warm, and they have the machine to themselves.
     yield Row("import torch and gan_course / import torch", import_ratio(), most=1.05)
     found = first_picture_of_fresh_process()
@@ -109,6 +111,7 @@ def measure() -> Iterator[Row]:
     yield Row(text, found["seconds"], digits=1, most=30)
     yield Row("training step: ours / written by hand", step_ratio(), most=1.05)
     yield Row("Trainer.run / the same steps by Trainer.step", run_ratio())
+    yield Row("training in a notebook: with the live view / without", parts.live_ratio(), most=1.03)
     yield Row("glyphs a second on one thread", glyph_rate(), digits=0, least=5000)
     yield from recipe_rows(os.cpu_count() or 1)
 

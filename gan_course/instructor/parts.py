@@ -1,11 +1,14 @@
-"""Where the seconds of the course's recipe go: the parts of a training step, and sampling."""
+"""Where the seconds of the course's recipe go: the parts of a training step, the live view, and sampling."""
 
 from __future__ import annotations
 
+import json
 import time
 from unittest import mock
 
 import torch
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from gan_course import data, plots
 from gan_course.instructor import bench, race
@@ -63,6 +66,49 @@ def step_parts(steps: int = 1600) -> dict[str, float]:
         clock.watch(trainer, "run", "log and live view")
         run(steps)
     return {part: seconds / steps for part, seconds in clock.seconds.items()}
+
+
+LIVE = """
+import json, time, torch
+from gan_course import data, plots, training
+from gan_course.instructor import bench
+
+torch.set_num_threads(1)
+trainer = training.Trainer(*bench.pair(), data.load("glyphs", count=2000).images)
+noise = torch.randn(40, trainer.latent_dim)
+
+class NoView:
+    figure = None
+    def __init__(self, *_): pass
+    def __enter__(self): return self
+    def update(self, *_): pass
+    def __exit__(self, *_): pass
+
+def draw():
+    return plots.image_grid(trainer.sample(noise), columns=10, title=f"step {trainer.steps}")
+
+def seconds(view):
+    training.LiveView = view
+    start = time.process_time()
+    trainer.run(STEPS, draw, "Forty samples of the generator.")
+    return time.process_time() - start
+
+plots.show(draw(), "Forty samples of the generator.")  # a kernel's first figure is dear: the fonts are read
+print(json.dumps(bench.median_ratio(lambda: seconds(View), lambda: seconds(NoView), ROUNDS)))
+"""
+
+
+def live_ratio(rounds: int = 3, steps: int = 1000) -> float:
+    """Processor seconds of `Trainer.run` with the live view over those of the same steps without, in a notebook.
+
+    It runs in a kernel, which sends what it shows; all of the view counts, its final figure and its lines included.
+    """
+    from gan_course.instructor.execute import kernel_manager
+
+    settings = f"from gan_course.live import LiveView as View\nSTEPS, ROUNDS = {steps}, {rounds}"
+    notebook = new_notebook(cells=[new_code_cell(settings + LIVE)])
+    NotebookClient(notebook, timeout=1200, km=kernel_manager()).execute()
+    return json.loads(next(o.text for o in notebook.cells[0].outputs if o.output_type == "stream"))
 
 
 def sampling_rate(threads: int, batches: int = 4, rounds: int = 5) -> float:

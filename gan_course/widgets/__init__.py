@@ -5,6 +5,14 @@ Each shows itself and returns nothing. A page without a kernel shows a still pic
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gan_course.data import Dataset
+
 
 def gan_lab(preset: str = "converges", seed: int = 0) -> None:
     """The game of chapter 01 to play with: watch, change and pause it.
@@ -31,3 +39,34 @@ def clinic(patient: str = "A", seed: int = 0) -> None:
     from gan_course.widgets.clinic_view import ClinicView
 
     ClinicView(patient, seed).show()
+
+
+def diffusion_explorer(
+    network: Callable[..., Tensor],
+    dataset: Dataset,
+    schedules: Mapping[str, Callable[[], Tensor]],
+    trained: str,
+    prediction: str = "v_prediction",
+    seed: int = 0,
+) -> None:
+    """Chapter 07's diffusion, moved by hand: a picture into the noise, and noise out of it under four guidances.
+
+    ``network(x, t)`` and ``network(x, t, labels)`` is a class-conditional diffusion model of ``dataset``'s pictures,
+    trained with the schedule called ``trained``. ``schedules``: functions without arguments that return betas ``[T]``.
+    ``prediction`` says what the network predicts, as in ``diffusion.predicted_x0``. Raises ``ValueError`` where these
+    don't fit together.
+    """
+    from gan_course.widgets.diffusion_view import DiffusionView, Explorer
+
+    DiffusionView(Explorer(network, dataset, schedules, trained, prediction), trained, seed).show()
+
+
+def prompt_bench(pipeline: Any, seed: int = 0, steps: int = 25, guidance: float = 3.0) -> None:
+    """Chapter 08's mini Stable Diffusion with menus for what to paint, and a reader that says what came.
+
+    ``pipeline``: ``latent.load_pipeline()``; ``seed``, ``steps`` and ``guidance``: of the first picture. Raises
+    ``ValueError`` for another model and for settings that it can't take.
+    """
+    from gan_course.widgets.prompt_view import PromptView
+
+    PromptView(pipeline, seed, steps, guidance).show()

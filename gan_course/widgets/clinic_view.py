@@ -16,14 +16,14 @@ PATIENCE = 2  # wrong guesses after which the settings are shown all the same
 class ClinicView(LabView):
     """GAN Lab with a patient in it. The knobs stay hidden until the cause is named: they would give it away."""
 
-    name = "Clinic"
+    name = "The failure clinic"
     kind = "patient"
     catalogue = PATIENTS
 
     def extras(self) -> list[Any]:
         self.guesses = 0
-        self.cause = controls.menu("your diagnosis", [("choose …", ""), *((cause, cause) for cause in CAUSES)], "")
-        self.cause.layout.width = "460px"
+        self.cause = controls.menu("diagnosis", [("choose …", ""), *((cause, cause) for cause in CAUSES)], "")
+        self.cause.style.description_width = "72px"
         self.name_button = controls.button("Diagnose", "Compare your diagnosis", self._press_diagnose)
         self.examine_button = controls.button("Examine", "Is the patient healthy now?", self._press_examine)
         return [controls.row(self.cause, self.name_button, self.examine_button)]
@@ -65,7 +65,7 @@ class ClinicView(LabView):
             self.say("The examination counts heaps: choose a target that has some.")
             return
         reached = f"{heaps_reached(self.lab):g} of {len(self.lab.centres)} heaps over the last 200 steps"
-        reading = diagnose({name: list(column) for name, column in self.lab.log.items()}) if self.lab.steps else None
-        log = f" `diagnose` reads from the log: {reading.verdict}." if reading else ""
+        log = {name: list(column) for name, column in self.lab.log.items()}
+        reading = f" `diagnose` reads from the log: {diagnose(log).verdict}." if log["step"] else ""
         state = "Healthy" if healthy(self.lab) else "Not healthy, or not yet"
-        self.say(f"{state}: {reached}.{log}")
+        self.say(f"{state}: {reached}.{reading}")

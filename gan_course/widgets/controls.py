@@ -46,6 +46,8 @@ def forgiving(widget: Any) -> Any:
 
     def set_state(state: dict[str, Any]) -> None:
         try:
+            if None in state.values():  # ipywidgets would take it for "nothing chosen"
+                raise ValueError
             plain(state)
         except (TraitError, TypeError, ValueError, IndexError, KeyError):
             widget.send_state()
@@ -56,7 +58,9 @@ def forgiving(widget: Any) -> Any:
 
 def control(kind: Any, label: str, **traits: Any) -> Any:
     """A control of ``kind`` with its label before it."""
-    return forgiving(kind(description=label, style=LABEL, layout=widgets.Layout(width=WIDE, max_width="98%"), **traits))
+    made = kind(description=label, style=LABEL, layout=widgets.Layout(width=WIDE, max_width="98%"), **traits)
+    made.set_trait("tooltip" if made.has_trait("tooltip") else "description_tooltip", label)  # 8 would show "null"
+    return forgiving(made)
 
 
 def menu(label: str, options: Options, value: Any) -> Any:
@@ -108,6 +112,13 @@ def details(summary: str, text: str) -> str:
     return f'<details style="line-height:1.4;white-space:normal">{body}</details>'
 
 
+def close(widget: Any) -> None:
+    """Remove ``widget`` and all in it from the page."""
+    for child in getattr(widget, "children", ()):
+        close(child)
+    widget.close()
+
+
 def figure(picture: Image.Image, width: float = 9.6) -> Figure:
     """A painted picture as a figure, for ``plots``."""
     made, ax = plots.new_figure(size=(width, width * picture.height / picture.width))
@@ -139,7 +150,7 @@ def show(widget: Any, still: Image.Image, alt: str, name: str) -> None:
 def cell() -> str | None:
     """The id of the notebook cell that is running, where the page tells it."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
+    shell: Any = ipython.get_ipython() if ipython else None
     try:
         return shell.kernel.get_parent("shell")["metadata"]["cellId"]
     except (AttributeError, KeyError, TypeError):

@@ -31,7 +31,7 @@ NEAR = 0.15  # a real point counts as covered when a generated one is that close
 POINTS = 6000  # real points
 LIVE = ("loss", "generator_lr", "discriminator_lr", "discriminator_steps", "beta1", "r1_weight", "optimizer")
 DRAWING = tuple(
-    (0.3 * x, 0.3 * y) for x, y in ((-2, 3), (2, 3), (-3, -1), (-2, -2), (0, -3), (2, -2), (3, -1))
+    (round(0.3 * x, 1), round(0.3 * y, 1)) for x, y in ((-2, 3), (2, 3), (-3, -1), (-2, -2), (0, -3), (2, -2), (3, -1))
 )  # a face
 
 
@@ -169,6 +169,9 @@ class Lab:
     are bounded histories, and ``log`` the last 300 entries of a trainer's log, as ``diagnose`` wants them.
     """
 
+    knobs: Knobs
+    real: Tensor
+
     def __init__(self, knobs: Knobs | None = None, drawing: tuple[tuple[float, float], ...] = DRAWING):
         self.drawing = drawing
         self.reset(knobs or Knobs())
@@ -243,11 +246,9 @@ class Lab:
         game.discriminator_optimizer = torch.optim.Adam(
             game.discriminator.parameters(), lr=k.discriminator_lr, betas=betas, fused=True
         )
-        game.generator_optimizer = (
-            torch.optim.Adam(game.generator.parameters(), lr=k.generator_lr, betas=betas, fused=True)
-            if k.optimizer == "adam"
-            else torch.optim.SGD(game.generator.parameters(), lr=k.generator_lr, momentum=k.beta1)
-        )
+        plain = torch.optim.SGD(game.generator.parameters(), lr=k.generator_lr, momentum=k.beta1)
+        adam = torch.optim.Adam(game.generator.parameters(), lr=k.generator_lr, betas=betas, fused=True)
+        game.generator_optimizer = adam if k.optimizer == "adam" else plain  # type: ignore[assignment]
 
     # ------------------------------------------------------------------------------------------ play
 
@@ -304,6 +305,12 @@ class Lab:
     def _measure(self) -> None:
         self.now = self.measure(self.points())
         self.measures.add(step=self.steps, divergence=self.now.divergence, coverage=self.now.coverage)
+
+    def reached(self) -> str:
+        """How much of the target the generated points reach, in words."""
+        if self.centres is None:
+            return f"{self.now.coverage:.0%} of the data"
+        return f"{self.now.heaps} of {len(self.centres)} heaps"
 
     def measure(self, points: Tensor) -> Measures:
         """Compare ``points [N, 2]`` with the target."""

@@ -1,14 +1,7 @@
-"""GAN Lab in the notebook: the engine of ``lab`` behind buttons, menus and sliders.
-
-Playing must not block the kernel, so it is an asyncio task: it plays for some milliseconds, paints, and sleeps, and
-while it sleeps the kernel answers whoever asks. No thread is needed for that: Colab's kernel runs such a loop, too.
-The task starts in whichever loop handles the button (JupyterLab may give widgets a thread of their own) and is stopped
-by a number, which works across threads, where a task's own ``cancel`` would not.
-"""
+"""GAN Lab in the notebook: the engine of ``lab`` behind buttons, menus and sliders."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +10,11 @@ from weakref import WeakSet
 import ipywidgets as widgets
 
 from gan_course.losses import LOSSES
-from gan_course.widgets import controls, picture
+from gan_course.widgets import canvas, controls, picture
+from gan_course.widgets.board import Board
 from gan_course.widgets.controls import guarded
-from gan_course.widgets.lab import DRAWING, Knobs, Lab
+from gan_course.widgets.lab import Knobs, Lab
+from gan_course.widgets.playing import Player
 from gan_course.widgets.presets import PRESETS, Patient, Preset
 
 FRAME = 0.1  # seconds between two pictures: ten a second, as a page can take them
@@ -50,8 +45,6 @@ LAYER_NAMES = {
     "grid": "G's grid",
     "curves": "curves",
 }
-CELLS = 9  # of the drawing board, in each direction
-PITCH = 0.3  # between two of its cells, in the plane
 OPEN: WeakSet[LabView] = WeakSet()  # a new lab pauses the others, and replaces the one of the same cell
 
 
@@ -62,18 +55,19 @@ class LabView:
     kind = "preset"
     catalogue: Mapping[str, Any] = PRESETS
 
-    def __init__(self, preset: str = "converges", seed: int = 0):
+    def __init__(self, preset: str | None = None, seed: int = 0):
+        """``preset``: a name in the catalogue, the first one where there is none. Raises ``ValueError`` for another."""
+        preset = preset or next(iter(self.catalogue))
         if preset not in self.catalogue:
             raise ValueError(f"there is no {self.kind} {preset!r}: choose one of {', '.join(self.catalogue)}")
         self.preset: Preset | Patient | None = None
         self.lab = Lab(self.catalogue[preset].knobs)
-        self.run = 0  # the number of the playing task; another number stops it
-        self.playing = False
+        self.player = Player(self._frame)
         self.last = ""  # who moved last, in a half-step
         self.before: Any = None  # where the generated points were before it
+        self.cell: str | None = None  # the notebook cell that shows it
         self.touched = time.monotonic()
         self.settling = False  # while the program, not the student, sets controls
-        self.cells: dict[tuple[float, float], Any] = {}  # the drawing board's buttons
         self._build(preset, seed)
         for other in list(OPEN):
             other.pause()
@@ -110,7 +104,7 @@ class LabView:
         for name, widget in self.knobs.items():
             widget.observe(lambda change, name=name: self._turn(name, change["new"]), "value")
         self.knob_row = controls.row(*self.knobs.values())
-        self.board = widgets.VBox([], layout=widgets.Layout(display="none", max_width="340px"))
+        self.board = Board(self._draw)
         self.root = widgets.VBox(
             [
                 controls.row(self.presets, self.speed),
@@ -121,7 +115,7 @@ class LabView:
                 self.figures,
                 controls.row(*self.layers.values()),
                 *self.extras(),
-                self.board,
+                self.board.root,
                 self.knob_row,
             ],
             layout=widgets.Layout(width="100%", max_width="960px"),
@@ -171,27 +165,25 @@ class LabView:
             return
         shown = [name for name, box in self.layers.items() if box.value]
         view = picture.look(self.lab, shown, self.title())._replace(before=self.before)
-        self.plane.value = picture.png(picture.plane(view))
+        self.plane.value = canvas.png(picture.plane(view))
         if "curves" in shown:
-            self.curves.value = picture.png(picture.charts(*picture.lab_charts(self.lab)))
+            self.curves.value = canvas.png(picture.curves(self.lab))
         self.figures.value = controls.paragraph(self.summary())
 
     def summary(self) -> str:
         """The state in words: what the pictures show, for those who can't see them."""
-        now = self.lab.now
-        reached = (
-            f"{now.heaps} of {len(self.lab.centres)} heaps"
-            if now.heaps is not None and self.lab.centres is not None
-            else f"{now.coverage:.0%} of the data"
-        )
         losses = [self.lab.curves[name][-1:] for name in ("d_loss", "g_loss")]
         lost = f"; loss of D {losses[0][0]:.2f}, of G {losses[1][0]:.2f}" if losses[0] else ""
         return (
-            f"Step {self.lab.steps:,}: {reached} reached; Jensen-Shannon {now.divergence:.2f} (between 0 and 0.69; "
-            f"{self.lab.floor:.2f} is as good as 1,000 points can be){lost}."
+            f"Step {self.lab.steps:,}: {self.lab.reached()} reached; Jensen-Shannon {self.lab.now.divergence:.2f} "
+            f"(between 0 and 0.69; {self.lab.floor:.2f} is as good as 1,000 points can be){lost}."
         )
 
     # ------------------------------------------------------------------------------------------ playing
+
+    @property
+    def playing(self) -> bool:
+        return self.player.playing
 
     @guarded
     def _press_play(self, _: Any = None) -> None:
@@ -199,47 +191,34 @@ class LabView:
             self.pause()
             return
         self.touched = time.monotonic()
-        self.run += 1
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self.say("This page can't play by itself: press Step.")
-            return
-        self.playing = True
+        self.player.start()
         self.play_button.description = "Pause"
-        self.task = loop.create_task(self._play(self.run))  # kept, or the loop may drop it
 
     def pause(self) -> None:
         """Stop playing."""
-        self.run += 1
-        self.playing = False
+        self.player.stop()
         if not self.closed:
             self.play_button.description = "Play"
 
-    async def _play(self, run: int) -> None:
+    def _frame(self) -> float:
+        """Play on by one picture. Returns the seconds to the next one."""
+        if self.closed:
+            self.player.stop()
+            return 0.0
+        began = time.monotonic()
         try:
-            while run == self.run and not self.closed:
-                began = time.monotonic()
-                self._advance()
-                self.paint()
-                if self._has_to_stop(began):
-                    return
-                wait = SLOW if self.speed.value == "half" else FRAME
-                while run == self.run and (left := wait - (time.monotonic() - began)) > 0:
-                    await asyncio.sleep(min(left, FRAME))  # in slices: a press on Pause counts at once
-                await asyncio.sleep(0.01)  # the kernel's turn, however long the picture took
+            self._advance()
+            self.paint()
         except Exception as error:
             self.pause()
             self.say(f"Playing stopped: {error}")
-
-    def _has_to_stop(self, now: float) -> bool:
         if not self.lab.finite:
             self.pause()
             self.say("The numbers have grown beyond all bounds: lower a learning rate and press Reset.")
-        elif now - self.touched > IDLE:
+        elif began - self.touched > IDLE:
             self.pause()
             self.say(f"Paused after {IDLE // 60} minutes without a touch: press Play to go on.")
-        return not self.playing
+        return SLOW if self.speed.value == "half" else FRAME
 
     def _advance(self) -> None:
         """Play on by as much as one picture shows."""
@@ -262,7 +241,7 @@ class LabView:
         self.say(f"Step {self.preset.steps:,}: compare with your prediction, then open the answer.")
 
     def _half_step(self) -> None:
-        before = self.lab.points()[: picture.DREW["generated"]]
+        before = self.lab.points()[: picture.DRAWN]
         self.last = self.lab.half_step()
         self.before = before.numpy() if self.last == "generator" else None
 
@@ -317,7 +296,7 @@ class LabView:
                 value = {"prior": (value, self.lab.knobs.prior_dim), "seed": str(value)}.get(name, value)
                 if widget.value != value:
                     widget.value = value
-            self._show_board()
+            self.board.open(self.lab.knobs.target == "drawn")
         finally:
             self.settling = False
 
@@ -345,48 +324,18 @@ class LabView:
             self.preset = None
             self.last, self.before = "", None
             self.say("New networks: this knob takes a fresh start." if anew else "")
-            self._show_board()
+            self.board.open(self.lab.knobs.target == "drawn")
             if anew or not self.playing:
                 self.paint()
         except Exception as error:
             self.say(str(error))
             self._show_knobs()
 
-    # ------------------------------------------------------------------------------------------ the drawing board
-
-    def _show_board(self) -> None:
-        """The board is there while the target is drawn; it is made when first asked for."""
-        drawn = self.lab.knobs.target == "drawn"
-        if drawn and not self.cells:
-            self._make_board()
-        self.board.layout.display = None if drawn else "none"
-
-    def _make_board(self) -> None:
-        half = CELLS // 2
-        layout = widgets.Layout(width="auto", height="30px", min_width="0", margin="1px", padding="0")
-        marked = {(round(x, 2), round(y, 2)) for x, y in DRAWING}
-        for y in range(half, -half - 1, -1):
-            for x in range(-half, half + 1):
-                place = round(PITCH * x, 2), round(PITCH * y, 2)
-                on = place in marked
-                cell = widgets.ToggleButton(
-                    value=on, tooltip=f"heap at {place[0]:g}, {place[1]:g}", layout=layout, button_style="info" * on
-                )
-                cell.observe(self._mark, "value")
-                self.cells[place] = controls.forgiving(cell)
-        grid = widgets.GridBox(
-            list(self.cells.values()), layout=widgets.Layout(grid_template_columns=f"repeat({CELLS}, 1fr)")
-        )
-        hint = widgets.HTML(controls.paragraph("Mark where real points should lie: click, or Tab and Space."))
-        self.board.children = [hint, grid]
-
     @guarded
-    def _mark(self, change: Mapping[str, Any]) -> None:
+    def _draw(self, places: tuple[tuple[float, float], ...]) -> None:
+        """The drawing board was marked."""
         self.touched = time.monotonic()
-        change["owner"].button_style = "info" if change["new"] else ""
-        if self.settling:
-            return
-        self.lab.draw(tuple(place for place, cell in self.cells.items() if cell.value))
+        self.lab.draw(places)
         self.say("")
         if not self.playing:
             self.paint()
@@ -394,33 +343,29 @@ class LabView:
     # ------------------------------------------------------------------------------------------ showing
 
     def show(self, steps: int = 300) -> None:
-        """Display the widget; the still is the game after ``steps`` steps."""
+        """Display the widget; the still is the game after ``steps`` steps, or the preset's if that is fewer."""
         here = controls.cell()
         for other in [lab for lab in OPEN if lab is not self and here is not None and lab.cell == here]:
             other.close()  # the cell was run again: its old widget is gone from the page
         self.cell = here
         later = Lab(self.lab.knobs)
-        later.step(steps)
-        still = picture.beside(
-            picture.plane(picture.look(later, picture.LAYERS, f"{self.name}, step {steps}")),
-            picture.charts(*picture.lab_charts(later)),
+        later.step(min(steps, self.preset.steps) if self.preset else steps)
+        title = f"{self.name}, {self.kind} {self.presets.value}, step {later.steps}"
+        still = canvas.beside(
+            picture.plane(picture.look(later, picture.LAYERS, title)),
+            picture.curves(later),
         )
-        reached = f"{later.now.heaps} of 8 heaps" if later.now.heaps is not None else f"{later.now.coverage:.0%}"
         alt = (
-            f"{self.name} after {steps} steps: generated points on the way to the real ones, {reached} reached; "
-            "arrows, grid and belief; on the right losses, logits and distance."
+            f"{title}: {later.reached()} reached by the generated points. In the plane the belief, the arrows and the "
+            "generator's grid; beside it the losses, the logits and the distance, step by step."
         )
         controls.show(self.root, still, alt, self.name)
-
-    cell: str | None = None
 
     def close(self) -> None:
         """Stop, and remove the widget from the page."""
         self.pause()
         OPEN.discard(self)
-        self.root.close()
-        for widget in (*self.knobs.values(), *self.layers.values(), *self.cells.values(), self.plane, self.curves):
-            widget.close()
+        controls.close(self.root)
 
 
 def whole_number(text: Any) -> int:

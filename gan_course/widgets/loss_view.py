@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +15,9 @@ from torch import Tensor
 
 from gan_course import plots
 from gan_course.losses import LOSSES
-from gan_course.widgets import controls, picture
+from gan_course.widgets import controls
+from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, png, text
+from gan_course.widgets.charts import Chart, Curve, paint
 from gan_course.widgets.controls import guarded
 
 LOGITS = torch.linspace(-8, 8, 81)
@@ -25,7 +28,7 @@ CASES = {
     "fooled": (0.4, 0.9),
 }
 REMARKS = {
-    "the document's example": "The document arrives at L_D ≈ 2.45. It took one logarithm to base 2 and lost a “1 −”.",
+    "the document's example": "The document says L_D ≈ 2.45. Read it off the table. Can it be worse than “clueless”?",
     "clueless": "A discriminator that knows nothing: L_D = 2 log 2 = 1.3863. Every useful one scores less.",
     "fake spotted": "The generator is losing. Compare what the saturating and the non-saturating loss give it.",
     "fooled": "The generated picture is believed, the real one is not. Who has to learn now?",
@@ -70,42 +73,42 @@ def curves(loss: str, real_logit: float) -> dict[str, Tensor]:
     return found
 
 
-def axis(real_logit: float, fake_logit: float, found: Push, width: int, height: int) -> Image.Image:
+def axis(real_logit: float, fake_logit: float, found: Push) -> Image.Image:
     """The two logits on a line, and an arrow for each push: its length is the gradient's."""
-    canvas = picture.blank(width, height)
-    draw = ImageDraw.Draw(canvas)
-    left, right, middle = 56, width - 64, height // 2 + 20
+    page = blank(SIDE, SIDE // 2)
+    draw = ImageDraw.Draw(page)
+    left, right, middle = 56, SIDE - 64, SIDE // 4 + 20
 
     def place(value: float) -> float:
         return left + (np.clip(value, -8, 8) + 8) / 16 * (right - left)
 
-    picture.text(draw, 10, 20, "where a step down the gradient pushes", size=28)
-    draw.line((left, middle, right, middle), fill=picture.ink(picture.LINE), width=2)
+    text(draw, 10, 20, "where a step down the gradient pushes", size=28)
+    draw.line((left, middle, right, middle), fill=ink(LINE), width=2)
     for value in range(-8, 9, 2):
         x = place(value)
-        draw.line((x, middle - 6, x, middle + 6), fill=picture.ink(picture.LINE), width=2)
-        picture.text(draw, x, middle + 24, str(value), picture.LINE, 24, "mm")
+        draw.line((x, middle - 6, x, middle + 6), fill=ink(LINE), width=2)
+        text(draw, x, middle + 24, str(value), LINE, 24, "mm")
         if value % 4 == 0:
             digits = 4 if abs(value) > 4 else 2
-            picture.text(draw, x, middle + 54, f"D {1 / (1 + math.exp(-value)):.{digits}f}", picture.LINE, 22, "mm")
+            text(draw, x, middle + 54, f"D {1 / (1 + math.exp(-value)):.{digits}f}", LINE, 22, "mm")
     rows = (
-        ("D pushes real", real_logit, found.d_real, plots.REAL, -46, "disc"),
-        ("D pushes generated", fake_logit, found.d_fake, plots.FAKE, -82, "diamond"),
-        ("G pushes generated", fake_logit, found.g_fake, plots.FAKE, -118, "diamond"),
+        ("D pushes real", real_logit, found.d_real, plots.REAL, -46),
+        ("D pushes generated", fake_logit, found.d_fake, plots.FAKE, -82),
+        ("G pushes generated", fake_logit, found.g_fake, plots.FAKE, -118),
     )
-    for label, at, gradient, colour, up, shape in rows:
+    for label, at, gradient, colour, up in rows:
         x, y = place(at), middle + up
         edge = x - math.copysign(12, gradient)
-        tip = float(np.clip(edge - gradient * (right - left) / 8, 6, width - 6))  # a gradient of 1: two units
-        draw.line((x, middle, x, y), fill=picture.ink(picture.PALE))
-        picture.arrow(draw, edge, y, tip, y)
-        if shape == "disc":
-            draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=picture.ink(colour))
+        tip = float(np.clip(edge - gradient * (right - left) / 8, 6, SIDE - 6))  # a gradient of 1: two units
+        draw.line((x, middle, x, y), fill=ink(PALE))
+        arrow(draw, edge, y, tip, y)
+        if colour == plots.REAL:  # discs are real and diamonds generated, as in GAN Lab
+            draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=ink(colour))
         else:
-            draw.polygon([(x - 11, y), (x, y - 11), (x + 11, y), (x, y + 11)], fill=picture.ink(colour))
-        free = min(x, tip) - 18 if x > width / 2 else max(x, tip) + 18
-        picture.text(draw, free, y, label, size=26, anchor="rm" if x > width / 2 else "lm")
-    return canvas
+            draw.polygon([(x - 11, y), (x, y - 11), (x + 11, y), (x, y + 11)], fill=ink(colour))
+        free = min(x, tip) - 18 if x > SIDE / 2 else max(x, tip) + 18
+        text(draw, free, y, label, size=26, anchor="rm" if x > SIDE / 2 else "lm")
+    return page
 
 
 class LossView:
@@ -117,11 +120,9 @@ class LossView:
         self.real = controls.control(widgets.FloatSlider, "D(x), real", value=d_real, **belief)
         self.fake = controls.control(widgets.FloatSlider, "D(G(z)), fake", value=d_fake, **belief)
         self.loss = controls.menu("loss", [(name.replace("_", "-"), name) for name in LOSSES], "non_saturating")
-        self.cases = {
-            name: controls.button(name, REMARKS[name], lambda _, name=name: self._take(name)) for name in CASES
-        }
+        self.cases = {name: controls.button(name, REMARKS[name], functools.partial(self._take, name)) for name in CASES}
         self.message, self.numbers = controls.words(), controls.words()
-        self.line, self.charts = controls.screen(), controls.screen()
+        self.line, self.chart = controls.screen(), controls.screen()
         self.quiet = False
         for widget in (self.real, self.fake, self.loss):
             widget.observe(self._changed, "value")
@@ -131,7 +132,7 @@ class LossView:
                 controls.row(*self.cases.values()),
                 self.message,
                 self.numbers,
-                controls.row(self.line, self.charts),
+                controls.row(self.line, self.chart),
             ],
             layout=widgets.Layout(width="100%", max_width="960px"),
         )
@@ -147,7 +148,7 @@ class LossView:
             self._paint()
 
     @guarded
-    def _take(self, name: str) -> None:
+    def _take(self, name: str, _: Any = None) -> None:
         """Set both sliders as case ``name`` has them."""
         self.quiet = True
         try:
@@ -157,64 +158,61 @@ class LossView:
         self._paint()
         self.say(REMARKS[name])
 
-    def paint(self) -> tuple[Image.Image, Image.Image]:
-        """The two pictures: logits with their pushes, and the curves."""
-        loss, real, fake = self.loss.value, logit(self.real.value), logit(self.fake.value)
-        found, all_ = push(loss, real, fake), curves(loss, real)
-        x = LOGITS.tolist()
-
-        def chart(title: str, d: str, g: str, marks: tuple[float, float]) -> picture.Chart:
-            return picture.Chart(
-                title,
-                (
-                    picture.Curve("discriminator", x, all_[d].tolist(), plots.REAL),
-                    picture.Curve("generator", x, all_[g].tolist(), plots.FAKE, dashed=True),
-                ),
-                x_name="logit of the generated sample",
-                marks=((fake, marks[0], plots.REAL), (fake, marks[1], plots.FAKE)),
-            )
-
-        pair = (
-            chart("losses", "d", "g", (found.d_loss, found.g_loss)),
-            chart("gradient on the generated logit", "d_slope", "g_slope", (found.d_fake, found.g_fake)),
-        )
-        side = picture.SIDE
-        return axis(real, fake, found, side, side // 2), picture.charts(*pair, width=side, height=side)
-
     def _paint(self) -> None:
-        line, charts = self.paint()
-        self.line.value, self.charts.value = picture.png(line), picture.png(charts)
+        line, chart = self.pictures()
+        self.line.value, self.chart.value = png(line), png(chart)
         self.numbers.value = self.table()
 
-    def table(self) -> str:
-        """The numbers, as an HTML table."""
+    def now(self) -> tuple[float, float, Push]:
+        """The real logit, the generated one, and what the loss makes of them."""
         real, fake = logit(self.real.value), logit(self.fake.value)
-        found = push(self.loss.value, real, fake)
+        return real, fake, push(self.loss.value, real, fake)
+
+    def pictures(self) -> tuple[Image.Image, Image.Image]:
+        """The logits with their pushes, and the curves."""
+        real, fake, found = self.now()
+        all_, x = curves(self.loss.value, real), LOGITS.tolist()
+
+        def chart(title: str, d: str, g: str, d_mark: float, g_mark: float) -> Chart:
+            return Chart(
+                title,
+                (
+                    Curve("discriminator", x, all_[d].tolist(), plots.REAL),
+                    Curve("generator", x, all_[g].tolist(), plots.FAKE, dashed=True),
+                ),
+                x_name="logit of the generated sample",
+                marks=((fake, d_mark, plots.REAL), (fake, g_mark, plots.FAKE)),
+            )
+
+        return axis(real, fake, found), paint(
+            chart("losses", "d", "g", found.d_loss, found.g_loss),
+            chart("gradient on the generated logit", "d_slope", "g_slope", found.d_fake, found.g_fake),
+        )
+
+    def table(self) -> str:
+        """The numbers, as an HTML table that fits on a phone."""
+        real, fake, found = self.now()
         rows = (
-            ("L_D, discriminator", found.d_loss, f"{found.d_real:+.4f}", f"{found.d_fake:+.4f}"),
-            ("L_G, generator", found.g_loss, "", f"{found.g_fake:+.4f}"),
+            ("", "L_D", "L_G"),
+            ("loss", f"{found.d_loss:.4f}", f"{found.g_loss:.4f}"),
+            (f"gradient on the real logit ({real:+.2f})", f"{found.d_real:+.4f}", ""),
+            (f"gradient on the generated logit ({fake:+.2f})", f"{found.d_fake:+.4f}", f"{found.g_fake:+.4f}"),
         )
-        head = (
-            "<tr><th></th><th style='text-align:right'>loss</th>"
-            f"<th style='text-align:right'>gradient on the real logit ({real:+.2f})</th>"
-            f"<th style='text-align:right'>on the generated logit ({fake:+.2f})</th></tr>"
+        cell = '<td style="text-align:right;padding-left:1em">{}</td>'
+        lines = (
+            f'<tr><th scope="row" style="text-align:left">{name}</th>{"".join(map(cell.format, numbers))}</tr>'
+            for name, *numbers in rows
         )
-        body = "".join(
-            f"<tr><th style='text-align:left'>{name}</th>"
-            + "".join(f"<td style='text-align:right;padding-left:1em'>{cell}</td>" for cell in (f"{loss:.4f}", a, b))
-            + "</tr>"
-            for name, loss, a, b in rows
-        )
-        return f'<table style="line-height:1.5;white-space:normal">{head}{body}</table>'
+        return f'<table style="line-height:1.5;white-space:normal">{"".join(lines)}</table>'
 
     def show(self) -> None:
         """Display the widget; the still shows it as it is now."""
-        line, charts = self.paint()
-        tall = picture.blank(line.width, charts.height)
-        tall.paste(line, (0, (charts.height - line.height) // 2))
-        found = push(self.loss.value, logit(self.real.value), logit(self.fake.value))
+        line, chart = self.pictures()
+        tall = blank(line.width, chart.height)
+        tall.paste(line, (0, (chart.height - line.height) // 2))
+        _, _, found = self.now()
         alt = (
             f"Loss explorer at D(x) = {self.real.value:g} and D(G(z)) = {self.fake.value:g}: L_D is {found.d_loss:.4f} "
             f"and L_G is {found.g_loss:.4f}; arrows push the real logit up and pull at the generated one."
         )
-        controls.show(self.root, picture.beside(tall, charts), alt, "The loss explorer")
+        controls.show(self.root, beside(tall, chart), alt, "The loss explorer")

@@ -20,12 +20,12 @@ def heaps_reached(lab: Lab) -> float:
 
 
 def lead(lab: Lab) -> list[float]:
-    """How far real logits lay above generated ones, over the last 1,000 steps."""
-    return [real - fake for real, fake in zip(lab.log["real_logit"], lab.log["fake_logit"], strict=True)][-100:]
+    """How far real logits lay above generated ones, over the last 800 steps."""
+    return [real - fake for real, fake in zip(lab.log["real_logit"], lab.log["fake_logit"], strict=True)][-80:]
 
 
 def changes_of_lead(lab: Lab) -> int:
-    """How often one player overtook the other in the last 1,000 steps."""
+    """How often one player overtook the other in the last 800 steps."""
     values = lead(lab)
     return sum((a > 0) != (b > 0) for a, b in pairwise(values))
 
@@ -61,7 +61,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "converges": Preset(
         Knobs(r1_weight=0.1, prior="uniform"),
-        1500,
+        800,
         "Two equal players, gentle slopes. All orange points start in one spot. Will they find all eight heaps? What "
         "happens to the purple grid on the way?",
         "They burst out of the spot, spread over the ring and settle on all heaps. The grid is stretched over the ring "
@@ -71,8 +71,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "collapses": Preset(
         Knobs(discriminator_lr=1e-4, prior="uniform"),
-        1000,
-        "The discriminator's learning rate is a twentieth of the generator's. Where will the points be after 1,000 "
+        800,
+        "The discriminator's learning rate is a twentieth of the generator's. Where will the points be after 800 "
         "steps, and how will the losses look?",
         "All in one clump, which wanders or hops from heap to heap: the discriminator objects too late. The losses "
         "look almost healthy. Only the green curve gives it away. Now raise the discriminator's rate to 0.002.",
@@ -81,21 +81,22 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "oscillates": Preset(
         Knobs(beta1=0.9, generator_lr=5e-3, discriminator_lr=5e-3),
-        1200,
+        800,
         "Both players carry momentum (β₁ = 0.9) and take large steps. Will the lead of the real logits settle, or "
         "change sides?",
         "It changes sides again and again: both players overshoot, and the whole cloud swings through the plane. Set "
         "β₁ to 0 while it plays.",
-        "the lead changes sides at least 10 times in 1,000 steps, and at most 4 heaps are reached",
+        "the lead changes sides at least 10 times in 800 steps, and at most 4 heaps are reached",
         oscillated,
     ),
     "saturates": Preset(
         Knobs(loss="saturating", optimizer="plain", discriminator_lr=5e-3, discriminator_steps=10, prior="uniform"),
-        200,
+        120,
         "The saturating loss, plain gradient descent, and a discriminator with ten turns to one. What becomes of the "
         "arrows?",
         "They shrink to nothing: a fake that is recognised for sure gets no push from log(1 − D). The points stay "
-        "where they are, for ever. Now choose the non-saturating loss and one turn a step, while it plays.",
+        "where they are, for ever. Now choose the non-saturating loss while it plays: the arrows are back at once. "
+        "With one turn a step and Adam, the points find the ring, too.",
         "the generator's gradient is below 0.05, and the generated logits are below −5",
         saturated,
     ),
@@ -112,30 +113,30 @@ class Patient:
     cause: str
     evidence: str
     cure: Mapping[str, Any] = field(default_factory=dict)
-    healing: int = 1500  # steps until the cure shows
+    healing: int = 1000  # steps until the cure shows
 
 
 CAUSES: Sequence[str] = (
-    "the discriminator learns too slowly",
-    "the discriminator is too small",
-    "the generator's steps are too large",
-    "momentum drives both players past each other",
-    "the generator's loss is saturated",
-)
+    "D learns too slowly",
+    "D is too small",
+    "G's steps are too large",
+    "momentum: both overshoot",
+    "G's loss is saturated",
+)  # short enough for a phone; G and D as on the knobs
 
 PATIENTS: Mapping[str, Patient] = {
     "A": Patient(
         PRESETS["collapses"].knobs,
-        1000,
+        800,
         "“My losses look healthy, and all my pictures look the same.”",
         CAUSES[0],
-        "One clump that wanders. Losses near 1.39 and 0.69, logits of both kinds close together, and the belief "
-        "changes slowly: it is always late.",
+        "One clump, somewhere else every few steps. Losses near 1.39 and 0.69, logits of both kinds close together, "
+        "and a belief that is pale everywhere: it objects too late and too little.",
         {"discriminator_lr": 2e-3},
     ),
     "B": Patient(
         PRESETS["oscillates"].knobs,
-        1200,
+        800,
         "“It was almost good an hour ago. Then it got worse, then better, and now it is nonsense.”",
         CAUSES[3],
         "The whole cloud swings together, both losses swing with it, and the two logit curves cross all the time.",
@@ -143,7 +144,7 @@ PATIENTS: Mapping[str, Patient] = {
     ),
     "C": Patient(
         PRESETS["saturates"].knobs,
-        200,
+        250,
         "“The discriminator's loss went to 0 within a minute. Since then, nothing changes any more.”",
         CAUSES[4],
         "No arrows. The logits run apart, the discriminator's loss is 0, and the points stand still.",
@@ -151,19 +152,20 @@ PATIENTS: Mapping[str, Patient] = {
     ),
     "D": Patient(
         Knobs(generator_lr=0.05, prior="uniform"),
-        600,
-        "“I wanted to save time. My samples jump about, and most of them lie outside the picture.”",
+        400,
+        "“I raised one learning rate to save time. Whenever I look, the samples are somewhere else.”",
         CAUSES[2],
-        "From one picture to the next the points leap across the plane; the generator's loss has high peaks.",
+        "Press Step a few times: in a single step the points leap half a unit, where a healthy game moves them a "
+        "seventh of one.",
         {"generator_lr": 2e-3},
     ),
     "E": Patient(
-        Knobs(discriminator_width=4, prior="uniform"),
-        800,
-        "“I made the discriminator small so that it can't win. It doesn't win. But nothing gets better, either.”",
+        Knobs(discriminator_width=4, discriminator_lr=5e-3, discriminator_steps=5, prior="uniform"),
+        400,
+        "“No collapse, no oscillation. The samples lie about where they should, and none of them looks right.”",
         CAUSES[1],
-        "The belief is nearly one colour, with one soft edge. It can't draw eight fences, so the generator never "
-        "hears of eight heaps.",
+        "A sheet is spread over the ring, and no heap is drawn. The belief has a few straight edges: that is all it "
+        "can draw, so the generator never hears of eight heaps.",
         {"discriminator_width": 64},
     ),
 }

@@ -1,0 +1,217 @@
+"""The prompt bench: say what to paint, turn the knobs, and compare with the last pictures.
+
+It paints with a copy of the pipeline, so that a cell that runs at the same time is not disturbed.
+"""
+
+from __future__ import annotations
+
+import copy
+import html
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ipywidgets as widgets
+import torch
+from PIL import ImageDraw
+from torch import Tensor
+
+from gan_course import latent, zoo
+from gan_course.attributes import FIELDS, AttributeClassifier, phrase
+from gan_course.data.captions import DIGITS, Attributes, inks
+from gan_course.widgets import canvas, controls, panel
+from gan_course.widgets.controls import guarded
+
+OPEN_FIELDS = ("colour", "background", "size", "position")  # what a prompt may leave open
+FIRST = {"character": "7", "colour": "yellow", "background": "purple", "style": "bold", "size": "large",
+         "position": "in the middle"}  # fmt: skip
+STEPS = (1, 2, 4, 8, 16, 25, 50)
+SCALES = (1.0, 2.0, 3.0, 4.5, 6.0, 9.0, 12.0, 24.0)
+HISTORY = 6  # pictures
+LARGE, SMALL = 256, 128  # pixels: what is painted now, and what was; of these, a phone shows two in a row
+
+
+class Order(NamedTuple):
+    """What to paint, and how."""
+
+    prompt: str
+    seed: int
+    steps: int
+    scale: float
+    negative: str
+
+    def settings(self) -> str:
+        without = f", not: {self.negative}" if self.negative else ""
+        return f"seed {self.seed}, {self.steps} step{'s' * (self.steps > 1)}, guidance {self.scale:g}{without}"
+
+
+class Painted(NamedTuple):
+    """A picture ``[3, H, W]``, its order, and what the menus asked for and the reader read, by field."""
+
+    image: Tensor
+    order: Order
+    asked: dict[str, str]  # an empty word: left open
+    read: dict[str, str]
+
+    def right(self) -> str:
+        wanted = {field: word for field, word in self.asked.items() if word}
+        return f"{sum(self.read[field] == word for field, word in wanted.items())} of {len(wanted)} right"
+
+
+def compose(words: Mapping[str, str]) -> str:
+    """The prompt for the menus' ``words``; an empty one leaves its field open.
+
+    Raises ``ValueError`` where colour and background can hardly be told apart.
+    """
+    said = dict(words)
+    if not said["background"]:
+        said["background"] = next(name for name in FIELDS["background"] if said["colour"] in ("", *inks(name)))
+    said["colour"] = said["colour"] or inks(said["background"])[0]
+    for field in ("size", "position"):
+        said[field] = said[field] or FIELDS[field][0]
+    return phrase(Attributes(**said), [field for field in OPEN_FIELDS if not words[field]])
+
+
+class PromptView(panel.Panel):
+    """The widget: ``menus`` by attribute, ``knobs`` by name; ``history`` holds what was painted, the newest first."""
+
+    name = "The prompt bench"
+
+    def __init__(self, pipeline: Any, seed: int = 0, steps: int = latent.STEPS, guidance: float = latent.GUIDANCE):
+        super().__init__()
+        side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+        if side != 32:
+            raise ValueError(f"the prompt bench reads pictures of 32x32, but this model paints {side}x{side}: pass the "
+                             "mini model, latent.load_pipeline()")  # fmt: skip
+        latent.check_request(pipeline, "", steps, guidance)
+        self.pipeline = copy.deepcopy(pipeline)
+        with torch.random.fork_rng(devices=[]):  # a network is built: the next cells' random numbers stay the same
+            self.reader: AttributeClassifier = zoo.load("attributes_classifier")  # type: ignore[assignment]
+        self.history: list[Painted] = []
+        self._build(seed, steps, guidance)
+        self.paint()
+
+    def _build(self, seed: int, steps: int, guidance: float) -> None:
+        self.menus = {}
+        for field, first in FIRST.items():
+            words = [(DIGITS[int(word)] if field == "character" else word, word) for word in FIELDS[field]]
+            left_open = [("(not said)", "")] if field in OPEN_FIELDS else []
+            self.menus[field] = controls.menu(field, [*left_open, *words], first)
+            self.menus[field].observe(self._worded, "value")
+        self.knobs = {
+            "seed": panel.seed_field(seed),
+            "steps": controls.slider("steps", sorted({*STEPS, steps}), steps),
+            "scale": controls.slider("guidance", sorted({*SCALES, float(guidance)}), float(guidance)),
+            "negative": controls.control(widgets.Text, "negative prompt", placeholder="a large seven"),
+        }
+        self.button = controls.button("Paint", "Paint what the menus say", self._press, "primary")
+        self.prompt, self.table = controls.words(), controls.words()
+        self.picture = controls.screen(f"{LARGE}px")
+        self.picture.layout.flex = "0 1 auto"
+        self.table.layout.width, self.table.layout.flex = "auto", "1 1 300px"
+        self.slots = [widgets.Image(format="png", layout=widgets.Layout(width=f"{SMALL}px")) for _ in range(HISTORY)]
+        self.captions = [widgets.HTML() for _ in range(HISTORY)]
+        layout = {"width": f"{SMALL}px", "margin": "0 6px 8px 0", "display": "none"}
+        self.places = [
+            widgets.VBox(pair, layout=widgets.Layout(**layout)) for pair in zip(self.slots, self.captions, strict=True)
+        ]
+        self.root = panel.column(
+            controls.row(*self.menus.values()),
+            controls.row(*self.knobs.values()),
+            self.prompt,
+            controls.row(self.button),
+            self.message,
+            controls.row(self.picture, self.table),
+            widgets.HTML(controls.paragraph(f"The last {HISTORY} pictures, the newest first:")),
+            controls.row(*self.places),
+        )
+
+    # ------------------------------------------------------------------------------------------ asking
+
+    def words(self) -> dict[str, str]:
+        """What the menus say, by field; an empty word leaves the field open."""
+        return {field: menu.value for field, menu in self.menus.items()}
+
+    def order(self) -> Order:
+        """What the controls ask for. Raises ``ValueError`` with a sentence."""
+        knobs = self.knobs
+        negative = knobs["negative"].value.strip()
+        seed, prompt = panel.whole_seed(knobs["seed"].value), compose(self.words())
+        latent.check_request(self.pipeline, prompt, knobs["steps"].value, knobs["scale"].value, negative or None)
+        return Order(prompt, seed, knobs["steps"].value, knobs["scale"].value, negative)
+
+    @guarded
+    def _worded(self, _: Any) -> None:
+        self.say("")
+        self._show_prompt("")
+        self._show_prompt(compose(self.words()))
+
+    @guarded
+    def _press(self, _: Any) -> None:
+        if self.closed:
+            return
+        self.say("Painting …")
+        began = time.monotonic()
+        try:
+            self.paint()
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"Not painted: {error}") from error
+        newest = self.history[0]
+        self.say(f"Painted in {time.monotonic() - began:.1f} s: {newest.order.settings()}; {newest.right()}.")
+
+    def paint(self) -> None:
+        """Paint what the controls ask for, read it, and move the history on."""
+        order, asked = self.order(), self.words()
+        negative = order.negative or None
+        image = latent.text_to_image(self.pipeline, order.prompt, order.seed, order.steps, order.scale, negative)
+        places = self.reader.read(image)[0].tolist()
+        read = {field: values[i] for (field, values), i in zip(FIELDS.items(), places, strict=True)}
+        self.history = [Painted(image[0], order, asked, read), *self.history][:HISTORY]
+        self._show()
+
+    # ------------------------------------------------------------------------------------------ showing
+
+    def _show_prompt(self, prompt: str) -> None:
+        self.prompt.value = controls.paragraph(f"Prompt: {prompt}") if prompt else ""
+
+    def _show(self) -> None:
+        newest = self.history[0]
+        self._show_prompt(newest.order.prompt)
+        self.picture.value = canvas.png(panel.enlarged(newest.image, LARGE))
+        self.table.value = reading(newest)
+        for painted, slot, caption, place in zip(self.history, self.slots, self.captions, self.places, strict=False):
+            slot.value = canvas.png(panel.enlarged(painted.image, SMALL))
+            caption.value = controls.paragraph(f"{painted.order.prompt}; {painted.order.settings()}: {painted.right()}")
+            place.layout.display = None
+
+    def show(self) -> None:
+        """Display the widget; the still shows the newest picture and what was read in it."""
+        newest = self.history[0]
+        page = canvas.blank(2 * canvas.SIDE, 420)
+        draw = ImageDraw.Draw(page)
+        canvas.text(draw, 430, 40, newest.order.prompt, size=24)
+        canvas.text(draw, 430, 84, f"{newest.order.settings()}: {newest.right()}", canvas.LINE, 24)
+        for i, (x, title) in enumerate(((430, ""), (630, "asked for"), (960, "read"))):
+            canvas.text(draw, x, 144, title, canvas.LINE, 26)
+            for line, field in enumerate(FIELDS):
+                canvas.text(draw, x, 184 + 40 * line, cells(newest, field)[i], size=26)
+        still = page.convert("RGB")
+        still.paste(panel.enlarged(newest.image, 384), (18, 18))
+        self.display(still, f"Prompt bench: “{newest.order.prompt}”, {newest.order.settings()}; {newest.right()}.")
+
+
+def cells(painted: Painted, field: str) -> tuple[str, str, str]:
+    """A line of the table: the field, what was asked for, what was read."""
+    asked, read = painted.asked[field], painted.read[field]
+    mark = "" if not asked else " ✓" if asked == read else " ✗"
+    return field, asked or "(not said)", read + mark
+
+
+def reading(painted: Painted) -> str:
+    """What was asked for and what the reader read, as an HTML table."""
+    head = "".join(f"<th style='text-align:left;padding-right:1.5em'>{name}</th>" for name in ("", "asked for", "read"))
+    body = "".join(
+        "<tr>" + "".join(f"<td style='padding-right:1.5em'>{html.escape(cell)}</td>" for cell in line) + "</tr>"
+        for line in (cells(painted, field) for field in FIELDS)
+    )
+    return f'<table style="line-height:1.5;white-space:normal"><tr>{head}</tr>{body}</table>'

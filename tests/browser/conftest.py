@@ -1,0 +1,133 @@
+"""One JupyterLab and one Chromium for all tests of this folder; without Chromium or playwright they are skipped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jupyter import Notebook
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "build/browser"  # pictures of pages on which a test failed
+REQUIRED = "browser" in os.environ.get("GAN_COURSE_REQUIRE", "").split()
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+SIZE = {"width": 1280, "height": 1000}
+NO_NEWS = '{"fetchNews": "false", "checkForUpdates": false}'  # JupyterLab would ask, over the notebook
+
+try:
+    from playwright.sync_api import Browser, sync_playwright
+except ImportError:
+    sync_playwright = None
+
+
+def missing() -> str:
+    """The sentence that says what these tests lack here, or an empty one."""
+    if sync_playwright is None:
+        return "playwright is missing: install it with make browser"
+    if not any(map(shutil.which, NAMES)):
+        return "Chromium is missing: install it, on Debian and Ubuntu with apt-get install chromium"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    if (reason := missing()) and not REQUIRED:
+        for item in here:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Photograph the page on which a test failed."""
+    report = yield
+    opened = item.funcargs.get("chapter") if hasattr(item, "funcargs") else None
+    if report.when == "call" and report.failed and opened is not None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(Exception):
+            opened.page.screenshot(path=SHOTS / f"{item.name}.png")
+    return report
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where JupyterLab's notebooks lie: copies, which a test may change."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="session")
+def lab(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab that knows nothing of this user's settings, of one notebook alone."""
+    assert not missing(), missing()
+    private = tmp_path_factory.mktemp("jupyter")
+    settings = private / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(NO_NEWS, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "MPLBACKEND")}
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        env[name] = str(private / name.lower())
+    options = [
+        "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0", "--IdentityProvider.token=browser", f"--ServerApp.root_dir={folder}",
+        "--LabApp.expose_app_in_browser=True", f"--LabApp.user_settings_dir={private / 'settings'}",
+        f"--LabApp.workspaces_dir={private / 'workspaces'}",
+    ]  # fmt: skip
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with (SHOTS / "jupyter.log").open("w", encoding="utf-8") as log:
+        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=env, stdout=log, stderr=log)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api/status?token=browser", server)
+        yield f"http://127.0.0.1:{port}/lab/workspaces/{{workspace}}/tree/{{name}}?token=browser"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def wait_for(address: str, server: subprocess.Popen, limit: float = 90) -> None:
+    """Return when ``address`` answers. Raises ``RuntimeError`` where it never does."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until and server.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(address, timeout=5):
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start within {limit:g} s: see {SHOTS / 'jupyter.log'}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    assert not missing(), missing()
+    path = next(found for found in map(shutil.which, NAMES) if found)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def chapter(request: pytest.FixtureRequest, lab: str, folder: Path, chromium: Browser) -> Iterator[Notebook]:
+    """The page of the chapter whose number the module names as ``CHAPTER``, before any cell has run."""
+    (source,) = (ROOT / "chapters").glob(f"{request.module.CHAPTER}_*.ipynb")
+    path = Path(shutil.copyfile(source, folder / source.name))
+    if os.environ.get("DEV"):
+        from notebook_dev import trim
+
+        trim(path, request.module.CHAPTER)
+    opened = Notebook(chromium, lab, path, SIZE)
+    yield opened
+    opened.close()
