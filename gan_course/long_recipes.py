@@ -278,5 +278,5 @@ RECIPES = {
         finish=_finish_plain,
     ),
     "text_to_image": LongRecipe(steps=8000, start=_start_text_to_image, finish=_finish_text_to_image),
-    "student": LongRecipe(steps=3000, start=_start_student, finish=_finish_student),
+    "student": LongRecipe(steps=1000, start=_start_student, finish=_finish_student),
 }

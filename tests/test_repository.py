@@ -42,7 +42,7 @@ HOSTS = re.compile(
     "|".join(
         ["py" + r"pi\.org", "python" + r"hosted\.org", "download" + r"\.pytorch\.org", "npm" + r"js\.(?:com|org)"]
         + ["conda" + r"\.anaconda\.org", "deb" + r"\.debian\.org"]
-        + ["/wor" + "k/"]
+        + ["/wor" + "k/", '"_name_or_' + 'path": "/']
         + [re.escape(str(ROOT))] * (len(ROOT.parts) > 2)
     )
 )

@@ -40,12 +40,15 @@ from gan_course.checks.chapter07_sampling import check_calm_guidance, check_flow
 from gan_course.checks.chapter08_attention import check_attend, check_word_map
 from gan_course.checks.chapter08_inpainting import check_keep_outside
 from gan_course.checks.chapter08_sampling import check_guided, check_latent_scale, check_steps_walked
+from gan_course.checks.chapter09_frontier import check_on_frontier, check_speed_up
+from gan_course.checks.chapter09_student import check_ask_teacher, check_ideal_view
 from gan_course.checks.report import CheckFailed
 
 __all__ = [
     "CheckFailed",
     "check_arc_walk",
     "check_arrows",
+    "check_ask_teacher",
     "check_attend",
     "check_calm_guidance",
     "check_calm_weights",
@@ -67,6 +70,7 @@ __all__ = [
     "check_growth_factor",
     "check_guided",
     "check_hinge_losses",
+    "check_ideal_view",
     "check_jensen_shannon",
     "check_jump_to",
     "check_keep_outside",
@@ -80,6 +84,7 @@ __all__ = [
     "check_memory_share",
     "check_modes_covered",
     "check_noise_with_label",
+    "check_on_frontier",
     "check_optimal_discriminator",
     "check_output_sides",
     "check_paint_range",
@@ -88,6 +93,7 @@ __all__ = [
     "check_r1_penalty",
     "check_random_shift",
     "check_ring",
+    "check_speed_up",
     "check_step_back",
     "check_steps_walked",
     "check_take_apart",

@@ -137,12 +137,21 @@ def store_files(name: str, source: Path, about: dict[str, Any], folder: Path) ->
     The card is the old one with ``about`` merged in. Returns it. Raises ``OSError`` where the folder can't be written.
     """
     old = card(name, folder) if name in _cards(folder) else {}
-    contents = {p.relative_to(source).as_posix(): p.read_bytes() for p in sorted(source.rglob("*")) if p.is_file()}
+    contents = {p.relative_to(source).as_posix(): _placeless(p) for p in sorted(source.rglob("*")) if p.is_file()}
     _write(name, folder / name, contents)
     files = _facts(folder / name)
     together = old | about | {"bytes": sum(facts["bytes"] for facts in files.values()), "files": files}
     _write(name, folder, {f"{name}.json": _text(together)})
     return together
+
+
+def _placeless(path: Path) -> bytes:
+    """The file's content; in a configuration without the folder that its network was once loaded from."""
+    content = path.read_bytes()
+    if path.name != "config.json":
+        return content
+    config = json.loads(content)
+    return content if config.pop("_name_or_path", None) is None else _text(config)
 
 
 def _facts(folder: Path) -> dict[str, dict[str, Any]]:

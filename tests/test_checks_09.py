@@ -1,0 +1,207 @@
+"""Checks of chapter 09 against right and wrong answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from check_tables import assert_fails, assert_passes
+
+from gan_course import checks
+
+# ------------------------------------------------------------------------------------------ speed
+
+
+def speed(teacher=lambda t, c, d, n, g: (1 + g) * (t + n * c) + d, student=lambda t, c, d, n, g: t + c + d):
+    """A right answer with one of its sums replaced."""
+    return lambda *case: teacher(*case) / student(*case)
+
+
+def speed_by_listing(text, call, decoder, steps, guided):
+    prompts = ["mine", "empty"][: 2 if guided else 1]
+    calls = [call for _ in range(steps) for _ in prompts]
+    return torch.tensor((len(prompts) * text + sum(calls) + decoder) / (text + call + decoder))
+
+
+# ------------------------------------------------------------------------------------------ the best answer
+
+
+def view(exponent=lambda squares, kept: -squares / (2 * (1 - kept)), root=0.5, dim=1):
+    """A right answer with a part replaced."""
+
+    def answer(noisy, pictures, kept):
+        squares = (noisy[:, None] - kept**root * pictures[None]).square().sum(dim=2)
+        return exponent(squares, kept).softmax(dim=dim) @ pictures
+
+    return answer
+
+
+def view_by_loop(noisy, pictures, kept):
+    rows = []
+    for x in noisy.double():
+        logs = torch.stack([-((x - kept**0.5 * y) ** 2).sum() / 2 / (1 - kept) for y in pictures.double()])
+        weights = torch.exp(logs - logs.logsumexp(0))
+        rows.append(sum(w * y for w, y in zip(weights, pictures.double(), strict=True)))
+    return torch.stack(rows)
+
+
+def view_by_distances(noisy, pictures, kept):
+    squares = torch.cdist(noisy, kept**0.5 * pictures, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    return torch.einsum("nm,md->nd", torch.softmax(squares / (-2 * (1 - kept)), dim=1), pictures)
+
+
+def view_by_hand(noisy, pictures, kept):
+    squares = (noisy[:, None] - kept**0.5 * pictures[None]).square().sum(dim=2)
+    weights = torch.exp(-squares / (2 * (1 - kept)))
+    return weights @ pictures / weights.sum(dim=1, keepdim=True)
+
+
+def nearest(noisy, pictures, kept):
+    return pictures[torch.cdist(noisy, kept**0.5 * pictures).argmin(dim=1)]
+
+
+# ------------------------------------------------------------------------------------------ the teacher
+
+
+def ask(noisy=lambda x, e, k: k.sqrt() * x + (1 - k).sqrt() * e, weight=torch.sqrt, of=lambda d, w: (w * d).mean()):
+    """A right answer with a part replaced."""
+
+    def answer(made, noise, kept, teacher):
+        seen = teacher(noisy(made, noise, kept[:, None, None, None]), kept).detach()
+        return of((made - seen).square().mean(dim=(1, 2, 3)), weight(kept))
+
+    return answer
+
+
+def ask_one_by_one(made, noise, kept, teacher):
+    total = 0.0
+    for i in range(len(made)):
+        with torch.no_grad():
+            seen = teacher((kept[i] ** 0.5 * made[i] + (1 - kept[i]) ** 0.5 * noise[i])[None], kept[i : i + 1])[0]
+        total = total + kept[i] ** 0.5 * torch.nn.functional.mse_loss(made[i], seen)
+    return total / len(made)
+
+
+def ask_through(made, noise, kept, teacher):
+    share = kept[:, None, None, None]
+    seen = teacher(share.sqrt() * made + (1 - share).sqrt() * noise, kept)
+    return (kept.sqrt() * (made - seen).square().mean(dim=(1, 2, 3))).mean()
+
+
+def ask_made_still(made, noise, kept, teacher):
+    share = kept[:, None, None, None]
+    seen = teacher((share.sqrt() * made + (1 - share).sqrt() * noise).detach(), kept)
+    return (kept.sqrt() * (made.detach() - seen).square().mean(dim=(1, 2, 3))).mean()
+
+
+def ask_teacher_learns(made, noise, kept, teacher):
+    share = kept[:, None, None, None]
+    seen = teacher((share.sqrt() * made + (1 - share).sqrt() * noise).detach(), kept)
+    return (kept.sqrt() * (made - seen).square().mean(dim=(1, 2, 3))).mean()
+
+
+def ask_without_gradient(made, noise, kept, teacher):
+    return ask()(made, noise, kept, teacher).item()
+
+
+# ------------------------------------------------------------------------------------------ the frontier
+
+
+def beaten(rule):
+    """On the frontier unless ``rule(seconds, errors, other seconds, other errors)`` holds for another model."""
+
+    def answer(seconds, errors):
+        models = list(zip(seconds.tolist(), errors.tolist(), strict=True))
+        return torch.tensor(
+            [not any(rule(*a, *b) for j, b in enumerate(models) if j != i) for i, a in enumerate(models)]
+        )
+
+    return answer
+
+
+def frontier_by_sorting(seconds, errors):
+    best, kept = float("inf"), [False] * len(seconds)
+    order = sorted(range(len(seconds)), key=lambda i: (seconds[i].item(), errors[i].item()))
+    previous = None
+    for i in order:
+        pair = seconds[i].item(), errors[i].item()
+        if pair[1] < best or pair == previous:
+            kept[i], best, previous = True, pair[1], pair
+    return kept
+
+
+RIGHT = [
+    ("speed_up", speed()),
+    ("speed_up", speed_by_listing),
+    ("ideal_view", view()),
+    ("ideal_view", view_by_loop),
+    ("ideal_view", view_by_distances),
+    ("ask_teacher", ask()),
+    ("ask_teacher", ask_one_by_one),
+    ("on_frontier", beaten(lambda s, e, t, f: t <= s and f <= e and (t < s or f < e))),
+    ("on_frontier", frontier_by_sorting),
+]
+WRONG = [
+    ("speed_up", lambda *case: 1 / speed()(*case), "slow time by fast time"),
+    ("speed_up", lambda t, c, d, n, g: (1 + g) * n, "Calls of the U-Net are not all"),
+    ("speed_up", speed(lambda t, c, d, n, g: (1 + g) * (t + n * c + d)), "how often is it called?"),
+    ("speed_up", speed(lambda t, c, d, n, g: (1 + g) * n * c + t + d), "how many must be read?"),
+    ("speed_up", speed(lambda t, c, d, n, g: t + n * c + d), "Guidance has no effect here"),
+    ("speed_up", speed(student=lambda t, c, d, n, g: (1 + g) * (t + c) + d), "The student has no guidance"),
+    ("speed_up", lambda *case: None, "return statement"),
+    ("ideal_view", lambda x, y, k: y.mean(dim=0).expand(len(x), -1), "That is the plain mean"),
+    ("ideal_view", nearest, "a weighted mean of all"),
+    ("ideal_view", view(root=1.0), "holds √kept of the clean one"),
+    ("ideal_view", view(root=0.0), "made smaller by √kept"),
+    ("ideal_view", view(lambda s, k: -s / (1 - k)), "Look at the exponent"),
+    ("ideal_view", view(lambda s, k: -s / (2 * (1 - k) ** 0.5)), "no further root"),
+    ("ideal_view", view(lambda s, k: -(s**0.5) / (2 * (1 - k))), "holds the squared distance"),
+    ("ideal_view", view(lambda s, k: -s / 6 / (2 * (1 - k))), "don't average"),
+    ("ideal_view", view(lambda s, k: s / (2 * (1 - k))), "check a sign"),
+    ("ideal_view", view_by_hand, "softmax subtracts the largest exponent first"),
+    ("ideal_view", lambda x, y, k: view()(x, y, k).mean(dim=0), "shape"),
+    ("ask_teacher", ask(weight=torch.ones_like), "it is to count less"),
+    ("ask_teacher", ask(weight=lambda k: k), "The weight is √kept, not kept"),
+    ("ask_teacher", ask(of=lambda d, w: (w * d).sum()), "not the sum"),
+    ("ask_teacher", ask(of=lambda d, w: w.mean() * d.mean()), "weigh each picture's own distance"),
+    ("ask_teacher", ask(noisy=lambda x, e, k: x), "see noise on the student's picture"),
+    ("ask_teacher", ask(noisy=lambda x, e, k: k * x + (1 - k) * e), "Kept is a share of power"),
+    ("ask_teacher", ask(noisy=lambda x, e, k: e), "saw the noise alone"),
+    ("ask_teacher", ask_through, "A gradient runs through the teacher"),
+    ("ask_teacher", ask_made_still, "No gradient reaches the student"),
+    ("ask_teacher", ask_teacher_learns, "The teacher itself would learn"),
+    ("ask_teacher", ask_without_gradient, "Stay with tensors all the way"),
+    ("on_frontier", beaten(lambda s, e, t, f: t < s and f < e), "equally fast and better"),
+    ("on_frontier", beaten(lambda s, e, t, f: t <= s and f <= e), "something must be really better"),
+    ("on_frontier", beaten(lambda s, e, t, f: t < s or f < e), "not better in just one"),
+    ("on_frontier", beaten(lambda s, e, t, f: t >= s and f <= e and (t > s or f < e)), "Fewer seconds are better"),
+    ("on_frontier", lambda s, e: ~beaten(lambda a, b, t, f: t <= a and f <= b and (t < a or f < b))(s, e), "other way"),
+    ("on_frontier", lambda s, e: (s + e).argmin(), "shape"),
+]
+
+
+@pytest.mark.parametrize(("task", "answer"), RIGHT)
+def test_right_answers_pass(task, answer, capfd):
+    assert_passes(task, answer, capfd)
+
+
+@pytest.mark.parametrize(("task", "answer", "hint"), WRONG)
+def test_wrong_answers_fail_with_the_hint_that_fits(task, answer, hint, capfd):
+    assert_fails(task, answer, hint, capfd)
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "passes", "fails"),
+    [
+        ("speed_up", speed(lambda t, c, d, n, g: t + n * c + d), "plain", "guided"),
+        ("ideal_view", lambda x, y, k: y.mean(dim=0).expand(len(x), -1), "noise", "between"),
+        ("ideal_view", view_by_hand, "between", "sharp"),
+        ("ask_teacher", ask_through, "value", "gradient"),
+        ("on_frontier", beaten(lambda s, e, t, f: t < s and f < e), "plain", "ties"),
+    ],
+)
+def test_parts_give_partial_credit(task, answer, passes, fails, capfd):
+    check = getattr(checks, f"check_{task}")
+    check(answer, part=passes)
+    with pytest.raises(checks.CheckFailed):
+        check(answer, part=fails)
+    assert capfd.readouterr().err == ""
