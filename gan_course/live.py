@@ -59,13 +59,13 @@ class LiveView:
         self.asked: float | None = None  # when it was told to stop
         self.spent, self.cost, self.next = 0.0, GUESS, 0.0  # cost: of the next picture; next: when to update again
         self.first: float | None = None  # what the first picture took
-        self.started = time.monotonic()
         self.displays: dict[str, Any] = {}
         self.button: StopButton | None = None
         self.pressable = self.notebook and StopButton.possible()
         if self.pressable:
             import ipywidgets  # noqa: F401  slow, once in a kernel: before the training starts
         self.handler: Any = None
+        self.started = time.monotonic()
 
     def __enter__(self) -> LiveView:
         before = signal.getsignal(signal.SIGINT)
@@ -223,7 +223,7 @@ class StopButton:
         import ipywidgets as widgets
 
         layout = widgets.Layout(width="auto", min_width="84px")
-        self.button = widgets.Button(description="Stop", icon="stop", tooltip=TIP, layout=layout)
+        self.button = widgets.Button(description="Stop", tooltip=TIP, layout=layout)
         self.line = widgets.HTML(layout=widgets.Layout(flex="1 1 280px", min_width="0"))
         wrap = widgets.Layout(display="flex", flex_flow="row wrap", align_items="center", width="100%")
         self.root = widgets.Box([self.button, self.line], layout=wrap)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan_course import data, metrics, networks
+from gan_course import data, metrics, networks, training
 from gan_course.data import toy
 from gan_course.losses import LOSSES
 from gan_course.training import LOG_EVERY, Settings, Trainer, TrainingDiverged
@@ -207,6 +207,24 @@ def test_log_watch_and_silence(capsys):
     assert set(trainer.log) == {"step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient"}
     assert {len(column) for column in trainer.log.values()} == {5}
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_watch_measures_stands_behind_the_losses_until_it_measures_again(monkeypatch):
+    lines = {}
+    plain = training.LiveView.update
+
+    def update(view, done, text=None):
+        lines[done] = text
+        plain(view, done, text)
+
+    monkeypatch.setattr(training.LiveView, "update", update)
+    trainer = points()
+    found = iter([None, "Fréchet 7.1", 3, "", "Fréchet 2.0"])
+    log = trainer.run(50, watch=lambda: next(found))
+    losses = [f"D {d:.2f} G {g:.2f}" for d, g in zip(log["d_loss"], log["g_loss"], strict=True)]
+    measured = ["", " Fréchet 7.1", " Fréchet 7.1", " Fréchet 7.1", " Fréchet 2.0"]
+    assert [lines[step] for step in (10, 20, 30, 40, 50)] == [a + b for a, b in zip(losses, measured, strict=True)]
+    assert list(lines) == list(range(1, 51)) and lines[13] is None  # a stop need not wait for the log
 
 
 def test_the_log_holds_what_the_step_returned():

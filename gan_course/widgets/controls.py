@@ -53,6 +53,10 @@ def forgiving(widget: Any) -> Any:
             widget.send_state()
 
     widget.set_state = set_state
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        # ipykernel 7.4 lets each control answer in whichever thread wrote to it last: two presses would overtake each
+        # other, and Reset work on a game that Play is playing. Let all of them go to the one that the page chooses.
+        widget.comm._reply_subshell_for = None
     return widget
 
 

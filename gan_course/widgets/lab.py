@@ -58,7 +58,7 @@ class Knobs:
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"{name} can't be {value!r}: choose one of {', '.join(allowed)}")
-        limits = (("prior_dim", 1, 2), ("width", 1, 512), ("discriminator_width", 1, 512), ("seed", 0, 2**31 - 1))
+        limits = (("prior_dim", 1, 2), ("width", 1, 512), ("discriminator_width", 1, 512), ("seed", 0, 2**32 - 1))
         for name, low, high in limits:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:

@@ -14,6 +14,7 @@ from gan_course.widgets import canvas, controls, picture
 from gan_course.widgets.board import Board
 from gan_course.widgets.controls import guarded
 from gan_course.widgets.lab import Knobs, Lab
+from gan_course.widgets.panel import Panel, column, seed_field, whole_seed
 from gan_course.widgets.playing import Player
 from gan_course.widgets.presets import PRESETS, Patient, Preset
 
@@ -45,10 +46,10 @@ LAYER_NAMES = {
     "grid": "G's grid",
     "curves": "curves",
 }
-OPEN: WeakSet[LabView] = WeakSet()  # a new lab pauses the others, and replaces the one of the same cell
+LABS: WeakSet[LabView] = WeakSet()  # a new lab pauses the others
 
 
-class LabView:
+class LabView(Panel):
     """The widget: ``root`` is what is shown, ``lab`` the game, ``knobs`` the controls by the name of what they turn."""
 
     name = "GAN Lab"
@@ -60,18 +61,18 @@ class LabView:
         preset = preset or next(iter(self.catalogue))
         if preset not in self.catalogue:
             raise ValueError(f"there is no {self.kind} {preset!r}: choose one of {', '.join(self.catalogue)}")
+        super().__init__()
         self.preset: Preset | Patient | None = None
         self.lab = Lab(self.catalogue[preset].knobs)
         self.player = Player(self._frame)
         self.last = ""  # who moved last, in a half-step
         self.before: Any = None  # where the generated points were before it
-        self.cell: str | None = None  # the notebook cell that shows it
         self.touched = time.monotonic()
         self.settling = False  # while the program, not the student, sets controls
         self._build(preset, seed)
-        for other in list(OPEN):
+        for other in list(LABS):
             other.pause()
-        OPEN.add(self)
+        LABS.add(self)
         self.choose(preset, seed)
 
     # ------------------------------------------------------------------------------------------ the page
@@ -85,7 +86,7 @@ class LabView:
         self.speed = menu("speed", SPEEDS, "fast")
         self.presets = menu(self.kind, [(name, name) for name in self.catalogue], preset)
         self.presets.observe(self._turn_preset, "value")
-        self.question, self.figures, self.message = controls.words(), controls.words(), controls.words()
+        self.question, self.figures = controls.words(), controls.words()
         self.plane, self.curves = controls.screen(), controls.screen()
         self.layers = {
             name: controls.forgiving(
@@ -105,20 +106,17 @@ class LabView:
             widget.observe(lambda change, name=name: self._turn(name, change["new"]), "value")
         self.knob_row = controls.row(*self.knobs.values())
         self.board = Board(self._draw)
-        self.root = widgets.VBox(
-            [
-                controls.row(self.presets, self.speed),
-                self.question,
-                controls.row(self.play_button, self.step_button, self.half_button, self.reset_button),
-                self.message,
-                controls.row(self.plane, self.curves),
-                self.figures,
-                controls.row(*self.layers.values()),
-                *self.extras(),
-                self.board.root,
-                self.knob_row,
-            ],
-            layout=widgets.Layout(width="100%", max_width="960px"),
+        self.root = column(
+            controls.row(self.presets, self.speed),
+            self.question,
+            controls.row(self.play_button, self.step_button, self.half_button, self.reset_button),
+            self.message,
+            controls.row(self.plane, self.curves),
+            self.figures,
+            controls.row(*self.layers.values()),
+            *self.extras(),
+            self.board.root,
+            self.knob_row,
         )
 
     def _knobs(self, seed: int) -> dict[str, Any]:
@@ -135,22 +133,14 @@ class LabView:
             "beta1": slider("momentum β₁", (0.0, 0.5, 0.9), k.beta1),
             "r1_weight": slider("R1 penalty", (0.0, 0.1, 0.3, 1.0, 3.0), k.r1_weight),
             "optimizer": menu("G moves by", (("Adam", "adam"), ("plain gradient", "plain")), k.optimizer),
-            "seed": controls.control(widgets.Text, "seed", value=str(seed), continuous_update=False),
+            "seed": seed_field(seed),
         }
 
     def extras(self) -> list[Any]:
         """What stands above the knobs: the clinic has something there."""
         return []
 
-    def say(self, sentence: str) -> None:
-        """Show ``sentence`` above the pictures."""
-        self.message.value = controls.paragraph(sentence, role="status") if sentence else ""
-
     # ------------------------------------------------------------------------------------------ painting
-
-    @property
-    def closed(self) -> bool:
-        return self.root.comm is None
 
     def title(self) -> str:
         if not self.last:
@@ -319,7 +309,7 @@ class LabView:
         try:
             changes = {"prior": value[0], "prior_dim": value[1]} if name == "prior" else {name: value}
             if name == "seed":
-                changes = {"seed": whole_number(value)}
+                changes = {"seed": whole_seed(value)}
             anew = self.lab.change(**changes)
             self.preset = None
             self.last, self.before = "", None
@@ -344,10 +334,6 @@ class LabView:
 
     def show(self, steps: int = 300) -> None:
         """Display the widget; the still is the game after ``steps`` steps, or the preset's if that is fewer."""
-        here = controls.cell()
-        for other in [lab for lab in OPEN if lab is not self and here is not None and lab.cell == here]:
-            other.close()  # the cell was run again: its old widget is gone from the page
-        self.cell = here
         later = Lab(self.lab.knobs)
         later.step(min(steps, self.preset.steps) if self.preset else steps)
         title = f"{self.name}, {self.kind} {self.presets.value}, step {later.steps}"
@@ -359,18 +345,9 @@ class LabView:
             f"{title}: {later.reached()} reached by the generated points. In the plane the belief, the arrows and the "
             "generator's grid; beside it the losses, the logits and the distance, step by step."
         )
-        controls.show(self.root, still, alt, self.name)
+        self.display(still, alt)
 
     def close(self) -> None:
         """Stop, and remove the widget from the page."""
         self.pause()
-        OPEN.discard(self)
-        controls.close(self.root)
-
-
-def whole_number(text: Any) -> int:
-    """The seed that a student typed. Raises ``ValueError`` with a sentence."""
-    try:
-        return int(str(text).strip())
-    except ValueError:
-        raise ValueError(f"the seed must be a whole number, such as 3, but is {text!r}") from None
+        super().close()

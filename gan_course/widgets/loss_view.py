@@ -19,6 +19,7 @@ from gan_course.widgets import controls
 from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, png, text
 from gan_course.widgets.charts import Chart, Curve, paint
 from gan_course.widgets.controls import guarded
+from gan_course.widgets.panel import Panel, column
 
 LOGITS = torch.linspace(-8, 8, 81)
 CASES = {
@@ -111,35 +112,32 @@ def axis(real_logit: float, fake_logit: float, found: Push) -> Image.Image:
     return page
 
 
-class LossView:
-    """The widget: ``root`` is what is shown; ``real`` and ``fake`` are sliders, ``loss`` a menu."""
+class LossView(Panel):
+    """The widget: ``real`` and ``fake`` are sliders, ``loss`` a menu."""
+
+    name = "The loss explorer"
 
     def __init__(self, d_real: float = 0.9, d_fake: float = 0.1):
+        super().__init__()
         logit(d_real), logit(d_fake)  # refuses what is no belief
         belief = {"min": 0.001, "max": 0.999, "step": 0.001, "readout_format": ".3f"}
         self.real = controls.control(widgets.FloatSlider, "D(x), real", value=d_real, **belief)
         self.fake = controls.control(widgets.FloatSlider, "D(G(z)), fake", value=d_fake, **belief)
         self.loss = controls.menu("loss", [(name.replace("_", "-"), name) for name in LOSSES], "non_saturating")
         self.cases = {name: controls.button(name, REMARKS[name], functools.partial(self._take, name)) for name in CASES}
-        self.message, self.numbers = controls.words(), controls.words()
+        self.numbers = controls.words()
         self.line, self.chart = controls.screen(), controls.screen()
         self.quiet = False
         for widget in (self.real, self.fake, self.loss):
             widget.observe(self._changed, "value")
-        self.root = widgets.VBox(
-            [
-                controls.row(self.real, self.fake, self.loss),
-                controls.row(*self.cases.values()),
-                self.message,
-                self.numbers,
-                controls.row(self.line, self.chart),
-            ],
-            layout=widgets.Layout(width="100%", max_width="960px"),
+        self.root = column(
+            controls.row(self.real, self.fake, self.loss),
+            controls.row(*self.cases.values()),
+            self.message,
+            self.numbers,
+            controls.row(self.line, self.chart),
         )
         self._paint()
-
-    def say(self, sentence: str) -> None:
-        self.message.value = controls.paragraph(sentence, role="status") if sentence else ""
 
     @guarded
     def _changed(self, change: Mapping[str, Any]) -> None:
@@ -215,4 +213,4 @@ class LossView:
             f"Loss explorer at D(x) = {self.real.value:g} and D(G(z)) = {self.fake.value:g}: L_D is {found.d_loss:.4f} "
             f"and L_G is {found.g_loss:.4f}; arrows push the real logit up and pull at the generated one."
         )
-        controls.show(self.root, beside(tall, chart), alt, "The loss explorer")
+        self.display(beside(tall, chart), alt)

@@ -1,4 +1,4 @@
-"""What the diffusion explorer and the prompt bench share: a line of messages, a place in the page, pictures."""
+"""What the widgets share: a line of messages, a place in the page, seeds, pictures."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Patient:
     cause: str
     evidence: str
     cure: Mapping[str, Any] = field(default_factory=dict)
-    healing: int = 1000  # steps until the cure shows
+    healing: int = 800  # steps until the cure shows
 
 
 CAUSES: Sequence[str] = (
@@ -149,6 +149,7 @@ PATIENTS: Mapping[str, Patient] = {
         CAUSES[4],
         "No arrows. The logits run apart, the discriminator's loss is 0, and the points stand still.",
         {"loss": "non_saturating", "discriminator_steps": 1, "optimizer": "adam"},
+        healing=1500,
     ),
     "D": Patient(
         Knobs(generator_lr=0.05, prior="uniform"),

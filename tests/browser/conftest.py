@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -54,11 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item):
     """Photograph the page on which a test failed."""
     report = yield
-    opened = item.funcargs.get("chapter") if hasattr(item, "funcargs") else None
-    if report.when == "call" and report.failed and opened is not None:
-        SHOTS.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(Exception):
-            opened.page.screenshot(path=SHOTS / f"{item.name}.png")
+    opened = getattr(item, "funcargs", {}).get("chapter")
+    if report.failed and report.when != "teardown" and opened is not None:
+        opened.photograph(SHOTS / (re.sub(r"\W+", "_", item.name).strip("_") + ".png"))
     return report
 
 
@@ -79,7 +78,8 @@ def lab(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "MPLBACKEND")}
+    env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    env["OMP_NUM_THREADS"] = "1"  # the second core is for the browser: two threads that wait for it are far slower
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         env[name] = str(private / name.lower())
     options = [
@@ -129,5 +129,10 @@ def chapter(request: pytest.FixtureRequest, lab: str, folder: Path, chromium: Br
 
         trim(path, request.module.CHAPTER)
     opened = Notebook(chromium, lab, path, SIZE)
+    try:
+        opened.open()
+    except Exception:
+        opened.photograph(SHOTS / f"{path.stem}.png")
+        raise
     yield opened
     opened.close()

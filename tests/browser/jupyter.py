@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route
 
 from gan_course.instructor import notebooks
 
@@ -34,11 +35,23 @@ STATE = """() => {
 }"""
 # The picture as the browser decoded it, not as the kernel sent it.
 PIXELS = """async img => {
-  await img.decode();
+  for (let left = 20; ; left--) {  // a newer picture may arrive while this one is being decoded
+    try { await img.decode(); break; } catch (error) { if (!left) throw error; }
+    await new Promise(later => setTimeout(later, 50));
+  }
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [img.naturalWidth, img.naturalHeight];
   canvas.getContext('2d').drawImage(img, 0, 0);
   return canvas.toDataURL('image/png');
+}"""
+# Scroll there and wait until the page rests: cells that come into view push others about.
+CENTRE = """async node => {
+  for (let last = NaN, left = 30, at; left && at !== last; left--) {
+    last = at;
+    node.scrollIntoView({block: 'center'});
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    at = node.getBoundingClientRect().top;
+  }
 }"""
 CLIPPED = """widget => {
   const found = [], inside = '.widget-label, .widget-html-content, button, select, label, summary';
@@ -74,7 +87,7 @@ EXECUTE = """async code => {
 
 
 class Notebook:
-    """A notebook's page. ``complaints``: what the page wrote to its console as an error."""
+    """A notebook's page. ``complaints``: what it wrote to its console as an error, and what it wanted from outside."""
 
     def __init__(self, browser: Browser, address: str, path: Path, size: dict[str, int]) -> None:
         self.path = path
@@ -84,12 +97,22 @@ class Notebook:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
         self.page.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), self._outside)
-        self.page.goto(address.format(workspace=path.stem, name=path.name))
+        self.address = address.format(workspace=path.stem, name=path.name)
+
+    def open(self) -> None:
+        """Wait until the notebook is there and its kernel idle."""
+        self.page.goto(self.address)
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=START)
         self.page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
             timeout=START,
         )
+
+    def photograph(self, file: Path) -> None:
+        """Keep what the page looks like now, if it can still be seen."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(Error):
+            self.page.screenshot(path=file)
 
     def _hear(self, message: ConsoleMessage) -> None:
         text = f"{message.text} ({message.location.get('url', '')})"
@@ -160,7 +183,7 @@ class Notebook:
         (index,) = [i for i, source in enumerate(self.sources) if text in source and not source.startswith("#")] or [-1]
         assert index >= 0, f"{self.path.name} has no cell with {text!r}"
         found = self.page.locator(".jp-Notebook .jp-Cell").nth(index)
-        found.evaluate("cell => cell.scrollIntoView({block: 'center'})")
+        found.evaluate(CENTRE)
         return found
 
     def resize(self, width: int) -> None:
@@ -182,7 +205,7 @@ class Notebook:
         heap = {metric["name"]: metric["value"] for metric in link.send("Performance.getMetrics")["metrics"]}
         link.detach()
         children = psutil.Process().children(recursive=True)
-        browser = [child.memory_info().rss for child in children if "--type=" in str(child.cmdline())]
+        browser = [child.memory_full_info().uss for child in children if "--type=" in str(child.cmdline())]
         kernel = self.ask("import gc, psutil; gc.collect(); print(psutil.Process().memory_info().rss)")
         found = {"page": heap["JSHeapUsedSize"], "browser": sum(browser), "kernel": int(kernel)}
         return {name: round(size / 1e6) for name, size in found.items()}
@@ -265,6 +288,7 @@ def choose_next(menu: Locator) -> None:
 
 def drag(handle: Locator, to: float) -> None:
     """Drag a slider's handle by the mouse to the share ``to`` of its track."""
+    handle.evaluate(CENTRE)
     mouse, track = handle.page.mouse, handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]").bounding_box()
     box = handle.bounding_box()
     assert track and box

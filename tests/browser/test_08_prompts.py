@@ -9,7 +9,7 @@ from jupyter import changed, choose_next, differ, pixels, settled, slider, visib
 from gan_course.data.captions import COLOURS
 
 CHAPTER = "08"
-MINUTES = 8
+MINUTES = 15  # on a busy machine; 2 are the rule
 PATIENCE = 60  # seconds for a picture
 
 
