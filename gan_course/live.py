@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from gan_course import plots
 
-SHARE = 0.025  # of the training time may go into showing it; what a step loses by the break comes on top (see bench)
+SHARE = 0.02  # of the training time may go into showing it; some more is lost where it can't be seen from here (bench)
+LINES = 0.005  # of it into the line of progress, which takes a millisecond or two
 PAUSE = 0.2  # seconds at least between two updates
-GUESS = 0.1  # seconds that a picture takes, as long as none has been drawn
+GUESS = 0.08  # seconds that a picture takes, as long as none has been drawn
 PATIENCE = 3.0  # seconds after which a second interrupt no longer waits
 SOON = 1.0  # seconds before a way to stop is offered: shorter runs need none
 WAIT = 2.0  # seconds in which a page that takes presses while a cell runs will have said so
@@ -130,10 +131,12 @@ class LiveView:
     # ------------------------------------------------------------------------------------------ what is shown
 
     def _refresh(self) -> None:
+        began = time.monotonic()
         self._line()
+        line = time.monotonic() - began
         if self._can_afford(time.monotonic()):
             self._picture()
-        self.next = time.monotonic() + PAUSE
+        self.next = time.monotonic() + max(PAUSE, line / LINES)
 
     def _can_afford(self, now: float) -> bool:
         """Whether one more picture, and the final one, keep within ``SHARE`` of the training time.
@@ -145,8 +148,8 @@ class LiveView:
             return False
         trained, share_done = now - self.started - self.spent, self.done / self.total
         if self.first is None:
-            trained /= share_done
-        credit = (self.first or 0.0) * (1 - share_done)
+            return self.spent + 2 * self.cost <= (SHARE - LINES) * trained / share_done
+        credit = self.first * (1 - share_done)
         return self.spent - credit + 2 * self.cost <= SHARE * trained
 
     def _line(self, final: bool = False) -> None:

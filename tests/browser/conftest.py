@@ -14,13 +14,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from jupyter import Notebook
+
+if TYPE_CHECKING:
+    from lab_page import Notebook
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build/browser"  # pictures of pages on which a test failed
-REQUIRED = "browser" in os.environ.get("GAN_COURSE_REQUIRE", "").split()
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -29,26 +32,14 @@ FLAGS = (
 SIZE = {"width": 1280, "height": 1000}
 NO_NEWS = '{"fetchNews": "false", "checkForUpdates": false}'  # JupyterLab would ask, over the notebook
 
-try:
-    from playwright.sync_api import Browser, sync_playwright
-except ImportError:
-    sync_playwright = None
 
-
-def missing() -> str:
-    """The sentence that says what these tests lack here, or an empty one."""
-    if sync_playwright is None:
-        return "playwright is missing: install it with make browser"
-    if not any(map(shutil.which, NAMES)):
-        return "Chromium is missing: install it, on Debian and Ubuntu with apt-get install chromium"
-    return ""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = [item for item in items if Path(__file__).parent in item.path.parents]
-    if (reason := missing()) and not REQUIRED:
-        for item in here:
-            item.add_marker(pytest.mark.skip(reason=reason))
+def chromium_path() -> str:
+    """Where Chromium is; the tests are skipped where it is not, and fail where they are required."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        say = pytest.fail if os.environ.get("GAN_COURSE_REQUIRE") else pytest.skip
+        say("Chromium is missing: install it, on Debian and Ubuntu with apt-get install chromium")
+    return found
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,7 +61,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lab(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab that knows nothing of this user's settings, of one notebook alone."""
-    assert not missing(), missing()
     private = tmp_path_factory.mktemp("jupyter")
     settings = private / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
@@ -111,8 +101,9 @@ def wait_for(address: str, server: subprocess.Popen, limit: float = 90) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    assert not missing(), missing()
-    path = next(found for found in map(shutil.which, NAMES) if found)
+    path = chromium_path()
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -120,14 +111,12 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def chapter(request: pytest.FixtureRequest, lab: str, folder: Path, chromium: Browser) -> Iterator[Notebook]:
+def chapter(request: pytest.FixtureRequest, chromium: Browser, lab: str, folder: Path) -> Iterator[Notebook]:
     """The page of the chapter whose number the module names as ``CHAPTER``, before any cell has run."""
+    from lab_page import Notebook
+
     (source,) = (ROOT / "chapters").glob(f"{request.module.CHAPTER}_*.ipynb")
     path = Path(shutil.copyfile(source, folder / source.name))
-    if os.environ.get("DEV"):
-        from notebook_dev import trim
-
-        trim(path, request.module.CHAPTER)
     opened = Notebook(chromium, lab, path, SIZE)
     try:
         opened.open()

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 import pytest
-from jupyter import (
+from lab_page import (
     answers,
     changed,
     choose_next,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from jupyter import changed, choose_next, differ, drag, mask, pixels, settled, slider, visible
+from lab_page import changed, choose_next, differ, drag, mask, pixels, settled, slider, visible
 
 from gan_course import plots
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from jupyter import changed, choose_next, differ, drag, pixels, settled, slider, visible
+from lab_page import changed, choose_next, differ, drag, pixels, settled, slider, visible
 
 CHAPTER = "07"
 MINUTES = 15  # on a busy machine; 2 are the rule

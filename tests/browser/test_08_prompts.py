@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jupyter import changed, choose_next, differ, pixels, settled, slider, visible
+from lab_page import changed, choose_next, differ, pixels, settled, slider, visible
 
 from gan_course.data.captions import COLOURS
 

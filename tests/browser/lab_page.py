@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import os
 import re
 import time
 from collections.abc import Callable
@@ -12,14 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route
 
 from gan_course.instructor import notebooks
 
+try:
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route
+except ImportError:
+    if os.environ.get("GAN_COURSE_REQUIRE"):  # CI must not skip these tests
+        raise
+    pytest.skip("playwright is missing: install it with make browser", allow_module_level=True)
+
 START = 90_000  # milliseconds until JupyterLab and a kernel are there, on a busy machine
 ANSWER = 15_000  # milliseconds until a control's effect must be seen
-HARMLESS: tuple[str, ...] = ()  # what JupyterLab itself writes to the console as an error: nothing, so far
 
 STATE = """() => {
   const panel = window.jupyterapp.shell.currentWidget, model = panel.content.model;
@@ -115,9 +122,8 @@ class Notebook:
             self.page.screenshot(path=file)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        text = f"{message.text} ({message.location.get('url', '')})"
-        if message.type == "error" and not any(re.search(pattern, text) for pattern in HARMLESS):
-            self.complaints.append(text)
+        if message.type == "error":  # JupyterLab itself writes none
+            self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _outside(self, route: Route) -> None:
         """Nothing comes from outside; only the badge at the top of a chapter is asked for there."""
