@@ -6,6 +6,7 @@ installed in just that version. What can't be had is said, with what was taken i
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -14,7 +15,6 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
-from importlib.metadata import version
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -72,9 +72,12 @@ def installed(folder: Path) -> dict[str, str]:
 
 def borrow_torch(folder: Path) -> None:
     """Links to the torch of this interpreter: a second copy would cost a gigabyte and show nothing more."""
-    here = Path(sysconfig.get_path("purelib"))
-    for name in (*TORCH, *(path.name for path in here.glob("torch-*.dist-info"))):
-        (site(folder) / name).symlink_to(here / name, target_is_directory=True)
+    spec = importlib.util.find_spec("torch")
+    assert spec and spec.origin, "run this with the course's own interpreter"
+    here = Path(spec.origin).parents[1]
+    for path in (*map(here.joinpath, TORCH), *here.glob("torch-*.dist-info")):
+        if path.exists():
+            (site(folder) / path.name).symlink_to(path, target_is_directory=True)
 
 
 def build(freeze: Path, folder: Path) -> dict[str, str]:
@@ -115,5 +118,4 @@ def report(freeze: Path, here: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    assert version("torch"), "run this with the course's own interpreter"
     print(report(Path(sys.argv[1]), build(Path(sys.argv[1]), Path(sys.argv[2]))))
