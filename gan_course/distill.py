@@ -1,8 +1,9 @@
 """Adversarial distillation: a text-to-image model of many steps teaches a copy of itself to do it in one.
 
-The student starts as a copy of the teacher's U-Net. A discriminator that looks through the frozen teacher's eyes makes
-its pictures sharp (LADD, arXiv 2403.12015), and the teacher's own opinion keeps them true to the words (ADD, arXiv
-2311.17042). Latents are ``[N, C, 8, 8]``, words the text encoder's ``[N, tokens, width]``.
+The student starts as a copy of the teacher's U-Net. Two losses teach it: a discriminator that looks through the frozen
+teacher's eyes (LADD, arXiv 2403.12015), and the teacher's own opinion of its pictures (ADD, arXiv 2311.17042). How much
+each contributes, chapter 09 measures: on these captions nearly all comes from the second.
+Latents are ``[N, C, 8, 8]``, words the text encoder's ``[N, tokens, width]``.
 """
 
 from __future__ import annotations
