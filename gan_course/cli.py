@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_course.instructor.errors import CourseError
+from gan_course.commands.errors import CourseError
 
 # Each command imports what it needs inside its function: `gan-course --help` must not wait for Jupyter.
 
@@ -98,25 +98,25 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(**options) -> int:
-    from gan_course.instructor import run as module
+    from gan_course.commands import run as module
 
     return module.run(**options)
 
 
 def doctor(**options) -> int:
-    from gan_course.instructor import doctor as module
+    from gan_course.commands import doctor as module
 
     return module.doctor(**options)
 
 
 def badges(**options) -> int:
-    from gan_course.instructor import badges as module
+    from gan_course.commands import badges as module
 
     return module.badges(**options)
 
 
 def exercises(**options) -> int:
-    from gan_course.instructor import exercises as module
+    from gan_course.commands import exercises as module
 
     return module.exercises(**options)
 
@@ -140,19 +140,19 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
 
 
 def check(**options) -> int:
-    from gan_course.instructor import hygiene as module
+    from gan_course.commands import hygiene as module
 
     return module.check(**options)
 
 
 def ablation(root: str, **options) -> int:
-    from gan_course.instructor import ablation as module
+    from bench import ablation as module
 
     return module.ablation(**options)
 
 
 def bench(**options) -> int:
-    from gan_course.instructor import bench as module
+    from bench import bench as module
 
     return module.bench(**options)
 

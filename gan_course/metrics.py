@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_course import data, zoo
-from gan_course.networks import Classifier
+from gan_course.classifiers import Classifier
 
 CHUNK = 500  # rows at a time: it keeps tables of distances and the maps inside a network small
 STUDENT = 2.1  # standard errors to either side of a 95 % interval whose error has 16 to 20 degrees of freedom

@@ -99,7 +99,7 @@ class ConvGenerator(nn.Module):
     ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
-        channels, side = _square(image_shape)
+        channels, side = square_shape(image_shape)
         self.layers = nn.Sequential(
             nn.Linear(latent_dim + classes, width * (side // 4) ** 2, bias=False),  # the norm adds one of its own
             nn.Unflatten(1, (width, side // 4, side // 4)),
@@ -113,7 +113,7 @@ class ConvGenerator(nn.Module):
             nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1),
             nn.Tanh(),
         )
-        _pixel_by_pixel(self)
+        pixel_by_pixel(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         check_labels(labels, len(z), self.classes)
@@ -133,7 +133,7 @@ class ConvDiscriminator(nn.Module):
     def __init__(self, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 16):
         super().__init__()
         self.classes = classes
-        channels, side = _square(image_shape)
+        channels, side = square_shape(image_shape)
         self.features = nn.Sequential(
             *(nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
             *(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
@@ -143,7 +143,7 @@ class ConvDiscriminator(nn.Module):
         count = 4 * width * (side // 8) ** 2
         self.head = nn.Linear(count, 1)
         self.of_class = nn.Linear(count, classes, bias=False) if classes else None  # a row of weights for each class
-        _pixel_by_pixel(self)
+        pixel_by_pixel(self)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         check_labels(labels, len(images), self.classes)
@@ -170,12 +170,12 @@ def check_labels(labels: Tensor | None, count: int, classes: int) -> None:
         raise ValueError(f"labels must lie between 0 and {classes - 1} but one is {wrong}: correct it")
 
 
-def _pixel_by_pixel(network: nn.Module) -> None:
+def pixel_by_pixel(network: nn.Module) -> None:
     """Keep maps in memory with all channels of a pixel side by side: the order that convolutions on a CPU like."""
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _square(image_shape: tuple[int, ...]) -> tuple[int, int]:
+def square_shape(image_shape: tuple[int, ...]) -> tuple[int, int]:
     """(channels, side) of a picture whose side these networks can halve twice."""
     channels, height, width = image_shape
     if height != width or height % 4:
@@ -186,131 +186,3 @@ def _square(image_shape: tuple[int, ...]) -> tuple[int, int]:
 def count_parameters(network: nn.Module) -> int:
     """How many numbers training may change in ``network``."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-class Classifier(nn.Module):
-    """A small convolutional classifier; chapter 06 measures distances between pictures in its features.
-
-    ``images [N, *image_shape]`` in ``[-1, 1]`` → logits ``[N, classes]``. ``features(images)`` → ``[N, 64]``: the
-    means of the last 64 maps, each scaled to mean 0 and variance 1 over the pictures trained on. Two layers lie between
-    them and the logits: features right below the logits would know little more than the class.
-    """
-
-    def __init__(self, classes: int = 10, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 32):
-        super().__init__()
-        self.image_shape = tuple(image_shape)
-        self.body = nn.Sequential(
-            *_convolution(image_shape[0], width, size=5, stride=2),
-            *_convolution(width, width),
-            nn.MaxPool2d(2),
-            *_convolution(width, 64),
-            *_convolution(64, 64),
-            nn.MaxPool2d(2),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.BatchNorm1d(64, affine=False),
-        )
-        self.head = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, classes))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time on a CPU
-
-    def features(self, images: Tensor) -> Tensor:
-        return self.body(images)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.features(images))
-
-
-def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
-    """A convolution that keeps the side (or halves it, with stride 2), batch normalisation and ReLU."""
-    convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
-    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
-
-
-# ------------------------------------------------------------------------------------------ diffusion
-
-
-class DiffusionUNet(nn.Module):
-    """Noisy pictures, their timesteps and classes to whatever is to be predicted: ``[N, *image_shape]``, unbounded.
-
-    ``x [N, *image_shape]``; ``t``: one timestep for all, or ``[N]``; ``labels``: int64 ``[N]`` from 0 to ``classes``,
-    where the last number, ``no_class``, stands for "not told", as does leaving ``labels`` out. Raises ``ValueError``
-    for other labels.
-
-    A small relative of Stable Diffusion's U-Net (arXiv 2112.10752), cut for two CPU cores: blocks of 2 x 2 pixels
-    become channels, so that the largest maps are half as wide; the picture goes down once and up again, past a bridge
-    that carries the fine detail; in the middle, where attention would cost more, a linear layer sees all places at
-    once.
-    """
-
-    def __init__(
-        self, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 24, middle: int = 256
-    ):
-        super().__init__()
-        self.classes = self.no_class = classes
-        channels, side = _square(image_shape)
-        told = 128  # numbers that tell every block the timestep and the class
-        self.time = nn.Sequential(nn.Linear(64, told), nn.SiLU(), nn.Linear(told, told))
-        self.label = nn.Embedding(classes + 1, told)
-        self.first = nn.Conv2d(4 * channels, width, 3, padding=1)
-        self.high = _Block(width, told)
-        self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
-        self.low = _Block(2 * width, told)
-        self.middle = _Everywhere(2 * width, side // 4, middle, told)
-        self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
-        self.high_again = _Block(width, told)
-        self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), _silent(nn.Conv2d(width, 4 * channels, 3, 1, 1)))
-        _pixel_by_pixel(self)
-
-    def forward(self, x: Tensor, t: Tensor | int, labels: Tensor | None = None) -> Tensor:
-        if labels is None:
-            labels = torch.full((len(x),), self.no_class, device=x.device)
-        check_labels(labels, len(x), self.classes + 1)
-        told = F.silu(self.time(waves(torch.as_tensor(t, device=x.device).expand(len(x)), 64)) + self.label(labels))
-        high = self.high(self.first(F.pixel_unshuffle(x, 2)), told)
-        low = self.middle(self.low(self.down(high), told), told)
-        return F.pixel_shuffle(self.last(self.high_again(high + self.up(low), told)), 2)
-
-
-def waves(t: Tensor, count: int) -> Tensor:
-    """Timesteps ``[N]`` as sines and cosines of ``count / 2`` frequencies each, from fast to slow: ``[N, count]``.
-
-    A network reads them more easily than one large number (arXiv 1706.03762, section 3.5).
-    """
-    frequencies = torch.exp(-math.log(10_000) * torch.arange(count // 2, device=t.device) / (count // 2))
-    angles = t[:, None] * frequencies
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-class _Block(nn.Module):
-    """Two convolutions whose result is added to what came in; what was told scales and shifts the maps between them."""
-
-    def __init__(self, width: int, told: int):
-        super().__init__()
-        self.norm1, self.norm2 = nn.GroupNorm(8, width), nn.GroupNorm(8, width)
-        self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), _silent(nn.Conv2d(width, width, 3, 1, 1))
-        self.tell = nn.Linear(told, 2 * width)
-
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        scale, shift = self.tell(told)[:, :, None, None].chunk(2, dim=1)
-        inner = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(inner) * (1 + scale) + shift))
-
-
-class _Everywhere(nn.Module):
-    """All places of a small map through one hidden layer and back, added to what came in."""
-
-    def __init__(self, width: int, side: int, hidden: int, told: int):
-        super().__init__()
-        self.norm, self.tell = nn.GroupNorm(8, width), nn.Linear(told, hidden)
-        self.into, self.out = nn.Linear(width * side**2, hidden), _silent(nn.Linear(hidden, width * side**2))
-
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        hidden = F.silu(self.into(self.norm(x).flatten(1)) + self.tell(told))
-        return x + self.out(hidden).view(x.shape)
-
-
-def _silent(layer: nn.Module) -> nn.Module:
-    """The layer with all weights 0: a block that adds nothing at first does no harm before it has learned."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer

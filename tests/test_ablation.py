@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from gan_course import ablation, data
-from gan_course.instructor import ablation as instructor
-from gan_course.instructor.ablation import measure
+from bench import ablation as instructor
+from bench.ablation import measure
+from gan_course import data
+from gan_course.recipes import ablation
 from gan_course.training import CONVOLUTIONAL
 
 IMAGES = data.load("glyphs", count=200).images

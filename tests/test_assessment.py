@@ -8,7 +8,8 @@ import scipy.linalg
 import torch
 from torch import nn
 
-from gan_course import data, metrics, networks, zoo
+from gan_course import data, metrics, zoo
+from gan_course.classifiers import Classifier
 
 
 def gaussian(count, width, seed, shift=0.0, scale=1.0):
@@ -299,7 +300,7 @@ def test_features_of_your_own():
 
 
 def test_extracting_in_pieces_changes_nothing():
-    network = networks.Classifier().eval()
+    network = Classifier().eval()
     images = torch.rand(1003, 1, 28, 28) * 2 - 1
     with torch.no_grad():
         whole = network.features(images)
@@ -429,4 +430,4 @@ def test_constant_pictures_give_finite_figures(same, glyphs):
 )
 def test_class_agreement_without_the_right_labels(labels, says):
     with pytest.raises(ValueError, match=says):
-        metrics.class_agreement(pictures(), labels, networks.Classifier().eval())
+        metrics.class_agreement(pictures(), labels, Classifier().eval())

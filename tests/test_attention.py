@@ -7,7 +7,8 @@ import torch
 
 pytest.importorskip("diffusers")
 
-from gan_course import attention, latent_networks
+from gan_course.stable_diffusion import attention
+from gan_course.stable_diffusion import networks as latent_networks
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from notebooks import code, save, text
 
 from gan_course import cli
-from gan_course.instructor import badges
+from gan_course.commands import badges
 
 REAL = Path(__file__).parents[1]
 BADGE = (

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench import bench
+from bench import speed as parts
 from gan_course import cli, data, plots
-from gan_course.instructor import bench, parts
 from gan_course.training import Settings, Trainer
 
 ROOT = Path(__file__).parents[1]

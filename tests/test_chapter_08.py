@@ -13,8 +13,15 @@ pytest.importorskip("diffusers")
 
 from diffusers import StableDiffusionPipeline
 
-from gan_course import diffusion, latent
-from gan_course.latent_networks import make_autoencoder, make_scheduler, make_text_encoder, make_tokenizer, make_unet
+from gan_course import diffusion
+from gan_course import stable_diffusion as sd
+from gan_course.stable_diffusion.networks import (
+    make_autoencoder,
+    make_scheduler,
+    make_text_encoder,
+    make_tokenizer,
+    make_unet,
+)
 
 CHAPTER = Path(__file__).parents[1] / "chapters" / "08_stable_diffusion.ipynb"
 
@@ -44,7 +51,7 @@ def chapter(pipeline):
         **{
             "torch": torch,
             "diffusion": diffusion,
-            "latent": latent,
+            "sd": sd,
             "pipeline": pipeline,
             "STEPS": 25,
             "GUIDANCE": 3.0,
@@ -71,7 +78,7 @@ def test_the_loop_by_hand_is_the_pipelines_to_the_last_bit(chapter, pipeline, pr
     seeds = [torch.Generator().manual_seed(seed) for seed in (4, 5)]
     asked = {"num_inference_steps": steps, "guidance_scale": 3.0, "generator": seeds, "output_type": "latent"}
     assert torch.equal(ours, pipeline(prompts, **asked).images)
-    assert torch.equal(chapter["decode"](ours), latent.text_to_image(pipeline, prompts, seed=4, steps=steps))
+    assert torch.equal(chapter["decode"](ours), sd.text_to_image(pipeline, prompts, seed=4, steps=steps))
 
 
 def test_compressing_and_decoding_undo_the_scale(chapter, pipeline):
@@ -92,7 +99,7 @@ def test_without_a_gpu_or_without_the_hub_the_mini_model_goes_on(chapter, pipeli
         raise OSError(f"can't load {model_id} on {device}")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(latent, "load_pipeline", unreachable)
+    monkeypatch.setattr(sd, "load_pipeline", unreachable)
     model, sentence = chapter["real_or_mini"]("someone/some-model")
     assert model is pipeline and sentence == "The mini model goes on: can't load someone/some-model on cuda"
 
@@ -101,10 +108,10 @@ def test_with_a_gpu_a_real_folder_is_loaded_by_the_same_function(chapter, pipeli
     """On this machine "cuda" becomes the processor; the folder, the files and their loading are real."""
     pipeline.save_pretrained(tmp_path)
     make_tokenizer(tmp_path / "tokenizer")
-    load = latent.load_pipeline
+    load = sd.load_pipeline
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(latent, "load_pipeline", lambda model_id, device: load(model_id))
+    monkeypatch.setattr(sd, "load_pipeline", lambda model_id, device: load(model_id))
     model, sentence = chapter["real_or_mini"](str(tmp_path))
     assert model is not pipeline and sentence == f"This is {tmp_path}, in 16 bits."
-    made = latent.text_to_image(model, "a red seven", steps=2)
-    assert torch.equal(made, latent.text_to_image(pipeline, "a red seven", steps=2))
+    made = sd.text_to_image(model, "a red seven", steps=2)
+    assert torch.equal(made, sd.text_to_image(pipeline, "a red seven", steps=2))

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from check_tables import assert_fails, assert_passes
 
-from gan_course import attention, checks, diffusion
+from gan_course import checks, diffusion
+from gan_course.stable_diffusion import attention
 
 # ------------------------------------------------------------------------------------------ guidance, scale, steps
 

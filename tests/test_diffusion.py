@@ -9,7 +9,8 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
 from gan_course import diffusion
-from gan_course.networks import DiffusionUNet, count_parameters
+from gan_course.networks import count_parameters
+from gan_course.unet import DiffusionUNet
 
 NAMES = {"linear": "linear", "scaled_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
 BETAS = {

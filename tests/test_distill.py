@@ -11,9 +11,14 @@ pytest.importorskip("accelerate")
 
 from diffusers import StableDiffusionPipeline
 
-from gan_course import distill, latent, long_recipes, long_runs, zoo
-from gan_course.attributes import draw_attributes, is_held_out, phrase
-from gan_course.latent_networks import (
+from gan_course import stable_diffusion as sd
+from gan_course import zoo
+from gan_course.data.attributes import draw_attributes, is_held_out, phrase
+from gan_course.recipes import long as long_recipes
+from gan_course.recipes import run as long_runs
+from gan_course.recipes import student
+from gan_course.stable_diffusion import distill
+from gan_course.stable_diffusion.networks import (
     make_autoencoder,
     make_scheduler,
     make_text_encoder,
@@ -21,7 +26,7 @@ from gan_course.latent_networks import (
     make_unet,
 )
 
-TINY = distill.StudentSettings(pictures=24, batch=8, width=8)
+TINY = student.StudentSettings(pictures=24, batch=8, width=8)
 PROMPTS = ["a small red seven on a blue background", "a pink two", ""]
 
 
@@ -176,7 +181,7 @@ def weights(run):
 def test_the_student_starts_as_a_copy_and_the_teacher_never_learns(pipeline):
     networks = pipeline.unet, pipeline.text_encoder, pipeline.vae
     before = [tensors_of(network) for network in networks]
-    run = distill.StudentRun(0, 6, pipeline, settings=TINY)
+    run = student.StudentRun(0, 6, pipeline, settings=TINY)
     assert same(tensors_of(run.student.network), before[0])
     first = weights(run)
     shown = run.step()
@@ -191,7 +196,7 @@ def test_the_student_starts_as_a_copy_and_the_teacher_never_learns(pipeline):
 
 
 def test_the_students_step_leaves_the_heads_gradients_alone(pipeline):
-    run = distill.StudentRun(0, 6, pipeline, settings=TINY)
+    run = student.StudentRun(0, 6, pipeline, settings=TINY)
     seen, update = [], run.update
 
     def watch(part, loss):
@@ -205,13 +210,13 @@ def test_the_students_step_leaves_the_heads_gradients_alone(pipeline):
 
 def test_an_interrupted_run_goes_on_bit_for_bit(pipeline, tmp_path, capsys):
     before = torch.get_rng_state()
-    whole = distill.StudentRun(0, 5, pipeline, settings=TINY)
+    whole = student.StudentRun(0, 5, pipeline, settings=TINY)
     long_runs.follow(whole, "student", tmp_path / "whole.safetensors")
-    cut = distill.StudentRun(0, 5, pipeline, settings=TINY)
+    cut = student.StudentRun(0, 5, pipeline, settings=TINY)
     cut.save = lambda path, save=cut.save: (save(path), exec("raise KeyboardInterrupt"))
     with pytest.raises(KeyboardInterrupt):
         long_runs.follow(cut, "student", tmp_path / "cut.safetensors", every=3)
-    again = distill.StudentRun(0, 5, pipeline, settings=TINY)
+    again = student.StudentRun(0, 5, pipeline, settings=TINY)
     long_runs.follow(again, "student", tmp_path / "cut.safetensors", every=3)
     assert again.done == 5 and same(weights(again), weights(whole))
     assert torch.equal(torch.get_rng_state(), before), "training must not disturb the caller's random numbers"
@@ -219,7 +224,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(pipeline, tmp_path, capsys):
 
 
 def test_no_held_out_pair_is_ever_trained_on_and_captions_stay_true(pipeline):
-    run = distill.StudentRun(0, 5, pipeline, settings=TINY)
+    run = student.StudentRun(0, 5, pipeline, settings=TINY)
     assert len(run.records) == 24 and not any(map(is_held_out, run.records))
     records = draw_attributes(3000, seed=7)
     written = run.write(records, long_runs.random_numbers(0, 0))
@@ -248,14 +253,14 @@ def trained(folder, tmp_path_factory):
     source = tmp_path_factory.mktemp("source")
     pipeline.save_pretrained(source)
     make_tokenizer(source / "tokenizer")
-    zoo.store_files(latent.MINI, source, {"what": "A trial."}, place)
-    run = distill.StudentRun(0, 2, latent.load_pipeline(folder=place), settings=TINY)
+    zoo.store_files(sd.MINI, source, {"what": "A trial."}, place)
+    run = student.StudentRun(0, 2, sd.load_pipeline(folder=place), settings=TINY)
     run.step()
     short = {"count": 8, "steps": (1, 2)}
     measure = long_recipes.measure_student
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(long_recipes, "measure_student", lambda *networks: measure(*networks, **short))
-        patch.setattr(latent, "STEPS", 2)
+        patch.setattr(sd, "STEPS", 2)
         card = long_recipes._finish_student(run, {"seed": 0}, place)
     return place, run, card
 
@@ -268,8 +273,8 @@ def test_the_student_comes_back_from_16_bits_as_32(trained):
     assert all(torch.equal(value, kept[key].half().float()) for key, value in student.state_dict().items())
     half = sum(value.numel() for value in kept.values()) * 2
     assert half < card["files"]["diffusion_pytorch_model.safetensors"]["bytes"] < half * 1.2
-    images = latent.text_to_image(
-        distill.from_the_end(latent.load_pipeline(folder=place), student), PROMPTS[:2], steps=1, guidance=1.0
+    images = sd.text_to_image(
+        distill.from_the_end(sd.load_pipeline(folder=place), student), PROMPTS[:2], steps=1, guidance=1.0
     )
     assert images.shape == (2, 3, 32, 32)
 

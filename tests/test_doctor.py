@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gan_course import cli
+from gan_course.commands import doctor
 from gan_course.data import downloads, fetching
-from gan_course.instructor import doctor
 
 HERE = os.path.join("envs", "course", "bin", "python")
 ELSEWHERE = os.path.join("envs", "other", "bin", "python")

@@ -15,8 +15,8 @@ import pytest
 from nbclient import NotebookClient
 
 from gan_course import checks
-from gan_course.instructor import notebooks
-from gan_course.instructor.exercises import exercises
+from gan_course.commands import notebooks
+from gan_course.commands.exercises import exercises
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "solutions").glob("*.ipynb"))

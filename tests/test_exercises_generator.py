@@ -14,8 +14,8 @@ import pytest
 from notebooks import code, save, stream, text
 
 from gan_course import cli
-from gan_course.instructor import exercises
-from gan_course.instructor.errors import CourseError
+from gan_course.commands import exercises
+from gan_course.commands.errors import CourseError
 
 NAME = "01_concepts.ipynb"
 BADGE = (

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from gan_course import data
-from gan_course.data import captions, glyphs, outlines
+from gan_course.data import attributes, glyphs, outlines
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def coloured():
 
 def ink_of(records, pictures):
     """How far each pixel goes from its background's colour to its stroke's, in [0, 1]: ``[N, 32, 32]``."""
-    tones = torch.tensor([(captions.COLOURS[r.background], captions.COLOURS[r.colour]) for r in records])
+    tones = torch.tensor([(attributes.COLOURS[r.background], attributes.COLOURS[r.colour]) for r in records])
     path = (tones[:, 1] - tones[:, 0])[..., None, None]
     start = tones[:, 0][..., None, None]
     return ((((pictures + 1) / 2 - start) * path).sum(1) / path.square().sum(1)).clamp(0, 1)
@@ -105,7 +105,7 @@ def test_every_face_names_these_glyphs_as_digits_and_letters():
     for face in outlines.FONTS:
         font = FT2Font(f"{get_data_path()}/fonts/ttf/{face}.ttf")
         for character in outlines.CHARACTERS:
-            name = captions.DIGITS[int(character)] if character.isdigit() else character
+            name = attributes.DIGITS[int(character)] if character.isdigit() else character
             assert font.get_glyph_name(font.get_char_index(ord(character))) == name, face
 
 
@@ -168,44 +168,44 @@ def test_colour_form():
     assert ds.class_names == tuple("07aQ") and set(ds.labels.tolist()) == {0, 1, 2, 3}
     records = glyphs.random_attributes(300, 2, "07aQ")
     assert [ds.class_names[i] for i in ds.labels] == [r.character for r in records]
-    assert ds.captions == tuple(map(glyphs.caption, records))
+    assert ds.captions == tuple(map(glyphs.phrase, records))
     assert torch.equal(glyphs.colour_glyphs(records, 2, "07aQ").images, ds.images)
     assert not torch.equal(glyphs.colour_glyphs(records, 3, "07aQ").images, ds.images)
 
 
 def test_captions_read_as_english():
     record = glyphs.Attributes("7", "red", "white", "small", "at the top left", "bold italic")
-    assert glyphs.caption(record) == "a small red seven in bold italic on a white background at the top left"
-    assert glyphs.caption(record, position=False) == "a small red seven in bold italic on a white background"
+    assert glyphs.phrase(record) == "a small red seven in bold italic on a white background at the top left"
+    assert glyphs.phrase(record, ["position"]) == "a small red seven in bold italic on a white background"
     plain = glyphs.Attributes("a", "blue", "orange", "large")
-    assert glyphs.caption(plain) == "a large blue lowercase a on an orange background in the middle"
-    assert "capital Q" in glyphs.caption(glyphs.Attributes("Q", "black", "white"))
+    assert glyphs.phrase(plain) == "a large blue lowercase a on an orange background in the middle"
+    assert "capital Q" in glyphs.phrase(glyphs.Attributes("Q", "black", "white"))
 
 
 def test_captions_tell_all_attributes_apart():
     records = set(glyphs.random_attributes(3_000, seed=4, characters="0aA"))
-    assert len({glyphs.caption(r) for r in records}) == len(records)
+    assert len({glyphs.phrase(r) for r in records}) == len(records)
 
 
 def test_random_attributes_cover_everything_and_always_contrast():
     records = glyphs.random_attributes(3_000, seed=0)
     for field, values in (
-        ("colour", captions.COLOURS),
-        ("background", captions.COLOURS),
-        ("size", captions.SIZES),
-        ("position", captions.POSITIONS),
+        ("colour", attributes.COLOURS),
+        ("background", attributes.COLOURS),
+        ("size", attributes.SIZES),
+        ("position", attributes.POSITIONS),
         ("style", outlines.STYLES),
         ("character", string.digits),
     ):
         assert {getattr(r, field) for r in records} == set(values)
-    assert all(captions.contrast(r.colour, r.background) >= captions.CONTRAST for r in records)
-    assert all(len(captions.inks(background)) >= 3 for background in captions.COLOURS)
+    assert all(attributes.contrast(r.colour, r.background) >= attributes.CONTRAST for r in records)
+    assert all(len(attributes.inks(background)) >= 3 for background in attributes.COLOURS)
     assert records[:10] == glyphs.random_attributes(3_000, seed=0)[:10] != glyphs.random_attributes(10, seed=1)
 
 
 def test_contrast_is_that_of_wcag():
-    assert captions.contrast("white", "black") == pytest.approx(21)
-    assert captions.contrast("red", "red") == 1
+    assert attributes.contrast("white", "black") == pytest.approx(21)
+    assert attributes.contrast("red", "red") == 1
 
 
 def box_centre(ink):
@@ -218,7 +218,7 @@ def box_centre(ink):
 def test_colours_are_those_of_the_caption(coloured):
     """The corner's and the stroke's colour are nearest to the colours named."""
     records, ds = coloured
-    names, table = list(captions.COLOURS), torch.tensor(list(captions.COLOURS.values()))
+    names, table = list(attributes.COLOURS), torch.tensor(list(attributes.COLOURS.values()))
     pictures = (ds.images + 1) / 2
     ink = ink_of(records, ds.images)
     backgrounds = torch.stack([p[:, i < 0.1].mean(1) for p, i in zip(pictures, ink, strict=True)])
@@ -242,7 +242,7 @@ def test_positions_are_those_of_the_caption(coloured):
     records, ds = coloured
     at = box_centre(ink_of(records, ds.images))
     for (x, y), record in zip(at.tolist(), records, strict=True):
-        right, down = captions.POSITIONS[record.position]
+        right, down = attributes.POSITIONS[record.position]
         for place, lean in ((x, right), (y, down)):
             assert place * lean > 3.5 if lean else abs(place) < 2, record
 
@@ -252,7 +252,7 @@ def test_styles_are_those_of_the_caption():
     records = [
         glyphs.Attributes(c, "white", "black", size, style=style)
         for style in outlines.STYLES
-        for size in captions.SIZES
+        for size in attributes.SIZES
         for c in "01HI"
         for _ in range(20)
     ]
@@ -267,7 +267,7 @@ def test_styles_are_those_of_the_caption():
     def mean(values, style, size, c):
         return values[torch.tensor([(r.style, r.size, r.character) == (style, size, c) for r in records])].mean()
 
-    for size in captions.SIZES:
+    for size in attributes.SIZES:
         for c in "01HI":
             for plain, bold in (("regular", "bold"), ("italic", "bold italic")):
                 assert mean(weight, bold, size, c) > 1.15 * mean(weight, plain, size, c)

@@ -13,7 +13,7 @@ from nbformat.v4 import new_output
 from notebooks import ALT, code, picture, save, stream, text
 
 from gan_course import cli
-from gan_course.instructor import hygiene, mirrors
+from gan_course.commands import hygiene, mirrors
 
 CHAPTER = "chapters/01_concepts.ipynb"
 SOLUTION = "solutions/01_concepts.ipynb"

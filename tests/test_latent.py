@@ -13,10 +13,11 @@ pytest.importorskip("diffusers")
 
 from diffusers import StableDiffusionPipeline
 
-from gan_course import diffusion, latent, zoo
-from gan_course.attributes import as_indices, draw_attributes
+from gan_course import diffusion, zoo
+from gan_course import stable_diffusion as sd
+from gan_course.data.attributes import as_indices, draw_attributes
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.latent_networks import (
+from gan_course.stable_diffusion.networks import (
     make_autoencoder,
     make_scheduler,
     make_text_encoder,
@@ -49,7 +50,7 @@ def folder(pipeline, tmp_path_factory):
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("zoo")
     pipeline.save_pretrained(source)
     make_tokenizer(source / "tokenizer")
-    zoo.store_files(latent.MINI, source, {"what": "A trial."}, folder)
+    zoo.store_files(sd.MINI, source, {"what": "A trial."}, folder)
     return folder
 
 
@@ -66,9 +67,9 @@ def images(count=2, side=32):
 
 
 def test_the_mini_model_loads_as_it_was_stored(pipeline, folder, recwarn, capfd):
-    loaded = latent.load_pipeline(folder=folder)
+    loaded = sd.load_pipeline(folder=folder)
     asked = {"prompts": ["a red seven", "a small blue two"], "steps": 3}
-    assert torch.equal(latent.text_to_image(loaded, **asked), latent.text_to_image(pipeline, **asked))
+    assert torch.equal(sd.text_to_image(loaded, **asked), sd.text_to_image(pipeline, **asked))
     assert not loaded.unet.training and not loaded.vae.training and not loaded.text_encoder.training
     assert not recwarn.list and capfd.readouterr() == ("", "")
 
@@ -76,11 +77,11 @@ def test_the_mini_model_loads_as_it_was_stored(pipeline, folder, recwarn, capfd)
 def test_a_fresh_process_loads_and_asks_without_a_word(folder):
     script = (
         "import pathlib, torch\n"
-        "from gan_course import latent\n"
-        f"p = latent.load_pipeline(folder=pathlib.Path({str(folder)!r}))\n"
-        "x = latent.text_to_image(p, ['a red seven'], steps=2)\n"
-        "x = latent.image_to_image(p, x, ['a blue two'], steps=2)\n"
-        "x = latent.inpaint(p, x, torch.ones(1, 1, 32, 32), ['a blue two'], steps=2)\n"
+        "from gan_course import stable_diffusion as sd\n"
+        f"p = sd.load_pipeline(folder=pathlib.Path({str(folder)!r}))\n"
+        "x = sd.text_to_image(p, ['a red seven'], steps=2)\n"
+        "x = sd.image_to_image(p, x, ['a blue two'], steps=2)\n"
+        "x = sd.inpaint(p, x, torch.ones(1, 1, 32, 32), ['a blue two'], steps=2)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -90,39 +91,39 @@ def test_a_fresh_process_loads_and_asks_without_a_word(folder):
     "file", ["unet/diffusion_pytorch_model.safetensors", "vae/config.json", "tokenizer/merges.txt"]
 )
 def test_a_changed_file_is_refused(copied, file):
-    path = copied / latent.MINI / file
+    path = copied / sd.MINI / file
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError) as caught:
-        latent.load_pipeline(folder=copied)
+        sd.load_pipeline(folder=copied)
     said = str(caught.value)
     assert said.startswith(f"the file {path} is not that of its card (SHA-256 ") and "\n" not in said
     assert "install the course again" in said
 
 
 def test_a_missing_and_a_foreign_file_are_refused(copied):
-    shutil.copy(copied / latent.MINI / "vae/config.json", copied / latent.MINI / "vae/more.bin")
+    shutil.copy(copied / sd.MINI / "vae/config.json", copied / sd.MINI / "vae/more.bin")
     with pytest.raises(ValueError, match=r"^the file .*more.bin is not named in its card: remove it"):
-        latent.load_pipeline(folder=copied)
-    (copied / latent.MINI / "vae/config.json").unlink()
+        sd.load_pipeline(folder=copied)
+    (copied / sd.MINI / "vae/config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"^the file .*config.json is missing: install the course again"):
-        latent.load_pipeline(folder=copied)
+        sd.load_pipeline(folder=copied)
 
 
 def test_line_ends_of_windows_are_no_damage(copied):
-    for path in (copied / latent.MINI).rglob("*.json"):
+    for path in (copied / sd.MINI).rglob("*.json"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    zoo.check_files(latent.MINI, copied)
+    zoo.check_files(sd.MINI, copied)
 
 
 def test_nothing_but_safetensors_is_stored_and_the_card_knows_all(folder):
-    card = zoo.card(latent.MINI, folder)
+    card = zoo.card(sd.MINI, folder)
     assert card["what"] == "A trial." and card["bytes"] == sum(facts["bytes"] for facts in card["files"].values())
     assert {file.rsplit(".")[-1] for file in card["files"]} <= {"json", "txt", "safetensors"}
     assert zoo.names(folder) == [], "a pipeline is not a single network"
     with pytest.raises(ValueError, match=r"^mini_stable_diffusion is not a single network: load one of none, or"):
-        zoo.load(latent.MINI, folder)
+        zoo.load(sd.MINI, folder)
 
 
 def test_cards_keep_what_other_recipes_wrote(folder, tmp_path):
@@ -136,17 +137,17 @@ def test_cards_keep_what_other_recipes_wrote(folder, tmp_path):
 
 
 def test_a_folder_of_ones_own_loads(pipeline, folder):
-    loaded = latent.load_pipeline(folder / latent.MINI)
-    ours, theirs = (latent.text_to_image(p, "a red seven", steps=2) for p in (loaded, pipeline))
+    loaded = sd.load_pipeline(folder / sd.MINI)
+    ours, theirs = (sd.text_to_image(p, "a red seven", steps=2) for p in (loaded, pipeline))
     assert torch.equal(ours, theirs)
 
 
 def test_folders_that_hold_no_pipeline_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no model_index.json: it is no pipeline in diffusers' format"):
-        latent.load_pipeline(tmp_path)
+        sd.load_pipeline(tmp_path)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}), encoding="utf-8")
     with pytest.raises(OSError, match=r"^can't load .*: check name and connection, or leave model_id out"):
-        latent.load_pipeline(tmp_path)
+        sd.load_pipeline(tmp_path)
 
 
 def test_a_hub_out_of_reach_takes_one_sentence(monkeypatch):
@@ -154,7 +155,7 @@ def test_a_hub_out_of_reach_takes_one_sentence(monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(OSError) as caught:
-        latent.load_pipeline("nobody/no-such-model")
+        sd.load_pipeline("nobody/no-such-model")
     assert str(caught.value).startswith("can't load nobody/no-such-model (") and "\n" not in str(caught.value)
 
 
@@ -162,26 +163,26 @@ def test_a_hub_out_of_reach_takes_one_sentence(monkeypatch):
 
 
 def test_pictures_depend_on_their_own_seed_alone(pipeline):
-    three = latent.text_to_image(pipeline, ["a red seven", "a blue two", "a pink one"], seed=5, steps=3)
+    three = sd.text_to_image(pipeline, ["a red seven", "a blue two", "a pink one"], seed=5, steps=3)
     assert three.shape == (3, 3, 32, 32) and three.min() >= -1 and three.max() <= 1
-    alone = latent.text_to_image(pipeline, "a blue two", seed=6, steps=3)
+    alone = sd.text_to_image(pipeline, "a blue two", seed=6, steps=3)
     assert torch.allclose(alone[0], three[1], atol=1e-4)
-    assert not torch.allclose(latent.text_to_image(pipeline, "a blue two", seed=7, steps=3), alone, atol=1e-2)
+    assert not torch.allclose(sd.text_to_image(pipeline, "a blue two", seed=7, steps=3), alone, atol=1e-2)
 
 
 def test_many_prompts_go_in_parts(pipeline, monkeypatch):
     prompts = ["a red seven", "a blue two", "a pink one"]
-    together = latent.text_to_image(pipeline, prompts, steps=2)
-    monkeypatch.setattr(latent, "AT_ONCE", 2)
-    assert torch.allclose(latent.text_to_image(pipeline, prompts, steps=2), together, atol=1e-4)
+    together = sd.text_to_image(pipeline, prompts, steps=2)
+    monkeypatch.setattr(sd, "AT_ONCE", 2)
+    assert torch.allclose(sd.text_to_image(pipeline, prompts, steps=2), together, atol=1e-4)
 
 
 def test_prompt_guidance_and_negative_matter_and_an_empty_prompt_works(pipeline):
-    plain = latent.text_to_image(pipeline, "a red seven", steps=3, guidance=1.0)
+    plain = sd.text_to_image(pipeline, "a red seven", steps=3, guidance=1.0)
     found = [
-        latent.text_to_image(pipeline, "", steps=3),
-        latent.text_to_image(pipeline, "a red seven", steps=3, guidance=9.0),
-        latent.text_to_image(pipeline, "a red seven", steps=3, guidance=9.0, negative="a blue two"),
+        sd.text_to_image(pipeline, "", steps=3),
+        sd.text_to_image(pipeline, "a red seven", steps=3, guidance=9.0),
+        sd.text_to_image(pipeline, "a red seven", steps=3, guidance=9.0, negative="a blue two"),
     ]
     assert all(x.isfinite().all() for x in found)
     assert len({x.sum().item() for x in [plain, *found]}) == 4
@@ -207,7 +208,7 @@ def test_prompt_guidance_and_negative_matter_and_an_empty_prompt_works(pipeline)
 )
 def test_what_cannot_be_asked_takes_one_sentence(pipeline, change, kind, says, capfd):
     with pytest.raises(kind) as caught:
-        latent.text_to_image(pipeline, **{"prompts": "a red seven", "steps": 2} | change)
+        sd.text_to_image(pipeline, **{"prompts": "a red seven", "steps": 2} | change)
     assert says in str(caught.value) and "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -215,8 +216,8 @@ def test_what_cannot_be_asked_takes_one_sentence(pipeline, change, kind, says, c
 def test_image_to_image_goes_as_far_as_told(pipeline, recwarn):
     given = images()
     asked = ["a red seven"] * 2
-    near = latent.image_to_image(pipeline, given, asked, strength=0.2, steps=10)
-    far = latent.image_to_image(pipeline, given, asked, strength=1.0, steps=10)
+    near = sd.image_to_image(pipeline, given, asked, strength=0.2, steps=10)
+    far = sd.image_to_image(pipeline, given, asked, strength=1.0, steps=10)
     assert near.shape == far.shape == given.shape and not torch.allclose(near, far, atol=1e-2)
     assert not recwarn.list
 
@@ -224,7 +225,7 @@ def test_image_to_image_goes_as_far_as_told(pipeline, recwarn):
 def test_inpainting_keeps_what_the_mask_leaves(pipeline, recwarn):
     given, masks = images(), torch.zeros(2, 1, 32, 32)
     masks[:, :, 8:24, 8:24] = 1
-    made = latent.inpaint(pipeline, given, masks, ["a red seven"] * 2, steps=4)
+    made = sd.inpaint(pipeline, given, masks, ["a red seven"] * 2, steps=4)
     assert torch.equal(made * (1 - masks), given * (1 - masks))
     assert (made - given)[:, :, 8:24, 8:24].abs().mean() > 0.05 and not recwarn.list
 
@@ -236,7 +237,7 @@ def test_inpainting_puts_the_original_back_at_every_step(pipeline, strength, mon
     monkeypatch.setattr(
         pipeline.vae, "decode", lambda z, decode=pipeline.vae.decode, **o: reached.append(z) or decode(z, **o)
     )
-    latent.inpaint(pipeline, given, torch.zeros(2, 1, 32, 32), ["a red seven"] * 2, strength=strength, steps=4)
+    sd.inpaint(pipeline, given, torch.zeros(2, 1, 32, 32), ["a red seven"] * 2, strength=strength, steps=4)
     with torch.no_grad():
         assert torch.allclose(reached[0], pipeline.vae.encode(given).latent_dist.mean, atol=1e-5)
 
@@ -244,7 +245,7 @@ def test_inpainting_puts_the_original_back_at_every_step(pipeline, strength, mon
 def test_inpainting_is_the_loop_that_the_exercise_describes(pipeline):
     given, masks = images(1), torch.zeros(1, 1, 32, 32)
     masks[..., 9:20, 6:32] = 1
-    found = latent.inpaint(pipeline, given, masks, "a red seven", seed=3, steps=5, guidance=2.0)
+    found = sd.inpaint(pipeline, given, masks, "a red seven", seed=3, steps=5, guidance=2.0)
     kept, scale = pipeline.scheduler.alphas_cumprod, pipeline.vae.config.scaling_factor
     inside = torch.zeros(1, 1, 8, 8)
     inside[..., 2:5, 1:8] = 1  # each place of the latents covers 4x4 pixels
@@ -284,7 +285,7 @@ def test_inpainting_is_the_loop_that_the_exercise_describes(pipeline):
 )
 def test_images_that_cannot_be_changed_take_one_sentence(pipeline, change, says):
     asked = {"images": images(), "prompts": ["a red seven"] * 2, "steps": 4} | change
-    for function in (latent.image_to_image, lambda *a, **k: latent.inpaint(*a, masks=torch.ones(2, 1, 32, 32), **k)):
+    for function in (sd.image_to_image, lambda *a, **k: sd.inpaint(*a, masks=torch.ones(2, 1, 32, 32), **k)):
         with pytest.raises((ValueError, TypeError)) as caught:
             function(pipeline, **asked)
         assert says in str(caught.value) and "\n" not in str(caught.value)
@@ -304,7 +305,7 @@ def test_images_that_cannot_be_changed_take_one_sentence(pipeline, change, says)
 )
 def test_masks_that_do_not_fit_take_one_sentence(pipeline, masks, says):
     with pytest.raises(ValueError) as caught:
-        latent.inpaint(pipeline, images(), masks, ["a red seven"] * 2, steps=4)
+        sd.inpaint(pipeline, images(), masks, ["a red seven"] * 2, steps=4)
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -327,11 +328,11 @@ def test_adherence_counts_what_is_right():
     table = as_indices(records)
     table[:30, 0] = (table[:30, 0] + 1) % 10
     table[20:90, 5] = (table[20:90, 5] + 1) % 4
-    found = latent.adherence(pictures, records, Oracle(table))
+    found = sd.measure_adherence(pictures, records, Oracle(table))
     assert found.count == 600 and found.everything.value == pytest.approx(510 / 600)
     assert found.each["character"].value == pytest.approx(570 / 600)
     assert found.each["style"].value == pytest.approx(530 / 600) and found.each["colour"].value == 1
     assert found.everything.low < 0.85 < found.everything.high
     assert "600 pictures" in str(found) and "all six               85.0%   81.9% to 87.6%" in str(found)
     with pytest.raises(ValueError, match="there are 600 images but 599 records: pass one for each"):
-        latent.adherence(pictures, records[:-1])
+        sd.measure_adherence(pictures, records[:-1])

@@ -13,12 +13,11 @@ pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file
 
-from gan_course import latent_training as lt
-from gan_course import long_runs
-from gan_course.attributes import draw_attributes, is_held_out, phrase
-from gan_course.data.captions import COLOURS, caption
+from gan_course.data.attributes import COLOURS, draw_attributes, is_held_out, phrase
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.latent_networks import make_autoencoder, make_tokenizer, merge
+from gan_course.recipes import run as long_runs
+from gan_course.recipes import text_to_image as lt
+from gan_course.stable_diffusion.networks import make_autoencoder, make_tokenizer, merge
 
 TINY = lt.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16))
 
@@ -88,8 +87,8 @@ SHARED = """
 import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
-from gan_course import latent_training as lt
-from gan_course.latent_networks import make_autoencoder, make_tokenizer
+from gan_course.recipes import text_to_image as lt
+from gan_course.stable_diffusion.networks import make_autoencoder, make_tokenizer
 
 torch.set_num_threads(1)
 place = Path(sys.argv[1])
@@ -152,7 +151,7 @@ def test_the_rate_rises_and_falls():
 
 def test_each_word_of_a_caption_is_one_token(tokenizer):
     for record in draw_attributes(400, seed=6, held_out=None):
-        assert len(tokenizer(caption(record)).input_ids) == len(caption(record).split()) + 2 <= 24
+        assert len(tokenizer(phrase(record)).input_ids) == len(phrase(record).split()) + 2 <= 24
     for word in COLOURS:
         (token,) = tokenizer.tokenize(word)
         assert token == f"{word}</w>"

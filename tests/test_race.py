@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bench import bench, peers, race, table
 from gan_course import cli, data, networks, plots
-from gan_course.instructor import bench, peers, race, table
-from gan_course.instructor.errors import CourseError
+from gan_course.classifiers import Classifier
+from gan_course.commands.errors import CourseError
 
 ROOT = Path(__file__).parents[1]
 FLOOR = (0.2, 0.1)
@@ -295,7 +296,7 @@ def test_the_judge_sees_eight_bits(monkeypatch):
 
 def test_the_race_is_judged_by_the_zoo_s_mnist_classifier(monkeypatch):
     torch.manual_seed(0)
-    classifier = networks.Classifier(image_shape=(1, 28, 28)).eval().requires_grad_(False)
+    classifier = Classifier(image_shape=(1, 28, 28)).eval().requires_grad_(False)
     monkeypatch.setattr(race.zoo, "load", {"mnist_classifier": classifier}.__getitem__)
     real = pictures(520)
     judge = race.judge(real)

@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan_course import cli, data, recipes, zoo
+from gan_course import cli, data, zoo
+from gan_course.recipes import classifiers as recipes
 
 # Also run in the process that is killed.
 TINY = """
-from gan_course import data, recipes
+from gan_course import data
+from gan_course.recipes import classifiers as recipes
 import torch
 torch.set_num_threads(1)
 

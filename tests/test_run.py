@@ -19,9 +19,9 @@ import pytest
 from notebooks import ALT, code, notebook, png, save, show_picture, text
 
 from gan_course import cli
-from gan_course.instructor import execute, notebooks, pages, processes, run
-from gan_course.instructor.errors import CourseError
-from gan_course.instructor.progress import Progress
+from gan_course.commands import execute, notebooks, pages, processes, run
+from gan_course.commands.errors import CourseError
+from gan_course.commands.progress import Progress
 
 ON_WINDOWS = sys.platform == "win32"
 

@@ -10,8 +10,9 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 from torch import nn
 
-from gan_course import data, diffusion, networks, widgets
-from gan_course.instructor import notebooks
+from gan_course import data, diffusion, widgets
+from gan_course.commands import notebooks
+from gan_course.unet import DiffusionUNet
 from gan_course.widgets import canvas, controls, diffusion_view, panel
 from gan_course.widgets.diffusion_view import SCALES, WIDTH, DiffusionView, Explorer
 
@@ -201,7 +202,7 @@ def test_the_slider_shows_what_was_computed_and_computes_no_path_again(view):
 
 def test_a_turn_of_the_slider_takes_less_than_150_ms():
     glyphs = data.load("glyphs", count=200)
-    network = networks.DiffusionUNet(classes=len(glyphs.class_names))
+    network = DiffusionUNet(classes=len(glyphs.class_names))
     view = DiffusionView(Explorer(network, glyphs, SCHEDULES, "cosine", "v_prediction"), "cosine")
     taken = []
     for t in range(9, 999, 108):
@@ -331,7 +332,7 @@ def test_a_cell_that_runs_again_replaces_its_widget(monkeypatch):
 KERNEL = """
 from gan_course import data, diffusion, networks, widgets
 glyphs = data.load("glyphs", count=200)
-network = networks.DiffusionUNet(classes=len(glyphs.class_names))
+network = DiffusionUNet(classes=len(glyphs.class_names))
 widgets.diffusion_explorer(network, glyphs, {"cosine": diffusion.cosine_betas}, "cosine")
 """
 

@@ -13,18 +13,18 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
-from gan_course import latent, widgets, zoo
-from gan_course.attributes import FIELDS, phrase
-from gan_course.data.captions import Attributes, contrast
+from gan_course import stable_diffusion as sd
+from gan_course import widgets, zoo
+from gan_course.commands import notebooks
+from gan_course.data.attributes import FIELDS, Attributes, contrast, phrase
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.instructor import notebooks
 from gan_course.widgets import canvas, controls
 from gan_course.widgets.prompt_view import FIRST, HISTORY, OPEN_FIELDS, PromptView, compose
 
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return latent.load_pipeline()
+    return sd.load_pipeline()
 
 
 class Painter:
@@ -42,7 +42,7 @@ class Painter:
 @pytest.fixture
 def painter(monkeypatch):
     made = Painter()
-    monkeypatch.setattr(latent, "text_to_image", made)
+    monkeypatch.setattr(sd, "text_to_image", made)
     return made
 
 
@@ -87,7 +87,7 @@ def test_whatever_the_menus_say_fits_into_the_text_encoder_or_is_refused_for_its
                 compose(words)
             continue
         prompt = compose(words)
-        assert latent.check_request(pipeline, prompt, 25, 3.0) == [prompt]
+        assert sd.check_request(pipeline, prompt, 25, 3.0) == [prompt]
         assert (f"large {colour} three" in prompt) == bool(colour)
         assert (f"{background} background" in prompt) == bool(background)
 
@@ -99,12 +99,12 @@ def test_it_paints_what_the_library_paints(pipeline):
     before = torch.get_rng_state(), pipeline.scheduler.timesteps
     view = PromptView(pipeline, seed=3, steps=4, guidance=2.0)
     prompt = "a large yellow seven in bold on a purple background in the middle"
-    expected = latent.text_to_image(pipeline, prompt, 3, 4, 2.0)[0]
+    expected = sd.text_to_image(pipeline, prompt, 3, 4, 2.0)[0]
     assert torch.equal(view.history[0].image, expected)
     view.knobs["negative"].value = "a large seven"
     view.knobs["steps"].value = 8
     view.button.click()
-    assert torch.equal(view.history[0].image, latent.text_to_image(pipeline, prompt, 3, 8, 2.0, "a large seven")[0])
+    assert torch.equal(view.history[0].image, sd.text_to_image(pipeline, prompt, 3, 8, 2.0, "a large seven")[0])
     view.knobs["steps"].value = 2
     steps = pipeline.scheduler.timesteps
     view.button.click()
@@ -211,7 +211,7 @@ def test_a_malformed_message_from_the_page_is_dropped(view, capsys):
 
 
 def test_a_model_that_fails_becomes_a_sentence(view, monkeypatch, capsys):
-    monkeypatch.setattr(latent, "text_to_image", lambda *_: 1 / 0)
+    monkeypatch.setattr(sd, "text_to_image", lambda *_: 1 / 0)
     view.button.click()
     assert said(view) == "division by zero" and capsys.readouterr() == ("", "")
 
@@ -275,8 +275,9 @@ def test_no_label_of_the_still_is_clipped(view, monkeypatch):
 
 
 KERNEL = """
-from gan_course import latent, widgets
-widgets.prompt_bench(latent.load_pipeline(), steps=4)
+from gan_course import stable_diffusion as sd
+from gan_course import widgets
+widgets.prompt_bench(sd.load_pipeline(), steps=4)
 """
 
 

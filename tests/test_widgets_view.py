@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from gan_course import widgets
-from gan_course.instructor import notebooks
+from gan_course.commands import notebooks
 from gan_course.widgets import controls, lab_view, loss_view, presets
 from gan_course.widgets.clinic_view import ClinicView
 from gan_course.widgets.lab_view import LabView

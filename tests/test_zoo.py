@@ -8,7 +8,8 @@ import re
 import pytest
 import torch
 
-from gan_course import data, metrics, recipes, zoo
+from gan_course import data, metrics, zoo
+from gan_course.recipes import classifiers as recipes
 
 NAMES = ["glyphs_classifier", "mnist_classifier"]
 

@@ -17,18 +17,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course.data import Dataset
-from gan_course.data.captions import (
+from gan_course.data.attributes import (
     COLOURS,
     POSITIONS,
     SIZES,
     Attributes,
-    caption,
     check_count,
+    phrase,
     random_attributes,
 )
 from gan_course.data.outlines import FONTS, STYLES, TILE, Outlines, outlines
 
-__all__ = ["Attributes", "caption", "colour_glyphs", "glyphs", "random_attributes"]
+__all__ = ["Attributes", "colour_glyphs", "glyphs", "phrase", "random_attributes"]
 
 CHUNK = 256  # pictures drawn at once: small enough for the processor's cache
 KNOTS = 5  # the displacement is a smooth surface over KNOTS x KNOTS random values
@@ -211,4 +211,4 @@ def colour_glyphs(attributes: Sequence[Attributes], seed: int = 0, characters: s
         tone = torch.tensor([(COLOURS[a.background], COLOURS[a.colour]) for a in some])[..., None, None]
         tone = tone + 0.04 * (u[:, 15:17, None, None, None] - 0.5)  # a little lighter or darker
         images[rows] = 2 * (tone[:, 0] + ink * (tone[:, 1] - tone[:, 0])).clamp(0, 1) - 1
-    return Dataset("glyphs", images, labels, tuple(characters), tuple(caption(a) for a in attributes))
+    return Dataset("glyphs", images, labels, tuple(characters), tuple(phrase(a) for a in attributes))

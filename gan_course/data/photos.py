@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_course.data import Dataset
-from gan_course.data.captions import check_count
+from gan_course.data.attributes import check_count
 
 if TYPE_CHECKING:
     from PIL import Image

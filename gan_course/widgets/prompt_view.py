@@ -16,9 +16,10 @@ import torch
 from PIL import ImageDraw
 from torch import Tensor
 
-from gan_course import latent, zoo
-from gan_course.attributes import FIELDS, AttributeClassifier, phrase
-from gan_course.data.captions import DIGITS, Attributes, inks
+from gan_course import stable_diffusion as sd
+from gan_course import zoo
+from gan_course.classifiers import AttributeClassifier
+from gan_course.data.attributes import DIGITS, FIELDS, Attributes, inks, phrase
 from gan_course.widgets import canvas, controls, panel
 from gan_course.widgets.controls import guarded
 
@@ -77,13 +78,13 @@ class PromptView(panel.Panel):
 
     name = "The prompt bench"
 
-    def __init__(self, pipeline: Any, seed: int = 0, steps: int = latent.STEPS, guidance: float = latent.GUIDANCE):
+    def __init__(self, pipeline: Any, seed: int = 0, steps: int = sd.STEPS, guidance: float = sd.GUIDANCE):
         super().__init__()
         side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         if side != 32:
             raise ValueError(f"the prompt bench reads pictures of 32x32, but this model paints {side}x{side}: pass the "
-                             "mini model, latent.load_pipeline()")  # fmt: skip
-        latent.check_request(pipeline, "", steps, guidance)
+                             "mini model, sd.load_pipeline()")  # fmt: skip
+        sd.check_request(pipeline, "", steps, guidance)
         self.pipeline = copy.deepcopy(pipeline)
         with torch.random.fork_rng(devices=[]):  # a network is built: the next cells' random numbers stay the same
             self.reader: AttributeClassifier = zoo.load("attributes_classifier")  # type: ignore[assignment]
@@ -137,7 +138,7 @@ class PromptView(panel.Panel):
         knobs = self.knobs
         negative = knobs["negative"].value.strip()
         seed, prompt = panel.whole_seed(knobs["seed"].value), compose(self.words())
-        latent.check_request(self.pipeline, prompt, knobs["steps"].value, knobs["scale"].value, negative or None)
+        sd.check_request(self.pipeline, prompt, knobs["steps"].value, knobs["scale"].value, negative or None)
         return Order(prompt, seed, knobs["steps"].value, knobs["scale"].value, negative)
 
     @guarded
@@ -163,7 +164,7 @@ class PromptView(panel.Panel):
         """Paint what the controls ask for, read it, and move the history on."""
         order, asked = self.order(), self.words()
         negative = order.negative or None
-        image = latent.text_to_image(self.pipeline, order.prompt, order.seed, order.steps, order.scale, negative)
+        image = sd.text_to_image(self.pipeline, order.prompt, order.seed, order.steps, order.scale, negative)
         places = self.reader.read(image)[0].tolist()
         read = {field: values[i] for (field, values), i in zip(FIELDS.items(), places, strict=True)}
         self.history = [Painted(image[0], order, asked, read), *self.history][:HISTORY]

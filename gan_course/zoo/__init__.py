@@ -16,8 +16,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import nn
 
-from gan_course.attributes import AttributeClassifier
-from gan_course.networks import Classifier
+from gan_course.classifiers import AttributeClassifier, Classifier
 
 FOLDER = Path(__file__).parent
 NETWORKS = {"AttributeClassifier": AttributeClassifier, "Classifier": Classifier}  # what a card's "network" may name
@@ -57,7 +56,7 @@ def load(name: str, folder: Path = FOLDER) -> nn.Module:
     about = card(name, folder)
     if "network" not in about:
         known = ", ".join(names(folder)) or "none"
-        raise ValueError(f"{name} is not a single network: load one of {known}, or a pipeline with gan_course.latent")
+        raise ValueError(f"{name} is not a single network: load one of {known}, or use stable_diffusion.load_pipeline")
     path = folder / about["file"]
     remedy = f"install the course again, or train the network anew with gan-course train {name}"
     if not path.is_file():

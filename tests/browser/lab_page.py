@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_course.instructor import notebooks
+from gan_course.commands import notebooks
 
 try:
     from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route

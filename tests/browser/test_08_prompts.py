@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lab_page import changed, choose_next, differ, pixels, settled, slider, visible
 
-from gan_course.data.captions import COLOURS
+from gan_course.data.attributes import COLOURS
 
 CHAPTER = "08"
 MINUTES = 15  # on a busy machine; 2 are the rule

@@ -23,8 +23,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from gan_course.instructor import execute, notebooks, processes
-from gan_course.instructor.run import run
+from gan_course.commands import execute, notebooks, processes
+from gan_course.commands.run import run
 
 ROOT = Path(__file__).parents[2]
 FREEZE = Path(os.environ.get("GAN_COURSE_COLAB", ROOT.parent / "shared/colab")) / "pip-freeze.gpu.txt"

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from gan_course.data.captions import COLOURS, DIGITS, POSITIONS, SIZES
+from gan_course.data.attributes import COLOURS, DIGITS, POSITIONS, SIZES
 from gan_course.data.outlines import STYLES
 
 LONGEST = 24  # tokens of a prompt, with the marks of its start and end

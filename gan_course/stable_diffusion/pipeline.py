@@ -1,4 +1,4 @@
-"""Text to image with the classes of the real Stable Diffusion: load a pipeline, ask it, and measure whether it listens.
+"""Text to image with the classes of the real Stable Diffusion: load a pipeline and ask it.
 
 The mini model ships with the course; any Stable Diffusion of the Hugging Face hub goes through the same functions.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course import data, zoo
-from gan_course.attributes import FIELDS, AttributeClassifier, as_indices
-from gan_course.data.captions import Attributes
-from gan_course.metrics import Figure, share_interval
 
 MINI = "mini_stable_diffusion"
 STEPS, GUIDANCE = 25, 3.0  # with which the mini model's card was measured
@@ -273,43 +269,3 @@ def _check_change(pipeline: Any, images: Tensor, prompts: list[str], strength: f
         raise ValueError(f"strength must be above 0 and at most 1 but is {strength}: try 0.6")
     if int(steps * strength) < 1:
         raise ValueError(f"strength {strength} of {steps} steps leaves none: take at least {math.ceil(1 / strength)}")
-
-
-# ------------------------------------------------------------------------------------------ measuring
-
-
-@dataclass(frozen=True)
-class Adherence:
-    """The share of pictures that show what was asked for, with 95 % intervals: all at once, and each attribute."""
-
-    everything: Figure
-    each: dict[str, Figure]
-    count: int
-
-    def __str__(self) -> str:
-        lines = [f"{self.count:,} pictures{'right':>15}   95 % interval"]
-        for name, share in {"all six": self.everything, **self.each}.items():
-            lines.append(f"{name:12}{share.value:>15.1%}   {share.low:.1%} to {share.high:.1%}")
-        return "\n".join(lines)
-
-
-def adherence(images: Tensor, records: Sequence[Attributes], reader: AttributeClassifier | None = None) -> Adherence:
-    """How many of ``images [N, 3, 32, 32]`` show all that ``records``, one for each, ask for, by an independent reader.
-
-    The reader, the zoo's ``attributes_classifier`` unless given, saw rendered glyphs alone. Raises ``ValueError`` where
-    the numbers differ.
-    """
-    data.check_images(images)
-    if len(images) != len(records):
-        raise ValueError(f"there are {len(images)} images but {len(records)} records: pass one for each")
-    network = reader or zoo.load("attributes_classifier")
-    with torch.no_grad():
-        found = torch.cat([network.read(part) for part in images.split(500)])  # type: ignore[operator]
-    right = found.cpu() == as_indices(records)
-    shares = {name: right[:, i] for i, name in enumerate(FIELDS)}
-    return Adherence(_share(right.all(dim=1)), {name: _share(hit) for name, hit in shares.items()}, len(images))
-
-
-def _share(hits: Tensor) -> Figure:
-    value = hits.float().mean().item()
-    return Figure(value, *share_interval(value, len(hits)))

@@ -16,11 +16,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from gan_course import distill, latent, metrics, zoo
-from gan_course.attributes import HELD_OUT, draw_attributes, phrase
+from gan_course import metrics, zoo
+from gan_course import stable_diffusion as sd
 from gan_course.checkpoints import save_checkpoint
-from gan_course.latent_networks import make_tokenizer
-from gan_course.latent_training import (
+from gan_course.data.attributes import HELD_OUT, draw_attributes, phrase
+from gan_course.recipes.run import CHECKPOINT_EVERY, follow
+from gan_course.recipes.student import StudentRun
+from gan_course.recipes.text_to_image import (
     AttributesRun,
     AutoencoderRun,
     AutoencoderSettings,
@@ -30,7 +32,8 @@ from gan_course.latent_training import (
     rebuild,
     render,
 )
-from gan_course.long_runs import CHECKPOINT_EVERY, follow
+from gan_course.stable_diffusion import distill
+from gan_course.stable_diffusion.networks import make_tokenizer
 
 HELD_OUT_SEED = 999_001  # of pictures that no run has seen
 
@@ -78,7 +81,7 @@ def train(
 def _finish_reader(run: AttributesRun, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     network = run.reader.network.eval()
     records = draw_attributes(10_000, HELD_OUT_SEED, held_out=None)
-    found = latent.adherence(render(records, HELD_OUT_SEED), records, network)
+    found = sd.measure_adherence(render(records, HELD_OUT_SEED), records, network)
     about = {
         "what": "Reads all attributes off a coloured glyph; chapters 08 and 09 measure with it.",
         "network": {"class": "AttributeClassifier", "arguments": {}},
@@ -88,7 +91,7 @@ def _finish_reader(run: AttributesRun, facts: dict[str, Any], folder: Path) -> d
     return zoo.store("attributes_classifier", network, about | facts, folder)
 
 
-def _shares(found: latent.Adherence) -> dict[str, Any]:
+def _shares(found: sd.Adherence) -> dict[str, Any]:
     everything = {"all": found.everything, **found.each}
     return {name: [round(value, 4) for value in share] for name, share in everything.items()}
 
@@ -102,7 +105,7 @@ def _finish_autoencoder(run: AutoencoderRun, facts: dict[str, Any], folder: Path
     about = facts | {"settings": asdict(run.settings), "metrics": _measure(autoencoder)}
     with tempfile.TemporaryDirectory() as place:
         autoencoder.save_pretrained(Path(place, "vae"))
-        return zoo.store_files(latent.MINI, Path(place), {"autoencoder": about}, folder)
+        return zoo.store_files(sd.MINI, Path(place), {"autoencoder": about}, folder)
 
 
 def _finish_plain(run: AutoencoderRun, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def _finish_plain(run: AutoencoderRun, facts: dict[str, Any], folder: Path) -> d
     from diffusers import AutoencoderKL
 
     plain = run.trip.network.autoencoder.eval()
-    judged = AutoencoderKL.from_pretrained(folder / latent.MINI / "vae", use_safetensors=True)
+    judged = AutoencoderKL.from_pretrained(folder / sd.MINI / "vae", use_safetensors=True)
     records = draw_attributes(64, HELD_OUT_SEED, held_out=None)
     images = render(records, HELD_OUT_SEED)
     sets = {"images": images, "with": rebuild(judged, images), "without": rebuild(plain, images)}
@@ -136,7 +139,7 @@ def _measure(autoencoder: Any, count: int = 2000) -> dict[str, float]:
         "psnr_db": round(psnr(rebuilt, images).item(), 2),
         "frechet": round(metrics.frechet_distance(a, b), 3),
         "edge_energy": round(distill.edge_energy(rebuilt) / distill.edge_energy(images), 4),
-        "read_right": round(latent.adherence(rebuilt, records).everything.value, 4),
+        "read_right": round(sd.measure_adherence(rebuilt, records).everything.value, 4),
     }
 
 
@@ -146,7 +149,7 @@ def _measure(autoencoder: Any, count: int = 2000) -> dict[str, float]:
 def _start_text_to_image(seed: int, steps: int, accelerator: Accelerator, folder: Path) -> TextToImageRun:
     from diffusers import AutoencoderKL
 
-    path = folder / latent.MINI / "vae"
+    path = folder / sd.MINI / "vae"
     if not path.is_dir():
         raise FileNotFoundError(f"there is no autoencoder in {path}: run gan-course train autoencoder first")
     autoencoder = AutoencoderKL.from_pretrained(path, use_safetensors=True)
@@ -161,7 +164,7 @@ def _finish_text_to_image(run: TextToImageRun, facts: dict[str, Any], folder: Pa
     average: Any = run.model.average
     average.to(memory_format=torch.contiguous_format)  # what safetensors can hold
     pipeline: Any = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(folder / latent.MINI / "vae", use_safetensors=True),
+        vae=AutoencoderKL.from_pretrained(folder / sd.MINI / "vae", use_safetensors=True),
         text_encoder=average.text_encoder,
         tokenizer=run.tokenizer,
         unet=average.unet,
@@ -181,30 +184,30 @@ def _finish_text_to_image(run: TextToImageRun, facts: dict[str, Any], folder: Pa
     with tempfile.TemporaryDirectory() as place:
         pipeline.save_pretrained(place)
         make_tokenizer(Path(place, "tokenizer"))
-        return zoo.store_files(latent.MINI, Path(place), about, folder)
+        return zoo.store_files(sd.MINI, Path(place), about, folder)
 
 
-def measure(pipeline: Any, count: int = 500, steps: int = latent.STEPS) -> dict[str, Any]:
+def measure(pipeline: Any, count: int = 500, steps: int = sd.STEPS) -> dict[str, Any]:
     """What share of pictures shows what was asked for, with guidance and without, with intervals."""
     found = {}
     for name, held_out in (("seen", False), ("held_out", True)):
         records = draw_attributes(count, HELD_OUT_SEED, held_out)
-        for guidance in (latent.GUIDANCE, 1.0):
-            images = latent.text_to_image(pipeline, [phrase(r) for r in records], steps=steps, guidance=guidance)
-            found[f"{name}, guidance {guidance:g}"] = _shares(latent.adherence(images, records))
+        for guidance in (sd.GUIDANCE, 1.0):
+            images = sd.text_to_image(pipeline, [phrase(r) for r in records], steps=steps, guidance=guidance)
+            found[f"{name}, guidance {guidance:g}"] = _shares(sd.measure_adherence(images, records))
     return {"prompts": count, "steps": steps, "right": found}
 
 
 # ------------------------------------------------------------------------------------------ the one-step student
 
 
-def _start_student(seed: int, steps: int, accelerator: Accelerator, folder: Path) -> distill.StudentRun:
-    if not (folder / latent.MINI / "model_index.json").is_file():
+def _start_student(seed: int, steps: int, accelerator: Accelerator, folder: Path) -> StudentRun:
+    if not (folder / sd.MINI / "model_index.json").is_file():
         raise FileNotFoundError(f"there is no teacher in {folder}: run gan-course train text_to_image first")
-    return distill.StudentRun(seed, steps, latent.load_pipeline(folder=folder), accelerator)
+    return StudentRun(seed, steps, sd.load_pipeline(folder=folder), accelerator)
 
 
-def _finish_student(run: distill.StudentRun, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _finish_student(run: StudentRun, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     student: Any = run.student.average
     student.to("cpu", memory_format=torch.contiguous_format)  # what safetensors can hold
     with tempfile.TemporaryDirectory() as place:
@@ -213,7 +216,7 @@ def _finish_student(run: distill.StudentRun, facts: dict[str, Any], folder: Path
             "what": "The mini Stable Diffusion's U-Net, distilled into one step.",
             "data": f"colour glyphs: {run.settings.pictures:,} pictures without any of the held-out pairs",
             "settings": asdict(run.settings),
-            "metrics": measure_student(latent.load_pipeline(folder=folder), student.float()),
+            "metrics": measure_student(sd.load_pipeline(folder=folder), student.float()),
         }
         return zoo.store_files(distill.STUDENT, Path(place), about | facts, folder)
 
@@ -235,9 +238,9 @@ def measure_student(
     def look(model: Any, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
         records = draw_attributes(count, HELD_OUT_SEED, held_out)
         start = time.process_time()
-        images = latent.text_to_image(model, [phrase(r) for r in records], steps=n, guidance=guidance)
+        images = sd.text_to_image(model, [phrase(r) for r in records], steps=n, guidance=guidance)
         seconds = (time.process_time() - start) / count
-        found = {"steps": n, "guidance": guidance, "right": _shares(latent.adherence(images, records, reader))}
+        found = {"steps": n, "guidance": guidance, "right": _shares(sd.measure_adherence(images, records, reader))}
         if held_out:
             return found
         made = metrics.extract_features(images, reader.features)
@@ -250,12 +253,12 @@ def measure_student(
             "seconds": round(seconds, 5),
         }
 
-    last = latent.STEPS
+    last = sd.STEPS
     return {
         "prompts": count,
-        "teacher": [look(teacher, n, latent.GUIDANCE) for n in steps] + [look(teacher, 1, 1.0)],
+        "teacher": [look(teacher, n, sd.GUIDANCE) for n in steps] + [look(teacher, 1, 1.0)],
         "student": look(one, 1, 1.0),
-        "held_out": {"teacher": look(teacher, last, latent.GUIDANCE, True), "student": look(one, 1, 1.0, True)},
+        "held_out": {"teacher": look(teacher, last, sd.GUIDANCE, True), "student": look(one, 1, 1.0, True)},
     }
 
 

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from gan_course.commands.table import Row
 from torch import Tensor, nn
 
+from bench import race, table
 from gan_course import data, metrics, networks
-from gan_course.instructor import race, table
-from gan_course.instructor.errors import CourseError
-from gan_course.instructor.table import Row
+from gan_course.commands.errors import CourseError
 from gan_course.training import Settings, Trainer
 
 BLOCK = 16  # steps timed at a stretch: a multiple of r1_every, so that every block pays for as many penalties
@@ -50,7 +50,7 @@ def bench(
         raise CourseError(f"A race of {min(seconds)} seconds shows nothing: --seconds takes whole numbers from 1 up.")
     if speed_only and write:
         raise CourseError("The page holds the race: leave out --write or --speed-only.")
-    from gan_course.instructor.notebooks import course_folder
+    from gan_course.commands.notebooks import course_folder
 
     folder = course_folder(root)
     if write:
@@ -102,7 +102,7 @@ def run_race(
 
 
 def measure() -> Iterator[Row]:
-    from gan_course.instructor import parts
+    from bench import speed as parts
 
     # The processes of their own come first: this one is not yet warm, and they have the machine to themselves.
     yield Row("import torch and gan_course / import torch", import_ratio(), most=1.05)
@@ -117,7 +117,7 @@ def measure() -> Iterator[Row]:
 
 
 def recipe_rows(threads: int) -> Iterator[Row]:
-    from gan_course.instructor import parts
+    from bench import speed as parts
 
     with race.threads(threads):
         found = parts.step_parts()
@@ -292,7 +292,7 @@ def fresh(code: str) -> str:
 
 def first_picture_of_fresh_process(limit: int = PICTURE_STEPS) -> dict[str, float]:
     """`first_picture` from the first line of a process that has imported nothing yet."""
-    code = "import time; start = time.perf_counter(); import json; from gan_course.instructor import bench; "
+    code = "import time; start = time.perf_counter(); import json; from bench import bench; "
     return json.loads(fresh(code + f"print(json.dumps(bench.first_picture(start, {limit})))").splitlines()[-1])
 
 

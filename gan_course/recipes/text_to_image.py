@@ -1,6 +1,6 @@
 """How the mini Stable Diffusion and the network that judges it were trained: what a step of each recipe does.
 
-``gan-course train NAME`` follows them, ``gan_course.long_recipes`` says for how long and writes the cards.
+``gan-course train NAME`` follows them, ``gan_course.recipes.long`` says for how long and writes the cards.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from gan_course import losses
-from gan_course.attributes import FIELDS, AttributeClassifier, as_indices, draw_attributes, phrase
-from gan_course.data.captions import Attributes
+from gan_course.classifiers import AttributeClassifier
+from gan_course.data.attributes import FIELDS, Attributes, as_indices, draw_attributes, phrase
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.latent_networks import (
+from gan_course.recipes.run import Part, Run, random_numbers
+from gan_course.stable_diffusion.networks import (
     CHANNELS,
     make_autoencoder,
     make_patch_discriminator,
@@ -26,7 +27,6 @@ from gan_course.latent_networks import (
     make_text_encoder,
     make_unet,
 )
-from gan_course.long_runs import Part, Run, random_numbers
 
 
 def render(records: Sequence[Attributes], seed: int) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gan_course import data, metrics, zoo
-from gan_course.ablation import LONGER, VARIANTS, load_results, save_results, variant
+from gan_course.recipes.ablation import LONGER, VARIANTS, load_results, save_results, variant
 from gan_course.training import Trainer, TrainingDiverged
 
 SHOWN = 20  # pictures of each variant that are kept

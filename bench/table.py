@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_course.commands.race import OURS, Mark
 from matplotlib.figure import Figure
 
 from gan_course import plots
-from gan_course.instructor.errors import CourseError
-from gan_course.instructor.race import OURS, Mark
+from gan_course.commands.errors import CourseError
 
 RATIO, RATIO_AT = 0.1, (60, 180)  # our distance over that of the best peer, and after how many seconds
 NEAR, NEAR_AT = 4, 600  # our distance over the floor

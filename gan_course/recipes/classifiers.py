@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from gan_course import data, metrics, zoo
 from gan_course.checkpoints import load_checkpoint, save_checkpoint
+from gan_course.classifiers import Classifier
 from gan_course.data import Dataset
-from gan_course.networks import Classifier
 
 BATCH = 64
 CHECKPOINT_EVERY = 200  # steps: a few seconds
@@ -89,7 +89,7 @@ RECIPES = {
 }
 
 
-#: Recipes in :mod:`gan_course.long_recipes`, in the order in which one needs the other.
+#: Recipes in :mod:`gan_course.recipes.long`, in the order in which one needs the other.
 LONG = ("attributes_classifier", "autoencoder", "autoencoder_without_discriminator", "text_to_image", "student")
 
 
@@ -177,7 +177,7 @@ def train(
     if steps is not None and steps < 1:
         raise ValueError(f"can't train for {steps} steps: take at least 1, or leave the number to the recipe")
     if name in LONG:
-        from gan_course import long_recipes  # needs diffusers and accelerate
+        from gan_course.recipes import long as long_recipes  # needs diffusers and accelerate
 
         return long_recipes.train(name, folder, checkpoint, seed, steps)
     recipe = _find(name)

@@ -9,8 +9,8 @@ import torch
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+from bench import bench, race
 from gan_course import data, plots
-from gan_course.instructor import bench, race
 from gan_course.live import LiveView
 
 
@@ -72,7 +72,7 @@ import time
 from types import SimpleNamespace
 import torch
 from gan_course import data, live, plots
-from gan_course.instructor import bench
+from bench import bench
 from gan_course.training import Trainer
 
 torch.set_num_threads(1)
@@ -112,7 +112,7 @@ def live_ratio(steps: int = 3200) -> float:
     It runs in a kernel, which sends what it shows. Both trainings take turns, a few steps each, so that a neighbour
     slows both. All of the view counts, its final figure and its lines included.
     """
-    from gan_course.instructor.execute import kernel_manager
+    from gan_course.commands.execute import kernel_manager
 
     notebook = new_notebook(cells=[new_code_cell(f"STEPS = {steps}\n{LIVE}")])
     NotebookClient(notebook, timeout=1200, km=kernel_manager()).execute()

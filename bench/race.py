@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench import peers
 from gan_course import data, losses, metrics, networks, training, zoo
-from gan_course.instructor import peers
-from gan_course.instructor.errors import CourseError
+from gan_course.classifiers import Classifier
+from gan_course.commands.errors import CourseError
 
 OURS = "this course"
 TRAINED_ON, COMPARED_WITH = 8_000, 10_000
@@ -157,7 +158,7 @@ def fingerprint(real: Tensor, features: object) -> str:
 def judge(real: Tensor) -> Judge:
     """The judge of the race: the features of the zoo's MNIST classifier."""
     classifier = zoo.load("mnist_classifier")
-    assert isinstance(classifier, networks.Classifier)
+    assert isinstance(classifier, Classifier)
     return Judge(real, classifier.features)
 
 

@@ -7,10 +7,11 @@ model with, and to measure whether it listens.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from gan_course.data.outlines import STYLES, check_characters
 
@@ -87,22 +88,6 @@ def inks(background: str) -> list[str]:
     return [name for name in COLOURS if contrast(name, background) >= CONTRAST]
 
 
-def caption(attributes: Attributes, position: bool = True) -> str:
-    """Such as "a small red seven in bold italic on a blue background at the top left"; ``position=False`` leaves the
-    last part out."""
-    c = attributes.character
-    if c.isdigit():
-        name = DIGITS[int(c)]
-    else:
-        name = f"capital {c}" if c.isupper() else f"lowercase {c}"
-    style = "" if attributes.style == "regular" else f" in {attributes.style}"
-    article = "an" if attributes.background[0] in "aeiou" else "a"
-    where = f" {attributes.position}" if position else ""
-    return (
-        f"a {attributes.size} {attributes.colour} {name}{style} on {article} {attributes.background} background{where}"
-    )
-
-
 def check_count(count: int) -> None:
     """Raise ``ValueError`` unless there is something to draw."""
     if count < 1:
@@ -136,3 +121,101 @@ def random_attributes(count: int, seed: int = 0, characters: str = "0123456789")
             )
         )
     return records
+
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "character": tuple("0123456789"),
+    "colour": tuple(COLOURS),
+    "background": tuple(COLOURS),
+    "size": tuple(SIZES),
+    "position": tuple(POSITIONS),
+    "style": tuple(STYLES),
+}
+
+#: Pairs that the mini model never saw together, though it saw each half with others: does it compose them?
+HELD_OUT: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+    (("character", "0"), ("colour", "green")),
+    (("character", "1"), ("colour", "pink")),
+    (("character", "2"), ("colour", "white")),
+    (("character", "3"), ("colour", "red")),
+    (("character", "4"), ("colour", "orange")),
+    (("character", "5"), ("colour", "black")),
+    (("character", "6"), ("colour", "yellow")),
+    (("character", "7"), ("colour", "purple")),
+    (("character", "8"), ("colour", "blue")),
+    (("character", "9"), ("colour", "grey")),
+    (("colour", "yellow"), ("background", "blue")),
+    (("colour", "red"), ("background", "white")),
+    (("colour", "white"), ("background", "green")),
+    (("colour", "blue"), ("background", "pink")),
+    (("colour", "black"), ("background", "orange")),
+    (("colour", "purple"), ("background", "yellow")),
+    (("character", "0"), ("style", "bold")),
+    (("character", "2"), ("style", "italic")),
+    (("character", "4"), ("style", "bold")),
+    (("character", "5"), ("style", "italic")),
+    (("character", "8"), ("style", "bold italic")),
+    (("character", "9"), ("style", "bold italic")),
+)
+
+
+def is_held_out(attributes: Attributes) -> bool:
+    """Whether ``attributes`` hold one of the pairs in ``HELD_OUT``."""
+    return any(getattr(attributes, a) == x and getattr(attributes, b) == y for (a, x), (b, y) in HELD_OUT)
+
+
+def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Attributes]:
+    """``count`` random records of digits, the same for the same seed.
+
+    None has a held-out pair, or with ``held_out=True`` each, or with ``None`` they come as they fall.
+    """
+
+    def stream() -> Iterator[Attributes]:
+        part = 0
+        while True:
+            yield from random_attributes(count, seed=seed + 7_919 * part)
+            part += 1
+
+    kept: list[Attributes] = []
+    for record in stream():
+        if held_out is None or is_held_out(record) == held_out:
+            kept.append(record)
+            if len(kept) == count:
+                return kept
+    raise AssertionError("unreachable: the stream never ends")
+
+
+def phrase(attributes: Attributes, leave_out: Collection[str] = ()) -> str:
+    """The caption of ``attributes``, without what ``leave_out`` names of size, colour, background and position.
+
+    Such as "a red seven in bold" without size, background and position. An unnamed style always means regular.
+    Raises ``ValueError`` for other names.
+    """
+    known = ("size", "colour", "background", "position")
+    if unknown := [name for name in leave_out if name not in known]:
+        raise ValueError(f"a caption can't leave out {unknown[0]!r}: choose from {', '.join(known)}")
+    words = [getattr(attributes, name) for name in ("size", "colour") if name not in leave_out]
+    words.append(name_of(attributes.character))
+    if attributes.style != "regular":
+        words.append(f"in {attributes.style}")
+    if "background" not in leave_out:
+        words.append(f"on {_article(attributes.background)} background")
+    if "position" not in leave_out:
+        words.append(attributes.position)
+    return " ".join([_article(words[0]), *words[1:]])
+
+
+def name_of(character: str) -> str:
+    """A character in words: "seven", "capital Q", "lowercase a"."""
+    if character.isdigit():
+        return DIGITS[int(character)]
+    return f"capital {character}" if character.isupper() else f"lowercase {character}"
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def as_indices(records: Sequence[Attributes]) -> Tensor:
+    """Each record's place in ``FIELDS``: int64 ``[N, 6]``."""
+    return torch.tensor([[values.index(getattr(r, field)) for field, values in FIELDS.items()] for r in records])

@@ -1,0 +1,33 @@
+"""The mini Stable Diffusion, made of the real one's classes: ask it, measure it, look inside, distil it.
+
+Importing this loads neither diffusers nor transformers: the functions do, when they are called.
+"""
+
+from gan_course.stable_diffusion.adherence import Adherence, measure_adherence
+from gan_course.stable_diffusion.pipeline import (
+    AT_ONCE,
+    GUIDANCE,
+    MINI,
+    STEPS,
+    check_request,
+    image_to_image,
+    inpaint,
+    load_pipeline,
+    quietly,
+    text_to_image,
+)
+
+__all__ = [
+    "AT_ONCE",
+    "GUIDANCE",
+    "MINI",
+    "STEPS",
+    "Adherence",
+    "check_request",
+    "image_to_image",
+    "inpaint",
+    "load_pipeline",
+    "measure_adherence",
+    "quietly",
+    "text_to_image",
+]

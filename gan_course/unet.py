@@ -1,0 +1,98 @@
+"""Chapter 07's network: noisy pictures, their timesteps and classes, to whatever diffusion is to predict."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_course.networks import check_labels, pixel_by_pixel, square_shape
+
+
+class DiffusionUNet(nn.Module):
+    """Noisy pictures, their timesteps and classes to whatever is to be predicted: ``[N, *image_shape]``, unbounded.
+
+    ``x [N, *image_shape]``; ``t``: one timestep for all, or ``[N]``; ``labels``: int64 ``[N]`` from 0 to ``classes``,
+    where the last number, ``no_class``, stands for "not told", as does leaving ``labels`` out. Raises ``ValueError``
+    for other labels.
+
+    A small relative of Stable Diffusion's U-Net (arXiv 2112.10752), cut for two CPU cores: blocks of 2 x 2 pixels
+    become channels, so that the largest maps are half as wide; the picture goes down once and up again, past a bridge
+    that carries the fine detail; in the middle, where attention would cost more, a linear layer sees all places at
+    once.
+    """
+
+    def __init__(
+        self, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 24, middle: int = 256
+    ):
+        super().__init__()
+        self.classes = self.no_class = classes
+        channels, side = square_shape(image_shape)
+        told = 128  # numbers that tell every block the timestep and the class
+        self.time = nn.Sequential(nn.Linear(64, told), nn.SiLU(), nn.Linear(told, told))
+        self.label = nn.Embedding(classes + 1, told)
+        self.first = nn.Conv2d(4 * channels, width, 3, padding=1)
+        self.high = _Block(width, told)
+        self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
+        self.low = _Block(2 * width, told)
+        self.middle = _Everywhere(2 * width, side // 4, middle, told)
+        self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
+        self.high_again = _Block(width, told)
+        self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), _silent(nn.Conv2d(width, 4 * channels, 3, 1, 1)))
+        pixel_by_pixel(self)
+
+    def forward(self, x: Tensor, t: Tensor | int, labels: Tensor | None = None) -> Tensor:
+        if labels is None:
+            labels = torch.full((len(x),), self.no_class, device=x.device)
+        check_labels(labels, len(x), self.classes + 1)
+        told = F.silu(self.time(waves(torch.as_tensor(t, device=x.device).expand(len(x)), 64)) + self.label(labels))
+        high = self.high(self.first(F.pixel_unshuffle(x, 2)), told)
+        low = self.middle(self.low(self.down(high), told), told)
+        return F.pixel_shuffle(self.last(self.high_again(high + self.up(low), told)), 2)
+
+
+def waves(t: Tensor, count: int) -> Tensor:
+    """Timesteps ``[N]`` as sines and cosines of ``count / 2`` frequencies each, from fast to slow: ``[N, count]``.
+
+    A network reads them more easily than one large number (arXiv 1706.03762, section 3.5).
+    """
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(count // 2, device=t.device) / (count // 2))
+    angles = t[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class _Block(nn.Module):
+    """Two convolutions whose result is added to what came in; what was told scales and shifts the maps between them."""
+
+    def __init__(self, width: int, told: int):
+        super().__init__()
+        self.norm1, self.norm2 = nn.GroupNorm(8, width), nn.GroupNorm(8, width)
+        self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), _silent(nn.Conv2d(width, width, 3, 1, 1))
+        self.tell = nn.Linear(told, 2 * width)
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        scale, shift = self.tell(told)[:, :, None, None].chunk(2, dim=1)
+        inner = self.conv1(F.silu(self.norm1(x)))
+        return x + self.conv2(F.silu(self.norm2(inner) * (1 + scale) + shift))
+
+
+class _Everywhere(nn.Module):
+    """All places of a small map through one hidden layer and back, added to what came in."""
+
+    def __init__(self, width: int, side: int, hidden: int, told: int):
+        super().__init__()
+        self.norm, self.tell = nn.GroupNorm(8, width), nn.Linear(told, hidden)
+        self.into, self.out = nn.Linear(width * side**2, hidden), _silent(nn.Linear(hidden, width * side**2))
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        hidden = F.silu(self.into(self.norm(x).flatten(1)) + self.tell(told))
+        return x + self.out(hidden).view(x.shape)
+
+
+def _silent(layer: nn.Module) -> nn.Module:
+    """The layer with all weights 0: a block that adds nothing at first does no harm before it has learned."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
