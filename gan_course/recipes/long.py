@@ -193,7 +193,7 @@ def measure(pipeline: Any, count: int = 500, steps: int = sd.STEPS) -> dict[str,
     for name, held_out in (("seen", False), ("held_out", True)):
         records = draw_attributes(count, HELD_OUT_SEED, held_out)
         for guidance in (sd.GUIDANCE, 1.0):
-            images = sd.text_to_image(pipeline, [phrase(r) for r in records], steps=steps, guidance=guidance)
+            images = sd.text_to_image(pipeline, [phrase(r) for r in records], steps=steps, guidance_scale=guidance)
             found[f"{name}, guidance {guidance:g}"] = _shares(sd.measure_adherence(images, records))
     return {"prompts": count, "steps": steps, "right": found}
 
@@ -238,7 +238,7 @@ def measure_student(
     def look(model: Any, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
         records = draw_attributes(count, HELD_OUT_SEED, held_out)
         start = time.process_time()
-        images = sd.text_to_image(model, [phrase(r) for r in records], steps=n, guidance=guidance)
+        images = sd.text_to_image(model, [phrase(r) for r in records], steps=n, guidance_scale=guidance)
         seconds = (time.process_time() - start) / count
         found = {"steps": n, "guidance": guidance, "right": _shares(sd.measure_adherence(images, records, reader))}
         if held_out:
