@@ -1,14 +1,18 @@
-"""Checks of chapter 03, the parts: pictures as training tensors, the repaired generator and discriminator."""
+"""Checks of chapter 03: pictures as training tensors, the two networks, a step of each, the moving average."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
-from gan_course.checks.report import RETURNS_NOTHING, Attempt, describe, near, run
+from gan_course.checks.players import RATE, Game, check_moved, check_trainable, descent, gradient, new_game
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, describe, flat, near, normal
 
 # ------------------------------------------------------------------------------------------ pictures to tensors
 
@@ -24,12 +28,8 @@ def _compare_pictures(attempt: Attempt, pictures: Tensor) -> None:
     given = pictures.clone()
     shape_hint = "The networks want [N, C, H, W]. Grey pictures have one channel: which axis is missing, and where?"
     result = attempt.tensor(attempt(given), right.shape, hint=shape_hint)
-    if result.dtype != torch.float32:
-        attempt.fail(
-            f"a tensor of dtype {str(result.dtype).removeprefix('torch.')}",
-            "dtype float32",
-            "Whole numbers can't hold values between -1 and 1, and the networks' weights are float32.",
-        )
+    hint = "Whole numbers can't hold values between -1 and 1, and the networks' weights are float32."
+    attempt.dtype(result, torch.float32, "a tensor", hint)
     mistakes = [
         (
             grey.unsqueeze(1) / 255,
@@ -49,32 +49,25 @@ def _compare_pictures(attempt: Attempt, pictures: Tensor) -> None:
         ),
     ]
     attempt.close(result, right, "0 must become -1 and 255 must become 1, with a straight line between.", mistakes)
-    if not near(given, pictures):
-        attempt.fail("your function changed its input", "an untouched input", "Make a new tensor.")
+    attempt.unchanged(given, pictures, "your function's input was")
 
 
-def _pictures_all_greys(attempt: Attempt) -> None:
-    _compare_pictures(attempt, _pictures(4))
-    _compare_pictures(attempt, _pictures(1))
-
-
-def _pictures_dark(attempt: Attempt) -> None:
-    _compare_pictures(attempt, _pictures(2, brightest=100))
-
-
-def check_to_training_tensors(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(pictures uint8 [N, 28, 28]) -> float32 [N, 1, 28, 28] in [-1, 1]``. Parts: ``greys``, ``dark``."""
-    run("to_training_tensors", function, "pictures", {"greys": _pictures_all_greys, "dark": _pictures_dark}, part)
+@check("to_training_tensors(pictures uint8 [N, 28, 28]) -> float32 [N, 1, 28, 28] in [-1, 1]")
+def check_to_training_tensors() -> Parts:
+    return {
+        "greys": cases(_compare_pictures, [_pictures(4)], [_pictures(1)]),
+        "dark": cases(_compare_pictures, [_pictures(2, brightest=100)]),
+    }
 
 
 # ------------------------------------------------------------------------------------------ the two networks
 
 
 def _network(attempt: Attempt) -> nn.Module:
-    """What the student's function builds, with every random number the same in each run."""
+    """A copy of what the student's function builds, with every random number the same in each run."""
     network = attempt()
     if isinstance(network, nn.Module):
-        return network
+        return copy.deepcopy(network)
     hint = RETURNS_NOTHING if network is None else "Return the network, ready to be called."
     if isinstance(network, type):
         hint = "You returned the class. The brackets after its name make a network of it."
@@ -119,7 +112,7 @@ def _check_bent(attempt: Attempt, function: Callable[[Tensor], Tensor], a: Tenso
 
 
 def _noise(count: int, size: int, scale: float = 1.0) -> Tensor:
-    return scale * torch.randn(count, size, generator=torch.Generator().manual_seed(0))
+    return scale * normal(count, size, seed=0)
 
 
 def _generator_shape(attempt: Attempt) -> None:
@@ -156,10 +149,9 @@ def _generator_bends(attempt: Attempt) -> None:
     _check_bent(attempt, lambda z: network(z).atanh(), batch[:1], batch[1:])
 
 
-def check_make_generator(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function() -> network``: noise ``[N, 100]`` to ``[N, 1, 28, 28]``. Parts: ``shape``, ``range``, ``hidden``."""
-    parts = {"shape": _generator_shape, "range": _generator_range, "hidden": _generator_bends}
-    run("make_generator", function, "", parts, part)
+@check("make_generator() -> network")
+def check_make_generator() -> Parts:
+    return {"shape": _generator_shape, "range": _generator_range, "hidden": _generator_bends}
 
 
 def _images(count: int) -> Tensor:
@@ -210,7 +202,235 @@ def _discriminator_bends(attempt: Attempt) -> None:
     _check_bent(attempt, lambda x: network(x).flatten(), images[:1], images[1:])
 
 
-def check_make_discriminator(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function() -> network``: ``[N, 1, 28, 28]`` to logits ``[N]``. Parts: ``shape``, ``logits``, ``hidden``."""
-    parts = {"shape": _discriminator_shape, "logits": _discriminator_logits, "hidden": _discriminator_bends}
-    run("make_discriminator", function, "", parts, part)
+@check("make_discriminator() -> network")
+def check_make_discriminator() -> Parts:
+    return {"shape": _discriminator_shape, "logits": _discriminator_logits, "hidden": _discriminator_bends}
+
+
+# ------------------------------------------------------------------------------------------ one step of a player
+
+
+STALE = "The old gradients were still there and were added to the new ones. When must they go?"
+MOVED = (
+    "A loss alone changes nothing. Old gradients out, new gradients in, one step of the optimizer: in this order.",
+    "The step goes down another loss than the one asked for. Print your loss and compute it by hand.",
+)
+RETURNED = "Return the loss of this step, as it was before the step."
+
+
+def _logits(game: Game) -> tuple[Tensor, Tensor]:
+    """Logits of the real and of the fake batch, ``[6]`` each."""
+    return game.discriminator(game.real), game.discriminator(game.generator(game.noise))
+
+
+def _after(network: nn.Module, loss: Tensor, stale: float = 0.0) -> Tensor:
+    """The parameters after one step down ``loss``; ``stale`` is added to each gradient."""
+    return flat(network) - RATE * (gradient(network, loss) + stale)
+
+
+def _make_stale(network: nn.Module) -> None:
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+
+
+def _check_untouched(attempt: Attempt, network: nn.Module, before: Tensor) -> None:
+    after, name = flat(network), network.description
+    if not near(after, before, 1e-6):
+        worst = (after - before).abs().max().item()
+        hint = "Each step trains one player. Which parameters does the optimizer hold that you were given?"
+        attempt.fail(f"the {name}'s parameters changed by up to {worst:.4g}", f"the {name} exactly as before", hint)
+    check_trainable(attempt, network)
+
+
+# ------------------------------------------------------------------------------------------ discriminator
+
+
+def _play_discriminator(attempt: Attempt, stale: bool) -> None:
+    game = new_game()
+    d = game.discriminator
+    if stale:
+        _make_stale(d)
+    real, fake = _logits(game)
+    loss = softplus(-real).mean() + softplus(fake).mean()
+    twice = softplus(-real.sigmoid()).mean() + softplus(fake.sigmoid()).mean()
+    mistakes = [
+        (_after(d, softplus(-real).mean()), "Only the real half was used: such a D learns to call everything real."),
+        (_after(d, softplus(fake).mean()), "Only the fake half was used: such a D learns to call everything fake."),
+        (_after(d, softplus(real).mean() + softplus(-fake).mean()), "The targets are swapped: D learns the opposite."),
+        (
+            _after(d, softplus(-real).mean() + softplus(-fake).mean()),
+            "Both batches have the target 1: D learns to believe in the fakes as well.",
+        ),
+        (_after(d, -loss), "The step goes up the loss. Check the sign."),
+        (_after(d, loss / 2), "The step is half as long: the two means are added, not averaged."),
+        (_after(d, loss * len(real)), "The step is too long by the batch size: a sum where the mean is meant."),
+        (_after(d, twice), "There is a sigmoid too many: the discriminator gives logits, and the loss knows that."),
+        (_after(d, loss, stale=1.0), STALE),
+    ]
+    before, right = flat(d), _after(d, loss)
+    result = attempt(d, game.generator, descent(d), game.real, game.noise)
+    check_moved(attempt, d, before, right, mistakes, MOVED)
+    attempt.close(result, loss, RETURNED, what="the returned loss")
+
+
+def _discriminator_generator(attempt: Attempt) -> None:
+    game = new_game()
+    before = flat(game.generator)
+    attempt(game.discriminator, game.generator, descent(game.discriminator), game.real, game.noise)
+    _check_untouched(attempt, game.generator, before)
+    check_trainable(attempt, game.discriminator)
+    if any(p.grad is not None and p.grad.abs().max() > 0 for p in game.generator.parameters()):
+        attempt.fail(
+            "the generator's parameters received gradients",
+            "no gradient for the generator from the discriminator's loss",
+            "The loss flowed back through the fakes into the network that made them. For this step the fakes are plain "
+            "data: cut the thread between them and the generator.",
+        )
+
+
+@check("discriminator_step(discriminator, generator, optimizer, real, noise) -> loss")
+def check_discriminator_step() -> Parts:
+    return {
+        "update": partial(_play_discriminator, stale=False),
+        "generator": _discriminator_generator,
+        "stale": partial(_play_discriminator, stale=True),
+    }
+
+
+# ------------------------------------------------------------------------------------------ generator
+
+
+def _play_generator(attempt: Attempt, stale: bool) -> None:
+    game = new_game()
+    g = game.generator
+    if stale:
+        _make_stale(g)
+        _make_stale(game.discriminator)
+    _, fake = _logits(game)
+    loss = softplus(-fake).mean()
+    mistakes = [
+        (
+            _after(g, softplus(fake).mean()),
+            "The step goes down the discriminator's loss: the generator learns to be recognised. What does it want D "
+            "to say?",
+        ),
+        (
+            _after(g, -softplus(fake).mean()),
+            "That is the saturating loss log(1 - D(G(z))). The direction is right; the task asks for the other length.",
+        ),
+        (_after(g, loss * len(fake)), "The step is too long by the batch size: a sum where the mean is meant."),
+        (_after(g, softplus(-fake.sigmoid()).mean()), "There is a sigmoid too many: the discriminator gives logits."),
+        (_after(g, loss, stale=1.0), STALE),
+    ]
+    before, right = flat(g), _after(g, loss)
+    result = attempt(g, game.discriminator, descent(g), game.noise)
+    check_moved(attempt, g, before, right, mistakes, MOVED)
+    attempt.close(result, loss, RETURNED, what="the returned loss")
+
+
+def _generator_discriminator(attempt: Attempt) -> None:
+    game = new_game()
+    before = flat(game.discriminator)
+    attempt(game.generator, game.discriminator, descent(game.generator), game.noise)
+    _check_untouched(attempt, game.discriminator, before)
+    check_trainable(attempt, game.generator)
+
+
+@check("generator_step(generator, discriminator, optimizer, noise) -> loss")
+def check_generator_step() -> Parts:
+    return {
+        "update": partial(_play_generator, stale=False),
+        "discriminator": _generator_discriminator,
+        "stale": partial(_play_generator, stale=True),
+    }
+
+
+# ------------------------------------------------------------------------------------------ the moving average
+
+
+def _pair() -> tuple[nn.Module, nn.Module]:
+    """(average, generator): two networks with batch norm whose parameters and running statistics differ."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        generator = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+        average = copy.deepcopy(generator)
+        for network, shift in ((average, 0.0), (generator, 1.0)):
+            for tensor in network.state_dict().values():
+                if tensor.is_floating_point():  # batch norm also counts its batches
+                    tensor.copy_(torch.rand(tensor.shape) + shift)
+    for network, name in ((generator, "generator"), (average, "average")):
+        network.description = name  # type: ignore[assignment]
+    return average, generator
+
+
+def _compare_average(attempt: Attempt, decay: float) -> tuple[nn.Module, nn.Module]:
+    average, generator = _pair()
+    old, new = flat(average), flat(generator)
+    right = decay * old + (1 - decay) * new
+    mistakes = [
+        (
+            old,
+            "The average did not change. Did you make a new tensor and let it go? The tensors inside the network "
+            "itself must change.",
+        ),
+        (
+            decay * new + (1 - decay) * old,
+            "The weights are swapped: a decay near 1 means a long memory, so what keeps most?",
+        ),
+        (new, "The average is a plain copy of the generator: it has no memory."),
+        (decay * old + new, "The two weights must add up to 1, or the average grows with every step."),
+        (decay * (old + new), "The two weights must add up to 1, or the average grows with every step."),
+        ((old + new) / 2, "Both count one half: where does the decay come in?"),
+    ]
+    attempt(average, generator, decay)
+    hint = "Each parameter of the average keeps the share decay of its old value and takes the rest from the generator."
+    attempt.close(flat(average), right, hint, mistakes, what="the average's parameter")
+    if not near(flat(generator), new, 1e-6):
+        attempt.fail("the generator's parameters changed", "the generator exactly as before", "Only the average moves.")
+    return average, generator
+
+
+def _average_apart(attempt: Attempt) -> None:
+    average, generator = _compare_average(attempt, 0.0)
+    before = flat(average)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(1)
+    if not near(flat(average), before, 1e-6):
+        attempt.fail(
+            "the average changed when the generator was trained afterwards",
+            "an average with numbers of its own",
+            "The two networks share their tensors now. Copy numbers from one to the other, not the tensors themselves.",
+        )
+    if any(p.grad_fn is not None or not p.is_leaf for p in average.parameters()):
+        attempt.fail(
+            "the average's parameters hang in autograd's graph",
+            "plain parameters",
+            "The average is not trained. Do the arithmetic where autograd does not watch.",
+        )
+
+
+def _average_buffers(attempt: Attempt) -> None:
+    average, generator = _pair()
+    decay = 0.9
+    attempt(average, generator, decay)
+    old, new = (dict(network.named_buffers()) for network in (_pair()[0], generator))
+    for name, value in average.named_buffers():
+        mixed = decay * old[name] + (1 - decay) * new[name]
+        if value.is_floating_point() and not (near(value, new[name]) or near(value, mixed)):
+            attempt.close(
+                value,
+                new[name],
+                "Batch norm also keeps running statistics, and they are buffers, not parameters. With stale ones the "
+                "averaged generator draws rubbish in evaluation mode.",
+                what=f"the average's buffer {name}",
+            )
+
+
+@check("update_average(average, generator, decay) -> None")
+def check_update_average() -> Parts:
+    return {
+        "values": cases(_compare_average, [0.9], [0.25]),
+        "apart": _average_apart,
+        "buffers": _average_buffers,
+    }

@@ -1,22 +1,264 @@
-"""Checks of chapter 07, sampling: one DDIM step, guidance that keeps its contrast, a walk along a flow."""
+"""Checks of chapter 07: the way into the noise, learning, sampling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_course import diffusion
-from gan_course.checks.report import Attempt, Mistakes, run
+from gan_course.checks.report import Attempt, Parts, cases, check, normal, per_picture
+
+# ------------------------------------------------------------------------------------------ many steps in one
+
+
+def _jump(attempt: Attempt, shape: tuple[int, ...], steps: list[int], betas: Tensor) -> None:
+    x, noise = normal(2, *shape, seed=shape[0])
+    x, t, left = x.clamp(-1, 1), torch.tensor(steps), diffusion.cumulative_alphas(betas)
+
+    def mixed(kept: Tensor, other: Tensor | None = None) -> Tensor:
+        """√kept x + √other noise, each picture with its own timestep."""
+        other = 1 - kept if other is None else other
+        return per_picture(kept[t].sqrt(), x) * x + per_picture(other[t].sqrt(), x) * noise
+
+    earlier, later = torch.cat([torch.ones(1), left[:-1]]), torch.cat([left[1:], left[-1:] * (1 - betas[-1])])
+    mistakes = [
+        (mixed(1 - betas), "This is one step, from a clean picture. How much has been kept by all steps up to t?"),
+        (mixed(betas), "Betas say how much noise comes in. What is kept of the picture's power is 1 - beta."),
+        (mixed(torch.cumprod(betas, 0)), "Betas say how much noise comes in. What is kept is 1 - beta."),
+        (mixed((1 - betas.cumsum(0)).clamp(min=0)), "Shares that are kept one after the other multiply."),
+        (mixed(earlier), "One step is missing: at t = 0, beta_0 has acted already."),
+        (mixed(later), "One step too many: at t = 0, only beta_0 has acted."),
+        (mixed(1 - left), "Picture and noise are exchanged."),
+        (mixed(left.square(), (1 - left).square()), "Shares of the power have to pass through a root."),
+        (mixed(left, torch.ones_like(left)), "The noise comes in at full strength. What share of the power is its?"),
+        (
+            mixed(left, (1 - left.sqrt()).square()),
+            "Not the strengths but the powers add up to 1: the noise's share is 1 - ᾱ, then take the root.",
+        ),
+    ]
+    hint = "Which share of the picture's power is kept by all steps up to t? The noise has the rest of the power."
+    given = x.clone(), noise.clone(), t.clone(), betas.clone()
+    result = attempt(*given)
+    for after, before in zip(given, (x, noise, t, betas), strict=True):
+        attempt.unchanged(after, before, "the given tensors were")
+    shape_hint = "The pictures keep their shape. A share for each picture must be shaped so that it can multiply it."
+    attempt.tensor(result, list(x.shape), hint=shape_hint, what="the noisy pictures")
+    attempt.close(result, mixed(left), hint, mistakes, what="the noisy pictures")
+
+
+@check("jump_to(x [N, C, H, W], noise, t [N], betas [T]) -> [N, C, H, W]")
+def check_jump_to() -> Parts:
+    betas = torch.tensor([0.1, 0.2, 0.4])
+    return {
+        "same": cases(_jump, ((1, 1, 1, 2), [1], betas), ((2, 1, 2, 2), [2, 2], betas)),  # one timestep for all
+        "own": cases(
+            _jump,
+            ((3, 3, 4, 4), [0, 40, 99], diffusion.linear_betas(100)),
+            ((4, 1, 4, 4), [7, 0, 3, 9], diffusion.cosine_betas(10)),
+        ),
+    }
+
+
+# ------------------------------------------------------------------------------------------ drowned
+
+
+def _drown(attempt: Attempt, betas: Tensor, ratio: float) -> None:
+    left = diffusion.cumulative_alphas(betas).double()
+
+    def first(values: Tensor) -> int:
+        below = (values < ratio).nonzero()
+        return int(below[0]) if len(below) else len(betas)
+
+    power = left / (1 - left)
+    right = first(power)
+    mistakes = [
+        (right + 1, "Off by one: timesteps count from 0."),
+        (right - 1, "Off by one: here the picture is still the louder one."),
+        (first(left), "This compares the picture's share with the ratio. By what must it be divided?"),
+        (first(power.sqrt()), "Ratios of powers are asked for: no roots."),
+        (first((1 - betas.double()) / betas.double()), "A single step was looked at. All steps up to t act together."),
+        (first(1 / power), "The ratio is upside down: picture over noise."),
+        (len(betas) - right, "Count from the clean end."),
+    ]
+    if right == len(betas):
+        mistakes = [
+            (-1, "Where the ratio is never reached, the answer is the number of steps."),
+            (len(betas) - 1, "At the last timestep the picture is still louder than asked. Then the answer is T."),
+            (0, "Nothing is below the ratio here. What does argmax return for a row of False?"),
+            *mistakes,
+        ]
+    hint = "Compute picture power / noise power at each timestep. Which is the first timestep where it is too small?"
+    result = attempt(betas.clone(), ratio)
+    if isinstance(result, bool):
+        attempt.fail(str(result), "a timestep, one whole number", hint)
+    attempt.close(result, float(right), hint, mistakes, what="the timestep")
+
+
+@check("first_drowned(betas [T], ratio) -> timestep, or T")
+def check_first_drowned() -> Parts:
+    schedules = diffusion.linear_betas(), diffusion.cosine_betas()
+    return {
+        "found": cases(
+            _drown,
+            (torch.tensor([0.1, 0.2, 0.4, 0.6, 0.8]), 1.0),
+            *[(betas, ratio) for betas in schedules for ratio in (10.0, 0.1)],
+        ),
+        # Stable Diffusion's schedule never gets to 1 part in 1,000; the linear one does.
+        "never": cases(
+            _drown,
+            (diffusion.scaled_linear_betas(), 0.001),
+            (diffusion.linear_betas(), 0.001),
+            (torch.tensor([0.9, 0.9]), 0.5),
+        ),
+    }
+
+
+# ------------------------------------------------------------------------------------------ velocity
+
+
+def _take_apart(attempt: Attempt, t: int, alphas_cumprod: Tensor) -> None:
+    x, noise = normal(2, 3, 1, 4, 4, seed=t)
+    left = alphas_cumprod.double()
+    kept, other = left[t].sqrt(), (1 - left[t]).sqrt()
+    noisy = diffusion.add_noise(x.double(), noise.double(), t, left)
+    v = diffusion.velocity(x.double(), noise.double(), t, left)
+    result = attempt(noisy.float(), v.float(), t, alphas_cumprod.clone())
+    pictures, found = attempt.pair(result, ("the clean pictures", "the noise"))
+    from_noise = [
+        (kept * noisy + other * v, "The sign: the velocity points from the picture to the noise."),
+        (other * noisy - kept * v, "The two shares are exchanged. Try t = 0: what must come out?"),
+        ((noisy - other * v) / kept, "This is the formula for predicted noise. Here the network gives a velocity."),
+        (left[t] * noisy - (1 - left[t]) * v, "Shares of the power have to pass through a root."),
+        (noisy - v, "Both count with their shares at timestep t."),
+        (noise, "The order is clean pictures, noise."),
+    ]
+    from_picture = [
+        (other * noisy - kept * v, "The sign of the velocity: more of it means more noise."),
+        (kept * noisy + other * v, "The two shares are exchanged. Try t = 0: the picture is clean, so what is v?"),
+        (v, "The velocity is not the noise. Which part of it is?"),
+        ((1 - left[t]) * noisy + left[t] * v, "Shares of the power have to pass through a root."),
+        (noisy + v, "Both count with their shares at timestep t."),
+        (x, "The order is clean pictures, noise."),
+    ]
+    hint = (
+        "Write both equations below each other: noisy = ..., v = ... Two equations, two unknowns. Or turn the circle."
+    )
+    attempt.close(pictures, x, hint, from_noise, what="the clean pictures")
+    attempt.close(found, noise, hint, from_picture, what="the noise")
+
+
+@check("take_apart(noisy [N, ...], v [N, ...], t, alphas_cumprod [T]) -> (x, noise)")
+def check_take_apart() -> Parts:
+    left = diffusion.cumulative_alphas(diffusion.cosine_betas())
+    return {
+        "middle": cases(_take_apart, [300], [500], [800], alphas_cumprod=left),
+        # At the very end of the cosine schedule a division by √ᾱ loses all digits.
+        "ends": cases(_take_apart, [999], [0], alphas_cumprod=left),
+    }
+
+
+# ------------------------------------------------------------------------------------------ loss
+
+
+class _Recorder(nn.Module):
+    """A tiny network of the chapter's kind, that remembers what it was asked."""
+
+    description = "network"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.of_class = nn.Parameter(torch.tensor(0.3)), nn.Parameter(torch.arange(5.0) / 4)
+        self.asked: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        self.asked.append((x.detach().clone(), torch.as_tensor(t).clone(), torch.as_tensor(labels).clone()))
+        extra = self.of_class[labels] + 0.01 * t
+        return self.scale * x + per_picture(extra, x)
+
+
+def _loss_of(attempt: Attempt, without: list[bool], classes: list[int], shape: tuple[int, ...]) -> None:
+    dropped, labels = torch.tensor(without), torch.tensor(classes)
+    left = diffusion.cumulative_alphas(diffusion.cosine_betas(10))
+    x, noise = normal(2, len(labels), *shape, seed=3)
+    t = torch.arange(len(labels)) * 3 % 10
+    network, none = _Recorder(), 4
+    loss = attempt(network, x.clone(), labels.clone(), t.clone(), noise.clone(), dropped.clone(), none, left.clone())
+    right_labels = torch.where(dropped, none, labels)
+    noisy = diffusion.add_noise(x, noise, t, left)
+    target = diffusion.velocity(x, noise, t, left)
+    if not network.asked:
+        hint = "The loss compares the network's output with what it should be. Call network(noisy, t, labels)."
+        attempt.fail("a network that was never called", "one call of the network", hint)
+    seen, when, which = network.asked[0]
+    attempt.close(
+        seen,
+        noisy,
+        "The network sees the noisy pictures: diffusion.add_noise makes them.",
+        [
+            (x, "The network was shown the clean pictures. It is to learn from noisy ones."),
+            (noise, "The network was shown the noise alone."),
+            (target, "The network was shown its own target."),
+            (x + noise, "Picture and noise come in with their shares at timestep t."),
+        ],
+        what="the pictures that the network sees",
+    )
+    attempt.close(when.expand(len(labels)), t, "Each picture has its own timestep.", what="the network's timesteps")
+    attempt.close(
+        which,
+        right_labels,
+        "Where dropped is true, the network is to see the number that stands for no class, else the label.",
+        [
+            (labels, "No label was dropped: the network would never learn to do without."),
+            (torch.where(dropped, labels, none), "The wrong ones were dropped: dropped marks those to hide."),
+            (torch.full_like(labels, none), "All labels were dropped."),
+            (torch.where(dropped, 0, labels), "0 is a class like any other. A number of its own stands for no class."),
+        ],
+        what="the labels that the network sees",
+    )
+    output = network(noisy, t, right_labels)
+    error = output - target
+    attempt.close(
+        loss,
+        error.square().mean(),
+        "The mean of the squared differences between the network's output and the velocity.",
+        [
+            ((output - noise).square().mean(), "The target is the noise. This network predicts the velocity."),
+            ((output - x).square().mean(), "The target is the clean picture. This network predicts the velocity."),
+            ((output + target).square().mean(), "The sign of the velocity: √ᾱ noise - √(1 - ᾱ) x."),
+            (error.square().sum(), "The sum grows with the batch. Take the mean."),
+            (error.square().sum() / len(labels), "The mean runs over all pixels, too, not only over pictures."),
+            (error.abs().mean(), "The differences are squared."),
+            (error.square().mean().sqrt(), "No root: the mean of the squares."),
+            (error.square().mean() / 2, "Without the half."),
+        ],
+        what="the loss",
+    )
+    gradient = attempt.gradient(loss, network.scale, "the loss")
+    wanted = torch.autograd.grad(error.square().mean(), network.scale)[0]
+    hint = "The gradient must flow through the network's output and through nothing else."
+    attempt.close(gradient, wanted, hint, what="the gradient")
+
+
+@check("diffusion_loss(network, x, labels, t, noise, dropped, no_class, alphas_cumprod) -> loss")
+def check_diffusion_loss() -> Parts:
+    return {
+        "plain": cases(_loss_of, ([False] * 3, [2, 0, 3], (1, 2, 2))),
+        "dropped": cases(
+            _loss_of, ([False, True, False, True], [3, 1, 0, 2], (3, 2, 2)), ([True] * 2, [0, 1], (1, 2, 2))
+        ),
+    }
+
 
 # ------------------------------------------------------------------------------------------ DDIM
 
 
-def _back(attempt: Attempt, seen: Tensor, noise: Tensor, t: int, previous: int, betas: Tensor) -> None:
-    """A step for the pictures that show ``seen`` under ``noise``; where ``seen`` leaves [-1, 1] it must be clamped."""
-    left = diffusion.cumulative_alphas(betas).double()
+def _back(attempt: Attempt, t: int, previous: int, reach: float) -> None:
+    """A step for pictures that show ``seen`` under ``noise``; where ``seen`` leaves [-1, 1] it must be clamped."""
+    drawn, noise = normal(2, 2, 1, 2, 2, seed=t)
+    seen = (drawn * 9).tanh() * reach
+    left = diffusion.cumulative_alphas(diffusion.linear_betas(10, 0.01, 0.3)).double()
     ones = torch.cat([left, torch.ones(1).double()])  # index -1 is the clean picture
     kept, before = left[t], ones[previous]
     noisy = kept.sqrt() * seen.double() + (1 - kept).sqrt() * noise.double()
@@ -27,7 +269,7 @@ def _back(attempt: Attempt, seen: Tensor, noise: Tensor, t: int, previous: int, 
     x0 = seen.double().clamp(-1, 1)
     again = (noisy - kept.sqrt() * x0) / (1 - kept).sqrt()
     wrong_last = left[previous]  # what index -1 gives by accident
-    mistakes: Mistakes = [
+    mistakes = [
         (
             earlier(seen.double(), noise.double()),
             "The clean pictures leave [-1, 1]. No real picture does: clamp them before you mix them anew.",
@@ -54,32 +296,13 @@ def _back(attempt: Attempt, seen: Tensor, noise: Tensor, t: int, previous: int, 
     attempt.close(result, earlier(x0, again), hint, mistakes, what="the earlier pictures", tolerance=1e-3)
 
 
-def _inputs(seed: int, reach: float) -> tuple[Tensor, Tensor]:
-    seen, noise = torch.randn(2, 2, 1, 2, 2, generator=torch.Generator().manual_seed(seed))
-    return (seen * 9).tanh() * reach, noise
-
-
-def _back_middle(attempt: Attempt) -> None:
-    for t, previous in ((7, 6), (9, 2)):
-        _back(attempt, *_inputs(t, 0.9), t, previous, diffusion.linear_betas(10, 0.01, 0.3))
-
-
-def _back_last(attempt: Attempt) -> None:
-    _back(attempt, *_inputs(3, 0.9), 4, -1, diffusion.linear_betas(10, 0.01, 0.3))
-
-
-def _back_clamped(attempt: Attempt) -> None:
-    for t, previous in ((8, 3), (5, 0)):
-        _back(attempt, *_inputs(t, 1.8), t, previous, diffusion.linear_betas(10, 0.01, 0.3))
-
-
-def check_step_back(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(noisy, predicted_noise, t, previous, alphas_cumprod [T]) -> earlier pictures``.
-
-    Parts: ``middle``, ``last``, ``clamped``.
-    """
-    parts = {"middle": _back_middle, "last": _back_last, "clamped": _back_clamped}
-    run("step_back", function, "noisy predicted_noise t previous alphas_cumprod", parts, part)
+@check("step_back(noisy, predicted_noise, t, previous, alphas_cumprod [T]) -> earlier pictures")
+def check_step_back() -> Parts:
+    return {
+        "middle": cases(_back, (7, 6), (9, 2), reach=0.9),
+        "last": cases(_back, (4, -1), reach=0.9),
+        "clamped": cases(_back, (8, 3), (5, 0), reach=1.8),
+    }
 
 
 # ------------------------------------------------------------------------------------------ guidance
@@ -87,18 +310,17 @@ def check_step_back(function: Callable[..., Any], part: str | None = None) -> No
 
 def _spread(x: Tensor) -> Tensor:
     """The standard deviation of each picture, shaped to divide it."""
-    return x.flatten(1).std(dim=1).reshape(-1, *[1] * (x.ndim - 1))
+    return per_picture(x.flatten(1).std(dim=1), x)
 
 
 def _rescale(attempt: Attempt, scale: float, share: float, count: int = 3) -> None:
-    random = torch.Generator().manual_seed(count)
-    without, given = torch.randn(2, count, 1, 4, 4, generator=random) * torch.arange(1, count + 1).reshape(-1, 1, 1, 1)
+    without, given = normal(2, count, 1, 4, 4, seed=count) * torch.arange(1, count + 1).reshape(-1, 1, 1, 1)
     guided = without + scale * (given - without)
     calmed = guided * _spread(given) / _spread(guided)
     right = share * calmed + (1 - share) * guided
     everything = guided * given.std() / guided.std()
     shifted = given + scale * (given - without)
-    mistakes: Mistakes = [
+    mistakes = [
         (guided, "Guided, but not calmed: the spread is still too large."),
         (calmed, "Calmed all the way. The share says how much of it to take."),
         ((1 - share) * calmed + share * guided, "The share is the other way round: 1 is fully calmed."),
@@ -130,29 +352,13 @@ def _rescale(attempt: Attempt, scale: float, share: float, count: int = 3) -> No
     attempt.close(result, right, hint, mistakes, what="the calmed output", tolerance=1e-3)
 
 
-def _rescale_off(attempt: Attempt) -> None:
-    """Without a share it is plain guidance."""
-    _rescale(attempt, 3.0, 0.0)
-    _rescale(attempt, 1.0, 0.0, count=1)
-
-
-def _rescale_on(attempt: Attempt) -> None:
-    _rescale(attempt, 4.0, 1.0, count=1)
-    _rescale(attempt, 4.0, 1.0)
-
-
-def _rescale_share(attempt: Attempt) -> None:
-    _rescale(attempt, 4.0, 0.7)
-    _rescale(attempt, 0.0, 0.3, count=2)
-
-
-def check_calm_guidance(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(unconditional [N, C, H, W], conditional, scale, share) -> [N, C, H, W]``.
-
-    Parts: ``off``, ``on``, ``share``.
-    """
-    parts = {"off": _rescale_off, "on": _rescale_on, "share": _rescale_share}
-    run("calm_guidance", function, "unconditional conditional scale share", parts, part)
+@check("calm_guidance(unconditional [N, C, H, W], conditional, scale, share) -> [N, C, H, W]")
+def check_calm_guidance() -> Parts:
+    return {
+        "off": cases(_rescale, (3.0, 0.0), (1.0, 0.0, 1)),  # without a share it is plain guidance
+        "on": cases(_rescale, (4.0, 1.0, 1), (4.0, 1.0)),
+        "share": cases(_rescale, (4.0, 0.7), (0.0, 0.3, 2)),
+    }
 
 
 # ------------------------------------------------------------------------------------------ flow
@@ -179,13 +385,13 @@ def _euler(field: _Field, x: Tensor, times: Tensor, sign: float = 1.0, at_end: b
     return x
 
 
-def _walk(attempt: Attempt, curved: bool, count: int) -> None:
+def _walk(attempt: Attempt, count: int, curved: bool) -> None:
     field, noise = _Field(curved), torch.linspace(-1.5, 2, 6).reshape(3, 2)
     times = torch.linspace(1, 0, count + 1, dtype=torch.float64)
     short = torch.linspace(1, 0, max(count, 2), dtype=torch.float64)
     start, right = noise.double(), _euler(field, noise.double(), times)
     result = attempt(field, noise.clone(), count)
-    mistakes: Mistakes = [
+    mistakes = [
         (_euler(field, start, times, sign=-1.0), "The walk goes the wrong way: time falls from 1 to 0."),
         (_euler(field, start, times.flip(0)), "The walk starts at time 0. That is the picture; noise is at time 1."),
         (_euler(field, start, times.flip(0), sign=-1.0), "Time runs from 0 to 1 while the points walk from 1 to 0."),
@@ -210,17 +416,9 @@ def _sum_of_steps(field: _Field, x: Tensor, times: Tensor) -> Tensor:
     return x
 
 
-def _walk_straight(attempt: Attempt) -> None:
-    """Where the velocity is the same everywhere, one step is as good as ten."""
-    for count in (1, 4):
-        _walk(attempt, False, count)
-
-
-def _walk_curved(attempt: Attempt) -> None:
-    for count in (1, 2, 5):
-        _walk(attempt, True, count)
-
-
-def check_flow_walk(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(field, noise [N, ...], count) -> [N, ...]``, ``field(x, t)``. Parts: ``straight``, ``curved``."""
-    run("flow_walk", function, "field noise count", {"straight": _walk_straight, "curved": _walk_curved}, part)
+@check("flow_walk(field, noise [N, ...], count) -> [N, ...]")
+def check_flow_walk() -> Parts:
+    return {
+        "straight": cases(_walk, [1], [4], curved=False),  # where one step is as good as ten
+        "curved": cases(_walk, [1], [2], [5], curved=True),
+    }
