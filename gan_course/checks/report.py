@@ -95,7 +95,7 @@ def _run(name: str, answer: Any, arguments: Sequence[str], parts: Parts, part: s
             failed[chosen] = difference.facts
         calls += attempt.calls
     if failed:
-        raise CheckFailed(_message(title, passed, failed, of_many=part is None))
+        raise CheckFailed(_message(title, passed, failed, of_many=part is None)) from None
     print(f"{title}: all {calls} tests passed" if calls > 1 else f"{title}: passed")
 
 
