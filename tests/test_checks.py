@@ -6,12 +6,10 @@ import inspect
 import sys
 import warnings
 
-import nbformat
 import pytest
 import torch
 from answers import chapter01, chapter02, chapter03
-from nbclient import NotebookClient
-from notebooks import code, notebook
+from notebooks import executed
 from torch import nn
 
 from gan_course import checks
@@ -169,16 +167,14 @@ def test_a_check_tells_its_task_and_its_parameters():
 def test_jupyter_shows_the_message_alone(tmp_path):
     """A real kernel: what a student sees is the message, with no traceback through the course's code."""
     cells = [
-        code("from gan_course import checks"),
-        code("checks.check_discriminator_batch(lambda real, fake: (real, fake))"),
-        code("def ring(count, modes, radius, spread):\n    raise NotImplementedError()"),
-        code("checks.check_ring(ring)"),
-        code("def ring(count, modes, radius, spread):\n    half = 1 / 0\n    return half"),
-        code("checks.check_ring(ring)"),
+        "from gan_course import checks",
+        "checks.check_discriminator_batch(lambda real, fake: (real, fake))",
+        "def ring(count, modes, radius, spread):\n    raise NotImplementedError()",
+        "checks.check_ring(ring)",
+        "def ring(count, modes, radius, spread):\n    half = 1 / 0\n    return half",
+        "checks.check_ring(ring)",
     ]
-    ran = nbformat.from_dict(notebook(*cells))
-    client = NotebookClient(ran, allow_errors=True, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
+    ran = executed(tmp_path, *cells, allow_errors=True)
     (wrong,), (stub,), (crash,) = (ran.cells[i].outputs for i in (1, 3, 5))
     assert wrong.ename == "CheckFailed"
     assert wrong.traceback == wrong.evalue.splitlines()

@@ -23,11 +23,6 @@ TINY = lt.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16))
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-
-
-@pytest.fixture(scope="module")
 def autoencoder():
     torch.manual_seed(0)
     return make_autoencoder((8, 8, 16)).eval().requires_grad_(False)
