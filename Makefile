@@ -40,8 +40,8 @@ browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student wo
 colab: $(STAMP) ## install and run the course beside the packages that Colab ships
 	$(BIN)/python -m pytest -rs --capture=no tests/colab
 
-bench: $(STAMP) ## measure what the course promises about speed
-	$(BIN)/gan-course bench
+bench: $(STAMP) ## measure what the course promises about speed and quality
+	$(BIN)/python -m bench
 
 exercises: $(STAMP) ## write exercises/ from solutions/
 	$(BIN)/gan-course exercises

@@ -1,4 +1,4 @@
-"""`gan-course`: the commands for people who run, teach and publish the course."""
+"""``gan-course``: the commands for people who run, teach and publish the course."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_course.commands.errors import CourseError
 
-# Each command imports what it needs inside its function: `gan-course --help` must not wait for Jupyter.
+# Each command imports what it needs inside its function: ``gan-course --help`` must not wait for Jupyter.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="gan-course", description=__doc__)
+    top = argparse.ArgumentParser(prog="gan-course", description="Commands to run, teach and publish the course.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, function, text: str) -> argparse.ArgumentParser:
@@ -83,17 +83,6 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--jobs", type=int, default=2, metavar="N", help="runs side by side (default: 2)")
     command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these; keep the other rows")
-
-    command = add("bench", bench, "measure what the course promises about speed and quality")
-    command.add_argument("--speed-only", action="store_true", help="leave out the race of training recipes")
-    command.add_argument(
-        "--seconds", nargs="+", type=int, default=[60, 180, 600], metavar="N", help="when the race is judged"
-    )
-    command.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="our seeds in the race")
-    command.add_argument("--peer-seeds", nargs="+", type=int, default=[0], metavar="N", help="the others' (default: 0)")
-    command.add_argument("--threads", type=int, default=0, metavar="N", help="of the race (default: one for each core)")
-    command.add_argument("--samples", metavar="FOLDER", help="write the pictures that were judged there, as .npz files")
-    command.add_argument("--write", action="store_true", help="write the results into docs/bench.md")
     return top
 
 
@@ -149,12 +138,6 @@ def ablation(root: str, **options) -> int:
     from bench import ablation as module
 
     return module.ablation(**options)
-
-
-def bench(**options) -> int:
-    from bench import bench as module
-
-    return module.bench(**options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`gan-course badges`: a new address, a fork, and links that are none of the course's business."""
+"""``gan-course badges``: a new address, a fork, and links that are none of the course's business."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ line-length = 120
 
 
 def write(root: Path, a: str = "OWNER/gan_course", b: str = "main") -> Path:
-    """A course that is stamped with the address `a` and the branch `b`."""
+    """A course that is stamped with the address ``a`` and the branch ``b``."""
     tail = f'\n[tool.gan-course]\nbranch = "{b}"\n' if b != "main" else ""
     (root / "docs").mkdir(parents=True, exist_ok=True)
     (root / "pyproject.toml").write_bytes((PROJECT.format(a=a) + tail).encode())

@@ -1,4 +1,4 @@
-"""`gan-course run`: real kernels on tiny notebooks."""
+"""``gan-course run``: real kernels on tiny notebooks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`gan-course badges`: stamp the course's public address into every link to itself.
+"""``gan-course badges``: stamp the course's public address into every link to itself.
 
-The address stands in pyproject.toml: `Repository` in `[project.urls]`, and a branch other than main in
-`[tool.gan-course]`. Files are edited as text, so that everything but the links stays as it is, byte for byte.
+The address stands in pyproject.toml: ``Repository`` in ``[project.urls]``, and a branch other than main in
+``[tool.gan-course]``. Files are edited as text, so that everything but the links stays as it is, byte for byte.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Mismatch:
 
 
 def badges(root: str | Path = ".", repo: str | None = None, branch: str | None = None, check: bool = False) -> int:
-    """Stamp the address, a new one where `repo` or `branch` is given; with `check` only list the links that differ.
+    """Stamp the address, a new one where ``repo`` or ``branch`` is given; ``check``: only list the links that differ.
 
-    Returns the exit code. Raises `CourseError` for an address that can't be one.
+    Returns the exit code. Raises ``CourseError`` for an address that can't be one.
     """
     folder = notebooks.course_folder(root)
     old = read_address(folder)
@@ -74,7 +74,7 @@ def badges(root: str | Path = ".", repo: str | None = None, branch: str | None =
 
 
 def find_mismatches(root: str | Path, address: Address | None = None) -> list[Mismatch]:
-    """Every link to the course under `root` that differs from `address`, by default the one in pyproject.toml."""
+    """Every link to the course under ``root`` that differs from ``address``, by default the one in pyproject.toml."""
     folder = Path(root)
     wanted = address or read_address(folder)
     known = known_addresses(folder) | {(wanted.owner, wanted.name)}
@@ -99,7 +99,7 @@ def parse_address(repo: str, branch: str) -> Address:
 
 
 def read_address(folder: Path) -> Address:
-    """The address in pyproject.toml; `CourseError` where there is none."""
+    """The address in pyproject.toml; ``CourseError`` where there is none."""
     path = folder / "pyproject.toml"
     try:
         project = tomllib.loads(read_text(path))

@@ -49,7 +49,7 @@ class Chapter:
 
 
 def kernel_manager() -> Any:
-    """A manager that starts the kernel with `sys.executable`.
+    """A manager that starts the kernel with ``sys.executable``.
 
     A kernelspec named python3 may lie in the user's folder and point at another Python. Searching no folder at all
     makes jupyter_client build the spec from the ipykernel that is installed beside this interpreter.
@@ -67,7 +67,7 @@ def kernel_manager() -> Any:
 
 
 def parameters_of(notebook: NotebookNode) -> set[str]:
-    """The names that the notebook's `parameters` cell assigns: the ones that can be overridden."""
+    """The names that the notebook's ``parameters`` cell assigns: the ones that can be overridden."""
     for cell in notebook.cells:
         if cell.cell_type == "code" and "parameters" in notebooks.tags(cell):
             try:
@@ -114,7 +114,7 @@ class CourseEngine(NBClientEngine):
 
 
 def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
-    """Execute one chapter and write its notebook and page; the outcome is left in `chapter`, nothing is raised.
+    """Execute one chapter and write its notebook and page; the outcome is left in ``chapter``, nothing is raised.
 
     threads: processor threads that the kernel may use where chapters run side by side, None for no limit.
     """

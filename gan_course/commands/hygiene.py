@@ -1,4 +1,4 @@
-"""`gan-course check`: what must not be in a committed notebook, and what must.
+"""``gan-course check``: what must not be in a committed notebook, and what must.
 
 Each rule is a generator of (cell number, sentence); cell number 0 means the whole file. Cells are counted from 1, text
 cells included.

@@ -16,7 +16,7 @@ FOLDERS = ("chapters", "exercises", "solutions")
 
 
 def course_folder(root: str | Path) -> Path:
-    """The absolute course folder; `CourseError` where it holds no `chapters/`."""
+    """The absolute course folder; ``CourseError`` where it holds no ``chapters/``."""
     folder = Path(root).resolve()
     if not (folder / "chapters").is_dir():
         raise CourseError(
@@ -31,9 +31,9 @@ def list_notebooks(folder: Path) -> list[Path]:
 
 
 def choose(paths: list[Path], wanted: list[str]) -> list[Path]:
-    """The notebooks meant by `wanted`, in course order: each a number ("3", "03") or a name ("03_training").
+    """The notebooks meant by ``wanted``, in course order: each a number ("3", "03") or a name ("03_training").
 
-    Raises `CourseError` with the nearest match for one that does not exist.
+    Raises ``CourseError`` with the nearest match for one that does not exist.
     """
     chosen = []
     for want in wanted:
@@ -50,10 +50,10 @@ def choose(paths: list[Path], wanted: list[str]) -> list[Path]:
 
 
 def read(path: Path) -> NotebookNode:
-    """Read a notebook as format 4; `CourseError` where the file is no notebook."""
+    """Read a notebook as format 4; ``CourseError`` where the file is no notebook."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # missing cell ids are `gan-course check`'s business
+            warnings.simplefilter("ignore")  # missing cell ids are ``gan-course check``'s business
             return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     except (OSError, ValueError) as error:  # nbformat's own errors are ValueErrors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -84,7 +84,7 @@ def title(notebook: NotebookNode, default: str) -> str:
 
 
 def cover_picture(notebook: NotebookNode) -> tuple[str, str] | None:
-    """(base64 PNG, alternative text) of the picture below the cell tagged `cover`, else of the first one, or None."""
+    """(base64 PNG, alternative text) of the picture below the cell tagged ``cover``, else of the first one, or None."""
     for cell in sorted(notebook.cells, key=lambda cell: "cover" not in tags(cell)):
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):

@@ -55,7 +55,7 @@ class Card:
 
 
 def write_page(notebook: Path, page: Path, folder: Path) -> None:
-    """Write `notebook` as one HTML file; pictures that it names are looked for in `folder` and embedded."""
+    """Write ``notebook`` as one HTML file; pictures that it names are looked for in ``folder`` and embedded."""
     from nbconvert import HTMLExporter
 
     content = notebooks.read(notebook)
@@ -65,7 +65,7 @@ def write_page(notebook: Path, page: Path, folder: Path) -> None:
         if cell.cell_type == "markdown":
             cell.source = mathml(cell.source)
     name = notebooks.title(content, notebook.stem)
-    # nbconvert's own `embed_images` would close each <details> before its text, so pictures are embedded here.
+    # nbconvert's own ``embed_images`` would close each <details> before its text, so pictures are embedded here.
     exporter = HTMLExporter(raw_template=TEMPLATE)
     body, _ = exporter.from_notebook_node(content, resources={"metadata": {"path": str(folder), "name": name}})
     body = re.sub(r"<img\b[^>]*>", lambda match: offline_image(match.group(), folder), body)
@@ -75,7 +75,7 @@ def write_page(notebook: Path, page: Path, folder: Path) -> None:
 
 
 def mathml(text: str) -> str:
-    """The formulas of a Markdown text, `$...$` and `$$...$$`, as MathML, which browsers draw by themselves."""
+    """The formulas of a Markdown text, ``$...$`` and ``$$...$$``, as MathML, which browsers draw by themselves."""
     from latex2mathml.converter import convert
 
     def formula(match: re.Match) -> str:
@@ -119,7 +119,7 @@ def mark_error(content: notebooks.NotebookNode) -> None:
 
 
 def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
-    """Write `index.html` for the chapters of this run and return its path."""
+    """Write ``index.html`` for the chapters of this run and return its path."""
     cards = list(cards)
     ok = sum(card.status == "ok" for card in cards)
     ran = sum(card.status != "earlier run" for card in cards)

@@ -1,4 +1,4 @@
-"""What `gan-course run` prints while it works: one moving line on a terminal, one line a chapter elsewhere."""
+"""What ``gan-course run`` prints while it works: one moving line on a terminal, one line a chapter elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAR = 20  # characters
 
 
 class Progress:
-    """Shows the chapters' progress on `stream`; `show` is called a few times a second, `finished` once a chapter."""
+    """Shows the chapters' progress on ``stream``; ``show`` is called a few times a second, ``finished`` once a chapter."""
 
     def __init__(self, chapters: list[Chapter], stream: TextIO, moving: bool | None = None) -> None:
         self.chapters = chapters

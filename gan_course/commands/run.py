@@ -1,4 +1,4 @@
-"""`gan-course run`: execute the chapters and leave notebooks, pages, an index and a summary."""
+"""``gan-course run``: execute the chapters and leave notebooks, pages, an index and a summary."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def run(
     out: str | Path = "build",
     update: bool = False,
 ) -> int:
-    """Run the chapters of the course in `root` and return the exit code: 0, 1 (a chapter failed), 130 (Ctrl-C).
+    """Run the chapters of the course in ``root`` and return the exit code: 0, 1 (a chapter failed), 130 (Ctrl-C).
 
     only: numbers or names of the chapters to run, all where empty. dataset, profile, seed: override DATASET, PROFILE
-    and SEED where a chapter's `parameters` cell has them. jobs: chapters side by side. out: folder for the results,
-    relative to `root`. update: write the fresh outputs back into `chapters/`.
+    and SEED where a chapter's ``parameters`` cell has them. jobs: chapters side by side. out: folder for the results,
+    relative to ``root``. update: write the fresh outputs back into ``chapters/``.
 
-    Raises `CourseError` before anything runs where the request can't be met.
+    Raises ``CourseError`` before anything runs where the request can't be met.
     """
     folder = notebooks.course_folder(root)
     overrides = {"DATASET": dataset, "PROFILE": profile, "SEED": seed}
@@ -97,7 +97,7 @@ def plan(paths: list[Path], overrides: dict[str, Any]) -> list[Chapter]:
 
 
 def prepare_out(out: Path, free_bytes: int | None = None) -> Path:
-    """Make the output folder; `CourseError` where it can't be written or the disk is nearly full."""
+    """Make the output folder; ``CourseError`` where it can't be written or the disk is nearly full."""
     try:
         (out / "notebooks").mkdir(parents=True, exist_ok=True)
         for place in (out, out / "notebooks"):
@@ -117,7 +117,7 @@ def prepare_out(out: Path, free_bytes: int | None = None) -> Path:
 
 
 def execute_all(chapters: list[Chapter], out: Path, jobs: int, progress: Progress) -> bool:
-    """Run the chapters in `jobs` threads and return whether Ctrl-C stopped them.
+    """Run the chapters in ``jobs`` threads and return whether Ctrl-C stopped them.
 
     Threads are enough: the work is in the kernels, which are processes. The main thread only watches, so that it is
     the one that hears Ctrl-C.
@@ -181,7 +181,7 @@ def watch_memory(chapters: list[Chapter]) -> None:
 
 
 def write_summary(out: Path, chapters: list[Chapter], seconds: float) -> None:
-    """Write `summary.json`: seconds with one decimal, peak memory in MB (10^6 bytes)."""
+    """Write ``summary.json``: seconds with one decimal, peak memory in MB (10^6 bytes)."""
     rows = [
         {
             "chapter": c.name,
@@ -197,7 +197,7 @@ def write_summary(out: Path, chapters: list[Chapter], seconds: float) -> None:
 
 
 def cards(out: Path, everything: list[Path], chapters: list[Chapter]) -> list[pages.Card]:
-    """A card for each chapter of this run, and for the others whose page an earlier run left in `out`."""
+    """A card for each chapter of this run, and for the others whose page an earlier run left in ``out``."""
     ran = {c.name: pages.Card(c.name, c.status, c.seconds, c.error) for c in chapters}
     left = {p.stem: pages.Card(p.stem, "earlier run") for p in everything if (out / f"{p.stem}.html").exists()}
     both = left | ran
@@ -217,7 +217,7 @@ def report(chapters: list[Chapter], index: Path, interrupted: bool) -> None:
 
 
 def write_back(source: Path, executed: Path) -> None:
-    """Put the outputs of `executed` into `source`, without anything that differs from one machine to the next."""
+    """Put the outputs of ``executed`` into ``source``, without anything that differs from one machine to the next."""
     old, new = notebooks.read(source), notebooks.read(executed)
     count = 0
     for cell, fresh in zip(old.cells, new.cells, strict=True):

@@ -1,6 +1,6 @@
 """The course on what Colab ships: installing it changes nothing there, and the chapters run.
 
-The kernel is that of a second environment with Colab's versions and a stand-in for the module `google.colab`; this
+The kernel is that of a second environment with Colab's versions and a stand-in for the module ``google.colab``; this
 environment only talks to it. The notebooks' setup cell runs as it stands: git is told to fetch the course from a copy
 of this checkout, where the cell names its public address.
 """
@@ -54,7 +54,7 @@ def setup_cell() -> NotebookNode:
 
 
 def publish(folder: Path) -> None:
-    """This checkout, with what is not committed yet, as the branch `main` of a repository in ``folder``."""
+    """This checkout, with what is not committed yet, as the branch ``main`` of a repository in ``folder``."""
     names = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, names):
         if (ROOT / name).is_file():
@@ -66,7 +66,7 @@ def publish(folder: Path) -> None:
 
 
 def stand_in(folder: Path) -> None:
-    """A module `google.colab`, and IPython's way to import it before the first cell, as on Colab."""
+    """A module ``google.colab``, and IPython's way to import it before the first cell, as on Colab."""
     module, startup = folder / "google/colab/__init__.py", folder / "ipython/profile_default/startup/colab.py"
     for path, text in ((module, '"""A stand-in."""\n'), (startup, "import google.colab\n")):
         path.parent.mkdir(parents=True)
