@@ -156,7 +156,7 @@ def run_ratio(rounds: int = 20, block: int = 10 * BLOCK) -> float:
     return median_ratio(run, lambda: timed(block, trainer.step), rounds)
 
 
-# ------------------------------------------------------------------------------------------ the recipe and the live view
+# ----------------------------------------------------------------------------------------- the recipe and the live view
 
 
 class Clock:

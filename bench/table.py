@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from bench.race import OURS, Mark
 from gan_course import plots
 from gan_course.commands.errors import CourseError
+from gan_course.files import write_whole
 
 RATIO, RATIO_AT = 0.1, (60, 180)  # our distance over that of the best peer, and after how many seconds
 NEAR, NEAR_AT = 4, 600  # our distance over the floor
@@ -153,4 +154,4 @@ def write_page(root: Path, marks: Sequence[Mark], floor: Floor, rows: Sequence[R
     draw(marks, floor).savefig(picture, dpi=100)
     tables = [markdown(race_table(marks, floor)), markdown([HEADING, *(row.cells() for row in rows)])]
     text = before + "\n\n".join([START, *tables, END]) + behind
-    (root / PAGE).write_text(text, encoding="utf-8", newline="\n")
+    write_whole(root / PAGE, text.encode())

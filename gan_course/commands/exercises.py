@@ -1,7 +1,8 @@
 """``gan-course exercises``: write exercises/ from solutions/ with nbgrader's own preprocessors.
 
-The folders are flat: ``solutions/03_training.ipynb`` becomes ``exercises/03_training.ipynb``. The result has the cells that
-``nbgrader generate_assignment`` would release, without the checksums that nbgrader adds for its own database.
+The folders are flat: ``solutions/03_training.ipynb`` becomes ``exercises/03_training.ipynb``. The result has the
+cells that ``nbgrader generate_assignment`` would release, without the checksums that nbgrader adds for its own
+database.
 """
 
 from __future__ import annotations

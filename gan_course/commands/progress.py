@@ -13,7 +13,7 @@ BAR = 20  # characters
 
 
 class Progress:
-    """Shows the chapters' progress on ``stream``; ``show`` is called a few times a second, ``finished`` once a chapter."""
+    """Shows the chapters' progress on ``stream``; ``show`` is called a few times a second."""
 
     def __init__(self, chapters: list[Chapter], stream: TextIO, moving: bool | None = None) -> None:
         self.chapters = chapters
