@@ -294,8 +294,8 @@ def refused(capsys, *options: str | Path) -> str:
 
 
 def test_unknown_chapter_names_the_nearest(course, capsys):
-    assert "'trainig': did you mean 03_training?" in refused(capsys, "--root", course, "--only", "00", "trainig")
-    assert "'7': there are 00_start_here, 03_training." in refused(capsys, "--root", course, "--only", "7")
+    assert "'trainig': did you mean '03_training'? " in refused(capsys, "--root", course, "--only", "00", "trainig")
+    assert "'7': Known: 00_start_here, 03_training." in refused(capsys, "--root", course, "--only", "7")
     assert not (course / "build").exists()
 
 
@@ -361,19 +361,29 @@ def test_parameters_of_a_notebook():
     assert execute.parameters_of(notebook(code("SEED = = 1", "parameters"))) == set()
 
 
+class Terminal(io.StringIO):
+    encoding = "ascii"
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_progress_moves_on_a_terminal_only():
     one = execute.Chapter(Path("00_a.ipynb"), {}, cells=4, status="running", done=2)
     two = execute.Chapter(Path("01_b.ipynb"), {}, cells=10)
-    terminal, log = io.StringIO(), io.StringIO()
-    moving, still = Progress([one, two], terminal, moving=True), Progress([one, two], log, moving=False)
-    assert moving.line().startswith("[#####...............] 0/2 chapters, 0 s  00_a cell 3/4")
+    terminal, log = Terminal(), io.StringIO()
+    moving, still = Progress([one, two], terminal), Progress([one, two], log)
     moving.show(), still.show()
-    assert terminal.getvalue().startswith("\r[#####") and "\n" not in terminal.getvalue()
-    assert log.getvalue() == ""
+    assert terminal.getvalue().split("\r")[-1].startswith("#####                0/2 chapters, 0 s  00_a cell 3/4")
+    assert "\n" not in terminal.getvalue() and log.getvalue() == ""
     one.status, one.seconds = "ok", 65.2
-    still.finished(one)
+    still.finished(one), moving.finished(one)
     assert log.getvalue() == "[1/2] 00_a .................... ok 1 min 5 s\n"
-    assert still.line().startswith("[##########..........] 1/2 chapters")
+    assert log.getvalue() in terminal.getvalue()
+    moving.show()
+    assert terminal.getvalue().split("\r")[-1].startswith("##########           1/2 chapters")
+    moving.close(), still.close()
+    assert terminal.getvalue().split("\r")[-1] == "" and log.getvalue().count("\n") == 1
 
 
 def test_memory_counts_children():

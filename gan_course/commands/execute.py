@@ -16,7 +16,6 @@ import papermill
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
-from papermill.iorw import write_ipynb
 
 from . import notebooks, pages
 from .errors import CourseError
@@ -110,7 +109,7 @@ class CourseEngine(NBClientEngine):
             # Saving here, and not after every cell as papermill would: a notebook full of pictures is megabytes.
             notebooks.join_streams(nb_man.nb)
             notebooks.keep_stills(nb_man.nb)
-            write_ipynb(nb_man.nb, str(target))
+            notebooks.write(target, nb_man.nb)
 
 
 def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
@@ -168,7 +167,7 @@ def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
     chapter.status = status or "failed"
 
 
-def last_line(error: Exception) -> str:
+def last_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from gan_course.files import write_whole
+
 from . import notebooks
 from .errors import CourseError
 
@@ -42,7 +44,7 @@ def exercises(root: str | Path = ".", check: bool = False) -> int:
         return int(bool(differing or orphans))
     target.mkdir(exist_ok=True)
     for name in differing:
-        (target / name).write_text(released[name], encoding="utf-8", newline="\n")
+        write_whole(target / name, released[name].encode())
         print(f"exercises/{name} written")
     for name in orphans:
         print(f"exercises/{name} has no source in solutions/; it was left alone.")

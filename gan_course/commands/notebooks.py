@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+
+from gan_course.files import write_whole
+from gan_course.naming import nearest
 
 from .errors import CourseError
 
@@ -41,10 +43,7 @@ def choose(paths: list[Path], wanted: list[str]) -> list[Path]:
         number = name.zfill(2) + "_" if name.isdigit() else None
         matches = [p for p in paths if p.stem == name or (number and p.stem.startswith(number))]
         if not matches:
-            names = [p.stem for p in paths]
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names) or 'none'}."
-            raise CourseError(f"There is no chapter '{want}': {hint}")
+            raise CourseError(f"There is no chapter {want!r}: {nearest(name, [p.stem for p in paths])}.")
         chosen += matches
     return [p for p in paths if p in chosen]
 
@@ -66,7 +65,11 @@ def to_text(notebook: NotebookNode) -> str:
 
 
 def write(path: Path, notebook: NotebookNode) -> None:
-    path.write_text(to_text(notebook), encoding="utf-8", newline="\n")
+    """Write the file whole; ``CourseError`` where that can't be done, and then it is as it was."""
+    try:
+        write_whole(path, to_text(notebook).encode())
+    except OSError as error:
+        raise CourseError(f"{error}.") from error
 
 
 def tags(cell: NotebookNode) -> list[str]:

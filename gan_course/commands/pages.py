@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from gan_course.files import write_whole
+
 from . import notebooks
 
 # nbconvert's lab page, with two changes: pictures carry the alternative text of their output, and nothing is fetched
@@ -71,7 +73,7 @@ def write_page(notebook: Path, page: Path, folder: Path) -> None:
     body = re.sub(r"<img\b[^>]*>", lambda match: offline_image(match.group(), folder), body)
     # Chapters link to each other as notebooks; here they are pages, side by side.
     body = re.sub(r'href="(?:\./)?(\d\d_\w+)\.ipynb(#[^"]*)?"', r'href="\1.html\2"', body)
-    page.write_text(body, encoding="utf-8")
+    write_whole(page, body.encode())
 
 
 def mathml(text: str) -> str:
@@ -144,7 +146,7 @@ def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
 </html>
 """
     index = out / "index.html"
-    index.write_text(text, encoding="utf-8")
+    write_whole(index, text.encode())
     return index
 
 
