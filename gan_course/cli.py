@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", default="build", metavar="FOLDER", help="where the pages go (default: build)")
     command.add_argument("--update", action="store_true", help="write the fresh outputs back into chapters/")
 
+    command = add("compare", compare, "compare what the chapters print here with what is committed")
+    command.add_argument("--out", default="build", metavar="FOLDER", help="where gan-course run left them")
+
     command = add("doctor", doctor, "say whether this computer is ready for the course")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the findings as JSON")
 
@@ -90,6 +93,12 @@ def run(**options) -> int:
     from gan_course.commands import run as module
 
     return module.run(**options)
+
+
+def compare(**options) -> int:
+    from gan_course.commands import compare as module
+
+    return module.compare(**options)
 
 
 def doctor(**options) -> int:
