@@ -18,6 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from setuptools import find_packages
 
 from gan_course import cli
 
@@ -118,6 +119,13 @@ def test_installing_on_colab_changes_nothing_there():
     assert base.keys() == COLAB.keys()
     for name, requirement in base.items():
         assert requirement.specifier.contains(COLAB[name]), f"{requirement} would replace Colab's {COLAB[name]}"
+
+
+def test_the_package_holds_the_library_alone():
+    found = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["packages"]["find"]
+    packages = find_packages(str(ROOT), include=found["include"])
+    assert {name.split(".")[0] for name in packages} == {"gan_course"}
+    assert (ROOT / "bench/__main__.py").exists() and "bench" in find_packages(str(ROOT)), "which would be found, too"
 
 
 # ------------------------------------------------------------------------------------------------- commands

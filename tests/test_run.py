@@ -234,6 +234,36 @@ def test_ctrl_c_keeps_finished_pages(tmp_path):
         os.kill(int(kernel.read_text()), 0)
 
 
+def test_a_worker_that_fails_in_an_unforeseen_way_is_one_failed_chapter(tmp_path, capsys, monkeypatch):
+    def work(chapter, out, threads):
+        if chapter.name == "00_a":
+            raise MemoryError("no room")
+        chapter.status = "ok"
+
+    for name in ("00_a", "01_b"):
+        save(tmp_path / "chapters" / f"{name}.ipynb", code("1"))
+    monkeypatch.setattr(execute, "run_chapter", work)
+    assert cli.main(["run", "--root", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "00_a failed at MemoryError: no room" in out and "1 of 2 chapters ran without an error." in out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_update_on_a_full_disk_leaves_the_chapter_whole(tmp_path, capsys, monkeypatch):
+    source = save(tmp_path / "chapters" / "00_good.ipynb", code("print(1)"))
+    before, plain = source.read_bytes(), open
+
+    def full(file, mode="r", *arguments, **options):
+        return plain(
+            "/dev/full" if Path(file).parent.name == "chapters" and "x" in mode else file, mode.replace("x", "w")
+        )
+
+    monkeypatch.setattr("builtins.open", full)
+    assert cli.main(["run", "--root", str(tmp_path), "--update"]) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert source.read_bytes() == before and os.listdir(source.parent) == ["00_good.ipynb"]
+
+
 def test_dead_kernel_is_a_sentence(tmp_path, capsys):
     save(tmp_path / "chapters" / "04_dead.ipynb", code("a = 1"), code("import os\nos._exit(9)"))
     assert cli.main(["run", "--root", str(tmp_path)]) == 1

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_course.commands import notebooks
+from gan_course.commands.errors import CourseError
 from gan_course.files import write_whole
-
-from . import notebooks
-from .errors import CourseError
 
 NAME = r"[\w-]+(?:\.(?!git\b)[\w-]+)*"  # of an owner, repository or branch, without a full stop that ends a sentence
 # A link to a repository, with the branch where it has one: two hosts put it right behind the repository.

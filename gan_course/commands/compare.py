@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from . import notebooks
+from gan_course.commands import notebooks
 
 MARK = "# NBVAL_CHECK_OUTPUT"
 

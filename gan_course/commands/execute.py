@@ -17,8 +17,8 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
-from . import notebooks, pages
-from .errors import CourseError
+from gan_course.commands import notebooks, pages
+from gan_course.commands.errors import CourseError
 
 
 @dataclass

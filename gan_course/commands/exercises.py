@@ -15,10 +15,9 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from gan_course.commands import notebooks
+from gan_course.commands.errors import CourseError
 from gan_course.files import write_whole
-
-from . import notebooks
-from .errors import CourseError
 
 MARKS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")  # each between a line with BEGIN … and one with END …
 

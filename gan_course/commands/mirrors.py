@@ -11,7 +11,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from . import notebooks
+from gan_course.commands import notebooks
 
 PREFIX = "mirrors:"
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

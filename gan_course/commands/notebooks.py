@@ -9,10 +9,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from gan_course.commands.errors import CourseError
 from gan_course.files import write_whole
 from gan_course.naming import nearest
-
-from .errors import CourseError
 
 FOLDERS = ("chapters", "exercises", "solutions")
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from gan_course.commands import notebooks
 from gan_course.files import write_whole
-
-from . import notebooks
 
 # nbconvert's lab page, with two changes: pictures carry the alternative text of their output, and nothing is fetched
 # from the network: neither require.js, which only live widgets need, nor MathJax, because formulas are MathML here.

@@ -7,8 +7,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from .execute import Chapter
-from .pages import duration
+from gan_course.commands.execute import Chapter
+from gan_course.commands.pages import duration
 
 
 class Progress:

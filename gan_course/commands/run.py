@@ -16,12 +16,11 @@ from typing import Any
 from jupyter_core.utils import ensure_event_loop
 from nbformat import NotebookNode
 
+from gan_course.commands import execute, notebooks, pages, processes
+from gan_course.commands.errors import CourseError
+from gan_course.commands.execute import Chapter
+from gan_course.commands.progress import Progress
 from gan_course.files import write_whole
-
-from . import execute, notebooks, pages, processes
-from .errors import CourseError
-from .execute import Chapter
-from .progress import Progress
 
 MIN_FREE_MB = 200  # pages and notebooks of the whole course take about 100
 SAMPLE_SECONDS = 0.25  # between two looks at the kernels' memory and two moves of the bar
