@@ -20,7 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lab_page import Notebook
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build/browser"  # pictures of pages on which a test failed
@@ -125,3 +125,9 @@ def chapter(request: pytest.FixtureRequest, chromium: Browser, lab: str, folder:
         raise
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def widget(request: pytest.FixtureRequest, chapter: Notebook) -> Locator:
+    """The chapter's cell that shows the widget, the one whose code holds the module's ``WIDGET``."""
+    return chapter.cell(request.module.WIDGET)

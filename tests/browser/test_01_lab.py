@@ -30,15 +30,11 @@ from gan_course.widgets import canvas
 from gan_course.widgets.lab import EXTENT
 
 CHAPTER = "01"
+WIDGET = "gan_lab("  # calls it
 MINUTES = 3
 CONTROL_MS = 150  # a control's answer, in the middle
 UPDATES = 8  # pictures a second while it plays
 GROWTH_MB = 20
-
-
-@pytest.fixture(scope="module")
-def widget(chapter):
-    return chapter.cell("gan_lab(")
 
 
 @pytest.fixture(scope="module")

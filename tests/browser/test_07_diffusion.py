@@ -9,13 +9,9 @@ import pytest
 from lab_page import changed, choose_next, differ, drag, pixels, settled, slider, visible
 
 CHAPTER = "07"
+WIDGET = "diffusion_explorer("  # calls it
 MINUTES = 15  # on a busy machine; 2 are the rule
 TIME = "timestep"
-
-
-@pytest.fixture(scope="module")
-def widget(chapter):
-    return chapter.cell("diffusion_explorer(")
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,9 @@ from lab_page import changed, choose_next, differ, pixels, settled, slider, visi
 from gan_course.data.attributes import COLOURS
 
 CHAPTER = "08"
+WIDGET = "prompt_bench("  # calls it
 MINUTES = 15  # on a busy machine; 2 are the rule
 PATIENCE = 60  # seconds for a picture
-
-
-@pytest.fixture(scope="module")
-def widget(chapter):
-    return chapter.cell("prompt_bench(")
 
 
 @pytest.fixture(scope="module")
