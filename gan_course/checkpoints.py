@@ -1,4 +1,4 @@
-"""Checkpoints: named tensors and a few notes in one safetensors file. A crash never leaves half of one.
+"""Files that are written whole or not at all, and checkpoints: named tensors and a few notes in one safetensors file.
 
 An optimiser's moments are named after the weights that they belong to: whoever resumes with the layers in another order
 gets them right, and whoever resumes with other layers hears of it.
@@ -6,9 +6,11 @@ gets them right, and whoever resumes with other layers hears of it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +20,36 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 
-def save_checkpoint(path: str | Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
-    """Write ``tensors`` and ``notes`` (anything JSON can hold) to ``path``, replacing it in one move.
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write ``content`` to the file ``path``, replacing it in one move; folders that are missing are made.
 
-    Whatever happens on the way, ``path`` holds the old checkpoint or the new one. Raises ``OSError`` where the folder
-    can't be written.
+    Whatever happens on the way, ``path`` holds the old content or the new, and nothing is left beside it. Raises
+    ``OSError`` with a sentence where the disk is full or the folder can't be written.
     """
     path = Path(path)
-    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    content = save(plain, metadata={"notes": json.dumps(notes)})
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")  # same folder: a move within one disk
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "xb") as file:  # x: never through a link that somebody has laid there
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # the bytes are on the disk before the name points at them
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # gone where all went well
+                temporary.unlink()
     except OSError as error:
-        reason = error.strerror or error
-        raise OSError(
-            f"can't write a checkpoint to {path} ({reason}): choose a folder that you may write to"
-        ) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # the bytes are on the disk before the name points at them
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise OSError(
-                f"can't write a checkpoint to {path} ({reason}): free some disk space, or choose another place"
-            ) from error
-        raise
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(f"can't write {path}: the disk is full; free some space and try again") from error
+        place = "place: this one is a folder" if path.is_dir() else "folder, one that you may write to"
+        raise OSError(f"can't write {path} ({error.strerror or error}): choose another {place}") from error
+
+
+def save_checkpoint(path: str | Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
+    """Write ``tensors`` and ``notes`` (anything JSON can hold) to ``path``. Raises as :func:`write_whole`."""
+    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, save(plain, metadata={"notes": json.dumps(notes)}))
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -20,6 +20,7 @@ from gan_course import data
 from gan_course.checkpoints import load_checkpoint, save_checkpoint
 from gan_course.live import LiveView
 from gan_course.losses import LOSSES, check_logits, r1_penalty
+from gan_course.naming import nearest
 
 LOG_EVERY = 10  # steps between two entries of the log
 COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
@@ -47,7 +48,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
-            raise ValueError(f"there is no loss {self.loss!r}: choose one of {', '.join(LOSSES)}")
+            raise ValueError(f"there is no loss {self.loss!r}: {nearest(self.loss, LOSSES)}")
         for name in ("generator_lr", "discriminator_lr"):
             if not (math.isfinite(value := getattr(self, name)) and value > 0):
                 raise ValueError(f"{name} must be a positive number but is {value}: try 0.002")

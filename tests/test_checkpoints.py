@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gan_course import networks
-from gan_course.checkpoints import load_checkpoint, save_checkpoint
+from gan_course import checkpoints, networks
+from gan_course.checkpoints import load_checkpoint, save_checkpoint, write_whole
 from gan_course.training import Settings, Trainer
 
 # Also run in the process that is killed. Dropout draws from PyTorch's global generator, batch norm keeps buffers.
@@ -176,7 +176,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch, step, fa
         with pytest.raises(type(failure)) as caught:
             trainer.save(path)
     if failure is FULL:
-        assert sentence(caught).startswith(f"can't write a checkpoint to {path} (No space left on device): free some")
+        assert sentence(caught) == f"can't write {path}: the disk is full; free some space and try again"
     assert path.read_bytes() == kept
     assert os.listdir(tmp_path) == ["run.ckpt"]  # no .part is left behind
     trainer.save(path)
@@ -200,15 +200,13 @@ def test_the_new_bytes_are_whole_before_they_get_the_name(tmp_path, monkeypatch)
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     trainer = build()
-    with pytest.raises(
-        OSError, match=r"^can't write a checkpoint to .*run.ckpt .*: choose a folder that you may write to$"
-    ):
+    with pytest.raises(OSError, match=r"^can't write .*run.ckpt .*: choose another folder, one that you may write to$"):
         trainer.run(10, checkpoint=tmp_path / "file" / "run.ckpt")
     assert trainer.steps == 10  # what was learned is still there
     trainer.save(tmp_path / "run.ckpt")
 
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match=r"^can't write a checkpoint to .*folder .*choose another place$"):
+    with pytest.raises(OSError, match=r"^can't write .*folder .*: choose another place: this one is a folder$"):
         trainer.save(tmp_path / "folder")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "run.ckpt"]
 
@@ -216,8 +214,34 @@ def test_a_place_that_cannot_be_written(tmp_path):
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
 def test_a_read_only_folder(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(OSError, match=r"^can't write a checkpoint to .*choose a folder that you may write to$"):
+    with pytest.raises(OSError, match=r"^can't write .*choose another folder, one that you may write to$"):
         build().save(tmp_path / "locked" / "run.ckpt")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes and links as POSIX has them")
+def test_a_file_is_as_ordinary_as_any_and_never_written_through_a_link(tmp_path, monkeypatch):
+    target = tmp_path / "elsewhere"
+    target.write_bytes(b"of somebody else")
+    (tmp_path / "x").symlink_to(target)
+    write_whole(tmp_path / "x", b"ours")
+    assert (tmp_path / "x").read_bytes() == b"ours" and not (tmp_path / "x").is_symlink()
+    (tmp_path / "ordinary").touch()
+    assert (tmp_path / "x").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+    monkeypatch.setattr(checkpoints.secrets, "token_hex", lambda count: "guessed")
+    (tmp_path / "y.guessed.part").symlink_to(target)
+    with pytest.raises(OSError, match="File exists"):
+        write_whole(tmp_path / "y", b"ours")
+    assert target.read_bytes() == b"of somebody else"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
+    (tmp_path / "x").write_bytes(b"old")
+    plain = open
+    monkeypatch.setattr("builtins.open", lambda file, mode: plain("/dev/full", "wb"))
+    with pytest.raises(OSError, match="the disk is full"):
+        write_whole(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"old" and os.listdir(tmp_path) == ["x"]
 
 
 def test_missing_folders_are_made(tmp_path):

@@ -286,7 +286,7 @@ def test_impossible_settings(field, value, words):
 def test_unknown_loss_names_the_known_ones():
     with pytest.raises(ValueError) as caught:
         Settings(loss="nonsaturating")
-    assert sentence(caught).startswith("there is no loss 'nonsaturating': choose one of ")
+    assert sentence(caught).startswith("there is no loss 'nonsaturating': did you mean 'non_saturating'? Known: ")
     assert all(name in str(caught.value) for name in LOSSES)
 
 
