@@ -17,7 +17,7 @@ floor  modules                                                       holds
 2      ``unet``, ``classifiers``                                     larger networks
 2      ``live``                                                      progress
 1      ``networks``, ``losses``, ``diffusion``                       parts and formulas
-1      ``checkpoints``, ``naming``, ``plots``                        whole-file writes; did you mean; figures
+1      ``files``, ``checkpoints``, ``naming``, ``plots``             whole-file writes; did you mean; figures
 1      ``data``, ``setup``                                           data sets; device, seed, profile
 =====  ============================================================  ==========================================
 

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gan_course import checkpoints, networks
-from gan_course.checkpoints import load_checkpoint, save_checkpoint, write_whole
+from gan_course import networks
+from gan_course.checkpoints import load_checkpoint, save_checkpoint
+from gan_course.files import write_whole
 from gan_course.training import Settings, Trainer
 
 # Also run in the process that is killed. Dropout draws from PyTorch's global generator, batch norm keeps buffers.
@@ -227,7 +228,7 @@ def test_a_file_is_as_ordinary_as_any_and_never_written_through_a_link(tmp_path,
     assert (tmp_path / "x").read_bytes() == b"ours" and not (tmp_path / "x").is_symlink()
     (tmp_path / "ordinary").touch()
     assert (tmp_path / "x").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
-    monkeypatch.setattr(checkpoints.secrets, "token_hex", lambda count: "guessed")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "guessed")
     (tmp_path / "y.guessed.part").symlink_to(target)
     with pytest.raises(OSError, match="File exists"):
         write_whole(tmp_path / "y", b"ours")
