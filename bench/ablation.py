@@ -1,4 +1,4 @@
-"""``gan-course ablation``: measures what each part of chapter 04's recipe is worth, and writes what the chapter shows.
+"""`gan-course ablation`: measures what each part of chapter 04's recipe is worth, and writes what the chapter shows.
 
 As in the benchmark, it trains on 8,000 digits of MNIST and compares with 10,000.
 """
