@@ -17,7 +17,7 @@ from gan_course import data, zoo
 from gan_course.classifiers import Classifier
 
 CHUNK = 500  # rows at a time: it keeps tables of distances and the maps inside a network small
-T_QUANTILE = 2.1  # of Student's t: standard errors on either side of a 95 % interval, 16 to 20 degrees of freedom
+T_VALUE = 2.1  # of Student's t: standard errors on either side of a 95 % interval, 16 to 20 degrees of freedom
 
 Features = Callable[[Tensor], Tensor]  # images [N, C, H, W] to features [N, F]
 
@@ -333,7 +333,7 @@ def _standard_error(found: Tensor) -> list[float]:
 
 
 def _around(value: float, error: float, low: float = -math.inf) -> Measured:
-    return Measured(value, max(low, value - T_QUANTILE * error), value + T_QUANTILE * error)
+    return Measured(value, max(low, value - T_VALUE * error), value + T_VALUE * error)
 
 
 def _share(value: float, error: float, count: int) -> Measured:
