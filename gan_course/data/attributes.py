@@ -133,7 +133,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 #: Pairs that the mini model never saw together, though it saw each half with others: does it compose them?
-HELD_OUT: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+HELD_OUT_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
     (("character", "0"), ("colour", "green")),
     (("character", "1"), ("colour", "pink")),
     (("character", "2"), ("colour", "white")),
@@ -160,8 +160,8 @@ HELD_OUT: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
 
 
 def is_held_out(attributes: Attributes) -> bool:
-    """Whether ``attributes`` hold one of the pairs in ``HELD_OUT``."""
-    return any(getattr(attributes, a) == x and getattr(attributes, b) == y for (a, x), (b, y) in HELD_OUT)
+    """Whether ``attributes`` hold one of the pairs in ``HELD_OUT_PAIRS``."""
+    return any(getattr(attributes, a) == x and getattr(attributes, b) == y for (a, x), (b, y) in HELD_OUT_PAIRS)
 
 
 def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Attributes]:

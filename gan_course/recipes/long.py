@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from gan_course import metrics, zoo
 from gan_course import stable_diffusion as sd
 from gan_course.checkpoints import save_checkpoint
-from gan_course.data.attributes import HELD_OUT, draw_attributes, phrase
+from gan_course.data.attributes import HELD_OUT_PAIRS, draw_attributes, phrase
 from gan_course.recipes.run import CHECKPOINT_EVERY, follow
 from gan_course.recipes.student import StudentRun
 from gan_course.recipes.text_to_image import (
@@ -177,7 +177,7 @@ def _finish_text_to_image(run: TextToImageRun, facts: dict[str, Any], folder: Pa
     about = {
         "what": "A text-to-image model of Stable Diffusion's own classes, for captioned colour glyphs of 32x32.",
         "data": f"colour glyphs: {run.settings.pictures:,} pictures without any of the held-out pairs",
-        "held_out_pairs": [[list(a), list(b)] for a, b in HELD_OUT],
+        "held_out_pairs": [[list(a), list(b)] for a, b in HELD_OUT_PAIRS],
         "text_to_image": facts | {"settings": asdict(run.settings), "metrics": measure(pipeline)},
         "licence": "Apache-2.0",
     }
@@ -193,7 +193,7 @@ def measure(pipeline: Any, count: int = 500, steps: int = sd.STEPS) -> dict[str,
     for name, held_out in (("seen", False), ("held_out", True)):
         records = draw_attributes(count, HELD_OUT_SEED, held_out)
         for guidance in (sd.GUIDANCE, 1.0):
-            images = sd.text_to_image(pipeline, [phrase(r) for r in records], steps=steps, guidance=guidance)
+            images = sd.text_to_image(pipeline, [phrase(r) for r in records], steps=steps, guidance_scale=guidance)
             found[f"{name}, guidance {guidance:g}"] = _shares(sd.measure_adherence(images, records))
     return {"prompts": count, "steps": steps, "right": found}
 
@@ -238,7 +238,7 @@ def measure_student(
     def look(model: Any, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
         records = draw_attributes(count, HELD_OUT_SEED, held_out)
         start = time.process_time()
-        images = sd.text_to_image(model, [phrase(r) for r in records], steps=n, guidance=guidance)
+        images = sd.text_to_image(model, [phrase(r) for r in records], steps=n, guidance_scale=guidance)
         seconds = (time.process_time() - start) / count
         found = {"steps": n, "guidance": guidance, "right": _shares(sd.measure_adherence(images, records, reader))}
         if held_out:
