@@ -23,7 +23,7 @@ from gan_course import plots
 
 SHARE = 0.015  # of the training time may go into pictures; some more is lost where it can't be seen from here (bench)
 LINES = 0.005  # of it into the line of progress, which takes a millisecond or two
-PAUSE = 0.2  # seconds at least between two updates
+PAUSE = 0.2  # seconds at least between two lines, and between two pictures
 GUESS = 0.08  # seconds that a picture takes, as long as none has been drawn
 PATIENCE = 3.0  # seconds after which a second interrupt no longer waits
 HINT = "To stop: interrupt the cell. What was learned is kept."
@@ -54,7 +54,7 @@ class LiveView:
         self.handler: Any = None  # what an interrupt did before
         self.displays: dict[str, Any] = {}
         self.started = time.monotonic()
-        self.next_line, self.next_picture = 0.0, 0.0  # when they are due
+        self.next_line = self.next_picture = self.started + PAUSE  # when they are due
         self.pause = GUESS / SHARE  # seconds of training that pay for a picture
 
     def __enter__(self) -> LiveView:
@@ -78,9 +78,11 @@ class LiveView:
             self.bar.update(done - self.bar.n)
         if self.interrupted is not None:
             raise KeyboardInterrupt
-        if not self.notebook or (now := time.monotonic()) < self.next_line:
+        if not self.notebook:
             return
-        self._line()
+        now = time.monotonic()
+        if now >= self.next_line:
+            self._line()
         # A picture is due when the last one has been paid for, unless the rest of the run is too short to pay for it
         # and for the final one.
         rest = (now - self.started) * (self.total / max(done, 1) - 1)
@@ -109,10 +111,10 @@ class LiveView:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.interrupted is not None and now - self.interrupted > PATIENCE:
-            raise KeyboardInterrupt  # a step that never ends
         if self.interrupted is None:
             self.interrupted = now
+        elif now - self.interrupted > PATIENCE:  # a step that never ends
+            raise KeyboardInterrupt
 
     # ------------------------------------------------------------------------------------------ what is shown
 
@@ -131,7 +133,7 @@ class LiveView:
         if self.notebook:
             self.show("picture", *plots.mime_bundle(self.figure, self.alt, quick=not final))
         now = time.monotonic()
-        self.pause = (now - began) / SHARE
+        self.pause = max(PAUSE, (now - began) / SHARE)
         self.next_picture = now + self.pause
 
     def show(self, name: str, data: dict[str, Any], metadata: dict[str, Any]) -> None:
