@@ -85,7 +85,7 @@ def measure(task: tuple[str, int, Sequence[float]]) -> dict[str, Any]:
                 record = trainer.step()
             spent = time.process_time() - start
         try:
-            trainer._check_losses(record, None)
+            trainer.check_losses(record)
         except TrainingDiverged as error:
             print(f"{name}, seed {seed}: {error}", file=sys.stderr)
             distances.append(float("inf"))

@@ -20,7 +20,7 @@ from gan_course.losses import r1_penalty
 from gan_course.networks import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
 from gan_course.training import CONVOLUTIONAL, Settings, Trainer
 
-RESULTS = Path(__file__).parent / "zoo" / "ablation.safetensors"
+RESULTS = Path(__file__).parents[1] / "zoo" / "ablation.safetensors"
 Pair = tuple[Any, Any]  # generator and discriminator, whose layers are exchanged below
 
 
@@ -137,7 +137,7 @@ class WithR2(Trainer):
         if self.steps % self.settings.r1_every == 0:
             weight = self.settings.r1_weight * self.settings.r1_every
             self.discriminator_optimizer.zero_grad()
-            (weight * r1_penalty(self.judge, self._seen[1])).backward()
+            (weight * r1_penalty(self.judge, self.last_batch[1])).backward()
             self.discriminator_optimizer.step()
         return record
 
