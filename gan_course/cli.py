@@ -146,9 +146,13 @@ def check(**options) -> int:
 
 
 def ablation(root: str, **options) -> int:
-    from bench import ablation as module
+    from gan_course.recipes import ablation as module
 
-    return module.ablation(**options)
+    try:
+        module.measure_all(**options)
+    except ValueError as error:
+        raise CourseError(str(error)) from error
+    return 0
 
 
 def bench(**options) -> int:

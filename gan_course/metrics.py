@@ -17,7 +17,9 @@ from gan_course import data, zoo
 from gan_course.classifiers import Classifier
 
 CHUNK = 500  # rows at a time: it keeps tables of distances and the maps inside a network small
-STUDENT = 2.1  # standard errors to either side of a 95 % interval whose error has 16 to 20 degrees of freedom
+T_VALUE = (
+    2.1  # of Student: standard errors to either side of a 95 % interval whose error has 16 to 20 degrees of freedom
+)
 
 Features = Callable[[Tensor], Tensor]  # images [N, C, H, W] to features [N, F]
 
@@ -58,6 +60,18 @@ def realism_gap(samples: Tensor, real: Tensor) -> float:
     others = real[held_back:]
     median = nearest_real(samples, others).distance.median()
     return (median / nearest_real(real[:held_back], others).distance.median()).item()
+
+
+def psnr(rebuilt: Tensor, images: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB, the mean over pictures ``[N, C, H, W]`` in ``[-1, 1]`` (a range of 2)."""
+    error = (rebuilt.clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(4 / error.clamp(min=1e-10)).mean()
+
+
+def edge_energy(images: Tensor) -> float:
+    """How much neighbouring pixels of ``images [N, C, H, W]`` differ, squared: less for a blur than for a render."""
+    across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
+    return (across.square().mean() + down.square().mean()).item()
 
 
 def class_shares(samples: Tensor, real: Tensor, labels: Tensor, classes: int = 10) -> Tensor:
@@ -333,13 +347,13 @@ def _standard_error(found: Tensor) -> list[float]:
 
 
 def _around(value: float, error: float, low: float = -math.inf) -> Figure:
-    return Figure(value, max(low, value - STUDENT * error), value + STUDENT * error)
+    return Figure(value, max(low, value - T_VALUE * error), value + T_VALUE * error)
 
 
 def _share(value: float, error: float, count: int) -> Figure:
     """Never narrower than the share's own interval: parts that all say 100 % don't make it certain."""
     low, high = share_interval(value, count)
-    return Figure(value, max(0.0, min(low, value - STUDENT * error)), min(1.0, max(high, value + STUDENT * error)))
+    return Figure(value, max(0.0, min(low, value - T_VALUE * error)), min(1.0, max(high, value + T_VALUE * error)))
 
 
 def share_interval(share: float, count: int) -> tuple[float, float]:
