@@ -22,8 +22,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gan_course import data, metrics, zoo
 from gan_course.checkpoints import load_checkpoint, save_checkpoint
 from gan_course.losses import r1_penalty
-from gan_course.networks import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
 from gan_course.naming import nearest
+from gan_course.networks import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
 from gan_course.training import CONVOLUTIONAL, EXPLODED, Settings, Trainer
 
 RESULTS = zoo.FOLDER / "ablation.safetensors"
