@@ -132,7 +132,7 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
     except (ValueError, OSError) as error:
         raise CourseError(str(error)) from error
     except ModuleNotFoundError as error:
-        if error.name not in ("diffusers", "transformers"):
+        if error.name not in ("accelerate", "diffusers", "transformers"):
             raise
         remedy = 'install it with python -m pip install -e ".[diffusion]"'
         raise CourseError(f"the recipe {name} needs {error.name}: {remedy}") from error

@@ -222,6 +222,13 @@ def test_an_interrupted_run_goes_on_bit_for_bit(pipeline, tmp_path, capsys):
     assert "5/5" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_does_the_work_and_hands_it_back(pipeline):
+    run = student.StudentRun(0, 6, pipeline, settings=TINY)
+    assert all(value.is_cuda and value.isfinite() for value in run.step().values())
+    assert all(value.device.type == "cpu" for value in run.student.finished().state_dict().values())
+
+
 def test_no_held_out_pair_is_ever_trained_on_and_captions_stay_true(pipeline):
     run = student.StudentRun(0, 5, pipeline, settings=TINY)
     assert len(run.records) == 24 and not any(map(is_held_out, run.records))

@@ -13,6 +13,9 @@ pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file
 
+from gan_course import stable_diffusion as sd
+from gan_course import zoo
+from gan_course.checkpoints import load_checkpoint
 from gan_course.data.attributes import COLOURS, draw_attributes, is_held_out, phrase
 from gan_course.data.glyphs import colour_glyphs
 from gan_course.data.render import GLYPHS, Glyphs, draw_fresh, render
@@ -305,6 +308,58 @@ def test_what_ships_is_the_average_and_can_be_stored(tokenizer, autoencoder):
     assert all(value.is_contiguous() for value in finished.state_dict().values())
 
 
+def test_the_card_of_a_text_to_image_run(tokenizer, autoencoder, tmp_path):
+    """The files are those of a pipeline, the figures its own: short of steps and of prompts here."""
+    autoencoder.save_pretrained(tmp_path / sd.MINI / "vae")
+    training = start("text to image", tokenizer, autoencoder, steps=1)
+    training.step()
+    measure = training.measure
+    training.measure = lambda pipeline: measure(pipeline, count=6, steps=2)
+    card = training.finish(tmp_path, {"seed": 0})
+    assert card == zoo.card(sd.MINI, tmp_path) and card["what"].endswith("for captioned colour glyphs of 32x32.")
+    told = card["text_to_image"]
+    assert told["seed"] == 0 and told["settings"]["pictures"] == 24 and told["metrics"]["prompts"] == 6
+    assert set(told["metrics"]["right"]) == {f"{a}, guidance {b}" for a in ("seen", "held_out") for b in (3, 1)}
+    assert [[["character", "0"], ["colour", "green"]]] == card["held_out_pairs"][:1]
+    pipeline = sd.load_pipeline(folder=tmp_path)
+    average = training.conditional.average
+    assert same(dict(pipeline.unet.state_dict()), dict(average.unet.state_dict()))
+    assert same(dict(pipeline.text_encoder.state_dict()), dict(average.text_encoder.state_dict()))
+    assert pipeline.tokenizer("a red seven").input_ids == tokenizer("a red seven").input_ids
+
+
+@pytest.mark.parametrize("kind", [text_to_image.AutoencoderRun, text_to_image.PlainAutoencoderRun])
+def test_the_card_of_an_autoencoder(kind, autoencoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(kind, "measure", lambda run, autoencoder: {"scale": autoencoder.config.scaling_factor})
+    autoencoder.save_pretrained(tmp_path / sd.MINI / "vae")
+    weight = kind.settings.discriminator_weight
+    settings = text_to_image.AutoencoderSettings(batch=4, widths=(8, 8, 16), discriminator_weight=weight)
+    card = kind(0, 1, settings=settings).finish(tmp_path, {"seed": 0})
+    if kind is text_to_image.AutoencoderRun:
+        assert card["autoencoder"]["seed"] == 0 and card["autoencoder"]["settings"]["batch"] == 4
+        assert card["autoencoder"]["metrics"]["scale"] != autoencoder.config.scaling_factor, "it was measured"
+    else:
+        pictures, _ = load_checkpoint(tmp_path / "autoencoder_comparison" / "pictures.safetensors")
+        assert {key: tuple(value.shape) for key, value in pictures.items()} == dict.fromkeys(
+            ("images", "with", "without"), (64, 3, 32, 32)
+        )
+        assert set(card["metrics"]) == {"with", "without"} and card["what"].startswith("64 pictures no autoencoder was")
+
+
 def test_without_an_autoencoder_the_recipe_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no autoencoder in .*: run gan-course train autoencoder fi"):
         find("text_to_image").start(0, 1, None, tmp_path)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("name", ["attributes", "autoencoder", "text to image"])
+def test_a_gpu_does_the_work_and_hands_it_back(name, tokenizer, autoencoder, tmp_path):
+    training = start(name, tokenizer, autoencoder)
+    run.follow(training, tmp_path / "x")
+    again = start(name, tokenizer, autoencoder)
+    again.resume(tmp_path / "x")
+    for part in training.parts.values():
+        assert all(weight.is_cuda for weight in part.network.parameters())
+        assert all(value.device.type == "cpu" for value in part.finished().state_dict().values())
+    both = [{key: value.cpu() for key, value in weights(one).items()} for one in (again, training)]
+    assert same(*both)

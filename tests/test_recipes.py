@@ -379,10 +379,18 @@ def test_the_classifiers_train_alike_without_diffusers_and_accelerate(tmp_path, 
     assert zoo.card("tiny", tmp_path)["sha256"] == whole["sha256"]
 
 
+def test_several_processes_without_accelerate_are_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cli.main(["train", "tiny", "--root", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("the recipe tiny needs accelerate: install it with python -m pip install")
+
+
 def test_without_diffusers_the_command_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     (tmp_path / "mini_stable_diffusion" / "vae").mkdir(parents=True)
     for name in ("gan_course.recipes.text_to_image", "gan_course.recipes.student"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert cli.main(["train", "autoencoder", "--root", str(tmp_path), "--out", str(tmp_path)]) == 2
-    assert 'needs diffusers: install it with python -m pip install -e ".[diffusion]"' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said == 'the recipe autoencoder needs diffusers: install it with python -m pip install -e ".[diffusion]"\n'

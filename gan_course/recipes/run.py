@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -86,6 +87,8 @@ def find_processes() -> Any:
     try:
         from accelerate import Accelerator
     except ImportError:
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # torchrun has started several: they must know of each other
+            raise
         return OneProcess()
     return Accelerator(cpu=not torch.cuda.is_available())  # Apple's GPU calculates differently
 
