@@ -1,6 +1,7 @@
 """The long trainings: repeatable, resumable, the same on one process and on two, and true to what they claim."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -172,8 +173,6 @@ def test_other_words_fall_apart(tokenizer):
 
 def test_the_older_files_say_the_same_as_the_newer_one(tmp_path):
     """transformers 4 reads vocab.json and merges.txt, transformers 5 tokenizer.json."""
-    import json
-
     made = make_tokenizer(tmp_path)
     vocabulary = json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8"))
     lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]
@@ -315,8 +314,8 @@ def test_the_card_of_a_text_to_image_run(tokenizer, autoencoder, tmp_path):
     training.step()
     measure = training.measure
     training.measure = lambda pipeline: measure(pipeline, count=6, steps=2)
-    card = training.finish(tmp_path, {"seed": 0})
-    assert card == zoo.card(sd.MINI, tmp_path) and card["what"].endswith("for captioned colour glyphs of 32x32.")
+    returned, card = training.finish(tmp_path, {"seed": 0}), zoo.card(sd.MINI, tmp_path)
+    assert card == json.loads(json.dumps(returned)) and card["what"].endswith("for captioned colour glyphs of 32x32.")
     told = card["text_to_image"]
     assert told["seed"] == 0 and told["settings"]["pictures"] == 24 and told["metrics"]["prompts"] == 6
     assert set(told["metrics"]["right"]) == {f"{a}, guidance {b}" for a in ("seen", "held_out") for b in (3, 1)}
