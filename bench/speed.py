@@ -55,7 +55,7 @@ def step_parts(steps: int = 1600) -> dict[str, float]:
         trainer.run(count, draw=lambda: plots.image_grid(trainer.sample(noise)), alt="32 samples of the generator")
 
     # What a notebook would draw is drawn, but sent nowhere.
-    with mock.patch.object(plots, "in_notebook", return_value=True), mock.patch.object(LiveView, "_show"):
+    with mock.patch.object(plots, "in_notebook", return_value=True), mock.patch.object(LiveView, "show"):
         run(10)  # warms up
         for method in ("real_batch", "noise"):
             clock.watch(trainer, method, "data and noise")

@@ -98,7 +98,7 @@ def test_r2_acts_on_generated_pictures(monkeypatch):
     for _ in range(9):
         trainer.step()
     assert len(seen) == 2  # steps 0 and 8
-    assert torch.equal(seen[1], trainer._seen[1]) and not torch.equal(seen[1], trainer._seen[0])
+    assert torch.equal(seen[1], trainer.last_batch[1]) and not torch.equal(seen[1], trainer.last_batch[0])
 
 
 def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):

@@ -84,10 +84,10 @@ def test_an_interrupted_run_goes_on_bit_for_bit(name, tmp_path, tokenizer, autoe
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, tokenizer, autoencoder):
     start("attributes", tokenizer, autoencoder, seed=3).save(tmp_path / "x")
-    with pytest.raises(ValueError, match=r"it is of a run with seed 3, not 0: finish that first, or delete the file"):
+    with pytest.raises(ValueError, match=r"it was made with seed 3, not with seed 0; finish the run that it is of"):
         start("attributes", tokenizer, autoencoder).resume(tmp_path / "x")
     start("autoencoder", tokenizer, autoencoder).save(tmp_path / "x")
-    with pytest.raises(ValueError, match=r"it is of a run with recipe autoencoder, not text_to_image"):
+    with pytest.raises(ValueError, match=r"it was made with recipe 'autoencoder', .* not with recipe 'text_to_image'"):
         start("text to image", tokenizer, autoencoder).resume(tmp_path / "x")
 
 

@@ -182,41 +182,58 @@ def forget_second_moments(tensors, notes):
 
 
 REFUSED = {
-    "another recipe": (claim, ("recipe", "mnist_classifier"), "is of a run with recipe mnist_classifier, not tiny"),
-    "another seed": (claim, ("seed", 3), "it is of a run with seed 3, not 0: finish that first, or delete the file"),
-    "other steps": (claim, ("steps", 8), "it is of a run with steps 8, not 9"),
-    "other settings": (claim, ("batch", 32), "it is of a run with batch 32, not 64"),
-    "an unknown setting": (claim, ("dropout", 0.5), "it is of a run with dropout 0.5, not None"),
-    "no origin": (lambda tensors, notes: notes.pop("run"), (), "it is of a run with recipe None, not tiny"),
-    "done beyond the end": (note, ("done", 10), "it says that 10 of 9 steps are done: take a copy that is whole"),
-    "done below zero": (note, ("done", -1), "it says that -1 of 9 steps are done"),
-    "half a step": (note, ("done", 2.5), "it says that 2.5 of 9 steps are done"),
-    "not a number": (note, ("done", True), "it says that True of 9 steps are done"),
-    "no number": (note, ("done", None), "it says that None of 9 steps are done"),
-    "no seconds": (note, ("seconds", None), "it says that they took None seconds"),
-    "endless seconds": (note, ("seconds", float("nan")), "it says that they took nan seconds"),
-    "a missing weight": (lose, (WEIGHT,), f"it lacks {WEIGHT}: take the code that it was written with"),
-    "a missing average": (lose, ("second/average/bias",), "it lacks second/average/bias"),
-    "a foreign weight": (replace_with, ("x/network/y", torch.zeros(1)), "it holds x/network/y, which this run has not"),
-    "a foreign moment": (replace_with, ("x/optimizer/y", torch.zeros(1)), "it holds x/optimizer/y, which this run"),
-    "another shape": (replace_with, (WEIGHT, torch.zeros(9, 64)), f"its {WEIGHT} is float32 [9, 64], not float32 [10"),
-    "another kind": (replace_with, (WEIGHT, torch.zeros(10, 64).int()), f"its {WEIGHT} is int32 [10, 64], not float"),
-    "no random state": (lose, ("random",), "it lacks random"),
-    "a random state cut": (replace_with, ("random", torch.zeros(9, dtype=torch.uint8)), "its random is uint8 [9], not"),
+    "another recipe": (
+        claim,
+        ("recipe", "mnist_classifier"),
+        "it was made with recipe 'mnist_classifier', not with ",
+    ),
+    "another seed": (
+        claim,
+        ("seed", 3),
+        "it was made with seed 3, not with seed 0; finish the run that",
+    ),
+    "other steps": (claim, ("steps", 8), "it was made with steps 8, not with steps 9"),
+    "other settings": (claim, ("batch", 32), "it was made with batch 32, not with batch 64"),
+    "an unknown setting": (claim, ("dropout", 0.5), "it was made with dropout 0.5, not with dropout None"),
+    "no origin": (lambda tensors, notes: notes.pop("run"), (), "its settings are no table of names and values"),
+    "done beyond the end": (note, ("done", 10), "it says that 10 of 9 steps are done"),
+    "done below zero": (note, ("done", -1), "its done must be a whole number from 0 up but is -1"),
+    "half a step": (note, ("done", 2.5), "its done must be a whole number from 0 up but is 2.5"),
+    "not a number": (note, ("done", True), "its done must be a whole number from 0 up but is True"),
+    "no number": (note, ("done", None), "its done must be a whole number from 0 up but is None"),
+    "no seconds": (note, ("seconds", None), "it says that its steps took None seconds"),
+    "endless seconds": (note, ("seconds", float("nan")), "it says that its steps took nan seconds"),
+    "a missing weight": (lose, (WEIGHT,), f"{WEIGHT} is absent there and has shape [10, 64] here"),
+    "a missing average": (lose, ("second/average/bias",), "second/average/bias is absent there"),
+    "a foreign weight": (
+        replace_with,
+        ("x/network/y", torch.zeros(1)),
+        "x/network/y has shape [1] there and is",
+    ),
+    "a foreign moment": (
+        replace_with,
+        ("x/optimizer/y", torch.zeros(1)),
+        "x/optimizer/y has shape [1] there",
+    ),
+    "another shape": (replace_with, (WEIGHT, torch.zeros(9, 64)), f"{WEIGHT} has shape [9, 64] there and has shape [1"),
+    "another kind": (replace_with, (WEIGHT, torch.zeros(10, 64).int()), f"{WEIGHT} is torch.int32 there and torch.fl"),
+    "no random state": (lose, ("random",), "random is absent there"),
+    "a random state cut": (replace_with, ("random", torch.zeros(9, dtype=torch.uint8)), "random has shape [9] there"),
     "a random state that is none": (
         replace_with,
         ("random", torch.full_like(torch.Generator().get_state(), 255)),
-        "its random state is none of PyTorch's",
+        "its random is no state of a random generator",
     ),
     "a missing moment": (lose, (MOMENT,), "the optimiser's entry head.2.weight/exp_avg is missing"),
     "a moment's shape": (replace_with, (MOMENT, torch.zeros(9, 64)), "the optimiser's entry head.2.weight/exp_avg has"),
-    "no moments": (forget_optimizer, (), "it does not hold what the optimiser of classifier knew"),
-    "no second moments": (forget_second_moments, (), "it does not hold what the optimiser of classifier knew"),
+    "no moments": (forget_optimizer, (), "it holds the memory of the optimisers of [] instead of ['classifier']"),
+    "no second moments": (forget_second_moments, (), "exp_avg_sq is missing: build the network that the run was"),
     "moments of a part never updated": (
         replace_with,
         ("second/optimizer/bias/exp_avg", torch.zeros(2)),
-        "it does not hold what the optimiser of second knew",
+        "it holds the memory of the optimisers of ['classifier', 'second'] instead of ['classifier']",
     ),
+    "no notes": (lambda tensors, notes: notes.clear(), (), "its settings are no table of names and values but None"),
 }
 
 
@@ -233,7 +250,11 @@ def test_a_refused_checkpoint_changes_nothing(tmp_path, reason):
     with pytest.raises(ValueError) as caught:
         run.resume(path)
     said = str(caught.value)
-    assert said.startswith(f"can't go on from {path}: ") and says in said and said.endswith(", or delete the file")
+    assert (
+        said.startswith(f"can't go on from {path}: ")
+        and says in said
+        and said.endswith("; finish the run that it is of, or delete it")
+    )
     assert "\n" not in said and same(everything(run), before)
 
 
@@ -253,7 +274,10 @@ def test_a_checkpoint_brings_all_back(tmp_path):
 def test_the_command_refuses_a_checkpoint_of_another_run(tmp_path, capsys):
     checkpoint_of(TinyRun(3, 9), 1, tmp_path / "runs/tiny.safetensors")
     assert cli.main(["train", "tiny", "--root", str(tmp_path), "--out", str(tmp_path)]) == 2
-    assert "it is of a run with seed 3, not 0: finish that first, or delete the file" in capsys.readouterr().err
+    assert (
+        "it was made with seed 3, not with seed 0; finish the run that it is of, or delete it"
+        in capsys.readouterr().err
+    )
     assert train(tmp_path, seed=3)["seed"] == 3
 
 

@@ -469,7 +469,7 @@ def test_an_interrupt_waits_for_the_end_of_the_step(when, tmp_path, monkeypatch,
     path, trainer = tmp_path / "run.ckpt", points()
     owner, name = {
         "writing the checkpoint": (os, "replace"),
-        "writing the log": (trainer, "_look_closer"),
+        "writing the log": (trainer, "closer_look"),
         "between the players": (trainer, "generator_step"),
         "watching": (trainer, "sample"),
     }[when]

@@ -24,7 +24,7 @@ from gan_course.checkpoints import load_checkpoint, save_checkpoint
 from gan_course.losses import r1_penalty
 from gan_course.naming import nearest
 from gan_course.networks import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
-from gan_course.training import CONVOLUTIONAL, EXPLODED, Settings, Trainer
+from gan_course.training import CONVOLUTIONAL, Settings, Trainer, TrainingDiverged
 
 RESULTS = zoo.FOLDER / "ablation.safetensors"
 SHOWN = 20  # pictures of each variant that are kept
@@ -147,7 +147,7 @@ class WithR2(Trainer):
         if self.steps % self.settings.r1_every == 0:
             weight = self.settings.r1_weight * self.settings.r1_every
             self.discriminator_optimizer.zero_grad()
-            (weight * r1_penalty(self.judge, self._seen[1])).backward()
+            (weight * r1_penalty(self.judge, self.last_batch[1])).backward()
             self.discriminator_optimizer.step()
         return record
 
@@ -275,8 +275,10 @@ def measure(task: tuple[str, int, Sequence[float]]) -> dict[str, Any]:
             for _ in range(10):
                 record = trainer.step()
             spent = time.process_time() - start
-        if not all(abs(record[loss].item()) < EXPLODED for loss in ("d_loss", "g_loss")):  # NaN is not, either
-            print(f"{name}, seed {seed}: diverged by step {trainer.steps}", file=sys.stderr)
+        try:
+            trainer.check_losses(record)
+        except TrainingDiverged as error:
+            print(f"{name}, seed {seed}: {error}", file=sys.stderr)
             distances.append(float("inf"))
             continue
         samples = sample(trainer, noise)

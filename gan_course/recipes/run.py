@@ -22,13 +22,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from gan_course.checkpoints import (
-    check_optimizer_tensors,
-    load_checkpoint,
-    load_optimizer,
-    optimizer_tensors,
-    save_checkpoint,
-)
+from gan_course import checkpoints
+from gan_course.checkpoints import under
 
 CHECKPOINT_EVERY = 100  # steps: from some seconds to some minutes
 UNSEEN = 999_001  # the seed of pictures that no run has seen
@@ -205,26 +200,26 @@ class Run(ABC):
     def save(self, path: Path) -> None:
         state = self._weights()
         for name, part in self.parts.items():
-            moments = optimizer_tensors(part.optimizer, part.network)
+            moments = checkpoints.optimizer_tensors(part.optimizer, part.network)
             state |= {f"{name}/optimizer/{key}": value for key, value in moments.items()}
         updated = [name for name, part in self.parts.items() if part.optimizer.state]
         notes = {"run": self._origin(), "done": self.done, "seconds": self.seconds, "updated": updated}
-        save_checkpoint(path, state, notes)
+        checkpoints.save_checkpoint(path, state, notes)
 
     def resume(self, path: Path) -> None:
         """Go back to the state in ``path``: from there the run goes on bit for bit as it would have.
 
         Raises ``ValueError`` where the file is not of this run or not whole; the run then stays as it is.
         """
-        tensors, notes = load_checkpoint(path)
+        tensors, notes = checkpoints.load_checkpoint(path)
         try:
             self._check(tensors, notes)
         except ValueError as error:
-            raise ValueError(f"can't go on from {path}: {error}, or delete the file") from error
+            raise ValueError(f"can't go on from {path}: {error}; finish the run that it is of, or delete it") from error
         for name, part in self.parts.items():
             for kind, network in part.networks.items():
-                network.load_state_dict(_under(f"{name}/{kind}/", tensors))
-            load_optimizer(part.optimizer, _under(f"{name}/optimizer/", tensors), part.network)
+                network.load_state_dict(under(f"{name}/{kind}/", tensors))
+            checkpoints.load_optimizer(part.optimizer, under(f"{name}/optimizer/", tensors), part.network)
         if self.random is not None:
             self.random.set_state(tensors["random"])
         self.done, self.seconds = notes["done"], notes["seconds"]
@@ -242,49 +237,27 @@ class Run(ABC):
         settings = json.loads(json.dumps(asdict(self.settings)))
         return {"recipe": self.name, "seed": self.seed, "steps": self.steps, **settings}
 
-    def _check(self, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
-        """Raise ``ValueError`` unless a checkpoint of ``tensors`` and ``notes`` is one of this run, and whole."""
-        ours, theirs = self._origin(), notes.get("run", {})
-        for key in [*ours, *theirs]:
-            if theirs.get(key) != ours.get(key):
-                raise ValueError(f"it is of a run with {key} {theirs.get(key)}, not {ours.get(key)}: finish that first")
-        done, seconds = notes.get("done"), notes.get("seconds")
-        if not isinstance(done, int) or isinstance(done, bool) or not 0 <= done <= self.steps:
-            raise ValueError(f"it says that {done} of {self.steps} steps are done: take a copy that is whole")
+    def _check(self, tensors: dict[str, Tensor], notes: Any) -> None:
+        """Raise ``ValueError`` unless a checkpoint of ``tensors`` and ``notes`` is one of this run. Changes nothing."""
+        if not isinstance(notes, dict):
+            raise ValueError(f"its notes are no table of names and values but {notes!r}")
+        checkpoints.check_settings(notes.get("run"), self._origin())
+        checkpoints.check_count(notes.get("done"), "done")
+        if notes["done"] > self.steps:
+            raise ValueError(f"it says that {notes['done']} of {self.steps} steps are done")
+        seconds = notes.get("seconds")
         if not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-            raise ValueError(f"it says that they took {seconds} seconds: take a copy that is whole")
-
-        moments = {key: value for key, value in tensors.items() if "/optimizer/" in key}
-        wanted, rest = self._weights(), {key: value for key, value in tensors.items() if key not in moments}
-        if lacking := sorted(wanted.keys() - rest.keys()):
-            raise ValueError(f"it lacks {lacking[0]}: take the code that it was written with")
-        if foreign := sorted(rest.keys() - wanted.keys()):
-            raise ValueError(f"it holds {foreign[0]}, which this run has not: take the code that it was written with")
-        for key, value in wanted.items():
-            if (rest[key].shape, rest[key].dtype) != (value.shape, value.dtype):
-                there, here = (f"{str(x.dtype).removeprefix('torch.')} {list(x.shape)}" for x in (rest[key], value))
-                raise ValueError(f"its {key} is {there}, not {here}: take the code that it was written with")
+            raise ValueError(f"it says that its steps took {seconds} seconds")
+        moments = {name: under(f"{name}/optimizer/", tensors) for name in self.parts}
+        ours = tuple(f"{name}/optimizer/" for name in self.parts)
+        weights = {key: value for key, value in tensors.items() if not key.startswith(ours)}
+        checkpoints.check_same_form(weights, self._weights())
         if self.random is not None:
-            _check_random(tensors["random"])
+            checkpoints.check_random_state(tensors["random"], "random")
+        if (found := [name for name in self.parts if moments[name]]) != (updated := notes.get("updated")):
+            raise ValueError(f"it holds the memory of the optimisers of {found} instead of {updated}")
         for name, part in self.parts.items():
-            own = {key: moments.pop(key) for key in list(moments) if key.startswith(f"{name}/optimizer/")}
-            kinds = {key.rpartition("/")[2] for key in own}
-            if kinds != ({"step", "exp_avg", "exp_avg_sq"} if name in notes.get("updated", ()) else set()):
-                raise ValueError(f"it does not hold what the optimiser of {name} knew: take a copy that is whole")
-            check_optimizer_tensors(_under(f"{name}/optimizer/", own), part.network)
-        if moments:
-            raise ValueError(f"it holds {min(moments)}, which this run has not: take the code that it was written with")
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def _check_random(state: Tensor) -> None:
-    try:
-        torch.Generator().set_state(state)
-    except RuntimeError as error:
-        raise ValueError("its random state is none of PyTorch's: take a copy that is whole") from error
+            checkpoints.check_optimizer_tensors(moments[name], part.network)
 
 
 def follow(run: Run, checkpoint: Path, every: int = CHECKPOINT_EVERY) -> None:

@@ -14,8 +14,8 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import nn
 
-from gan_course.checkpoints import write_whole
 from gan_course.classifiers import AttributeClassifier, Classifier
+from gan_course.files import write_whole
 from gan_course.naming import nearest
 
 FOLDER = Path(__file__).parent

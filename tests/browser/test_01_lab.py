@@ -1,4 +1,4 @@
-"""Chapter 01 in the browser: GAN Lab at mouse and keyboard, its speed, and the live view's stop button."""
+"""Chapter 01 in the browser: GAN Lab at mouse and keyboard, and its speed."""
 
 from __future__ import annotations
 
