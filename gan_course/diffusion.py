@@ -1,20 +1,83 @@
 """Diffusion, piece by piece: schedules, the forward process, what a network may predict, one step back, guidance, flow.
 
 Pure functions on tensors. Chapter 07 writes most of them out; the tests compare them with the schedulers of
-``diffusers``. Throughout, ``alphas_cumprod [T]`` says how much of the picture's *power* is left at each timestep: a
-noisy picture is ``√ᾱ x + √(1 - ᾱ) noise``. Timesteps count from 0 (hardly any noise) to ``T - 1``; -1 is the clean
-picture, where ᾱ is 1. A timestep ``t`` is one number for the whole batch, or int64 ``[N]`` with one for each picture.
+``diffusers``. Throughout, ``alphas_cumprod [T]`` holds ᾱ, the share of the picture's *power* that is left, for each
+timestep: a noisy picture is ``√ᾱ x + √(1 - ᾱ) noise``. Timesteps count from 0 (hardly any noise) to ``T - 1``; -1 is
+the clean picture, where ᾱ is 1. A timestep ``t`` is one number for the whole batch, or int64 ``[N]`` with one for each
+picture.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a network's output may mean, in the words of diffusers
 SPACINGS = ("leading", "trailing", "linspace")
+
+Arguments = ParamSpec("Arguments")
+
+# ------------------------------------------------------------------------------------------ the guard
+
+
+def check_arguments(formula: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
+    """``formula``, but nonsense is refused with a sentence first, so that its lines can read like the paper's.
+
+    Looked at, by their names, are ``t`` and ``previous``, ``prediction``, ``guidance_scale``, ``eta`` and ``noise``.
+    What lies on a GPU is trusted: to look at it would make the program wait for the GPU at every step.
+    """
+    signature = inspect.signature(formula)
+
+    @functools.wraps(formula)
+    def checked(*args: Arguments.args, **options: Arguments.kwargs) -> Tensor:
+        given = signature.bind(*args, **options)
+        given.apply_defaults()
+        _refuse(**given.arguments)
+        return formula(*args, **options)
+
+    return checked
+
+
+def _refuse(
+    *,
+    t: Any = None,
+    previous: Any = None,
+    alphas_cumprod: Any = (),
+    prediction: str | None = None,
+    guidance_scale: Any = None,
+    eta: float | None = None,
+    noise: Tensor | None = None,
+    **_: Any,
+) -> None:
+    """Raise ``ValueError`` for arguments that a formula can't take."""
+    end, times = len(alphas_cumprod), [x for x in (t, previous) if x is not None]
+    if not any(isinstance(x, Tensor) and x.device.type != "cpu" for x in times):
+        if previous is not None:
+            if not -1 <= previous < t < end:
+                raise ValueError(
+                    f"can't step from timestep {t} to {previous}: go from at most {end - 1} down, to -1 at last"
+                )
+        elif t is not None:
+            t = torch.as_tensor(t)
+            if (wrong := t[(t < 0) | (t >= end)].flatten()).numel():
+                raise ValueError(f"timesteps must lie between 0 and {end - 1} but one is {wrong[0]}: correct it")
+    if prediction is not None and prediction not in PREDICTIONS:
+        raise ValueError(f"a network can't predict {prediction!r}: choose one of {', '.join(PREDICTIONS)}")
+    plain = guidance_scale is not None and not isinstance(guidance_scale, Tensor)
+    if plain and not (math.isfinite(guidance_scale) and guidance_scale >= 0):
+        raise ValueError(f"the guidance scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
+    if eta is not None and not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie between 0 (no fresh noise) and 1 (as much as DDPM) but is {eta}")
+    if eta and noise is None:
+        raise ValueError(f"eta is {eta}, so this step adds noise: pass noise=torch.randn_like(x), or set eta=0")
+
 
 # ------------------------------------------------------------------------------------------ schedules
 
@@ -32,11 +95,11 @@ def scaled_linear_betas(steps: int = 1000, start: float = 0.00085, end: float = 
 def cosine_betas(steps: int = 1000) -> Tensor:
     """Betas under which √ᾱ falls about like a cosine: ``[steps]``, at most 0.999 (arXiv 2102.09672, equation 17)."""
     time = torch.arange(steps + 1, dtype=torch.float64) / steps
-    kept = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
-    return (1 - kept[1:] / kept[:-1]).clamp(max=0.999).float()
+    alpha_bar = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999).float()
 
 
-def alphas_cumprod(betas: Tensor) -> Tensor:
+def cumulative_alphas(betas: Tensor) -> Tensor:
     """ᾱ, the share of the picture's power that is left: the running product of ``1 - beta``, ``[T]``."""
     return torch.cumprod(1 - betas, dim=0)
 
@@ -73,34 +136,36 @@ def spaced_timesteps(count: int, steps: int = 1000, spacing: str = "trailing", o
 # ------------------------------------------------------------------------------------------ forward
 
 
-def at(values: Tensor, t: Tensor | int, x: Tensor) -> Tensor:
-    """``values[t]``, shaped so that it multiplies the pictures ``x [N, ...]``: one number, or ``[N, 1, ...]``.
+def extract(alphas_cumprod: Tensor, t: Tensor | int, x: Tensor) -> Tensor:
+    """ᾱ at timestep ``t``, shaped so that it multiplies the pictures ``x [N, ...]``: one number, or ``[N, 1, ...]``.
 
-    Raises ``ValueError`` where a timestep lies outside of ``values [T]``.
+    At ``t = -1``, the clean picture, it is 1. Numbers go to where ``x`` is; none has to come back from there.
     """
-    t = torch.as_tensor(t, device=values.device)
-    if t.numel() and not 0 <= t.min() <= t.max() < len(values):
-        wrong = t[(t < 0) | (t >= len(values))].flatten()[0].item()
-        raise ValueError(f"timesteps must lie between 0 and {len(values) - 1} but one is {wrong}: correct it")
-    picked = values[t].to(x)
-    return picked.reshape(-1, *[1] * (x.ndim - 1)) if picked.ndim else picked
+    padded = F.pad(alphas_cumprod, (1, 0), value=1.0).to(x.device, non_blocking=x.is_cuda)
+    if isinstance(t, int):
+        return padded[t + 1]
+    t = torch.as_tensor(t).to(x.device, non_blocking=x.is_cuda)
+    return padded[t.flatten() + 1].to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
 
+@check_arguments
 def add_noise(x: Tensor, noise: Tensor, t: Tensor | int, alphas_cumprod: Tensor) -> Tensor:
     """The pictures ``x [N, ...]`` at timestep ``t``, in one go: ``√ᾱ x + √(1 - ᾱ) noise`` (DDPM, equation 4)."""
-    kept = at(alphas_cumprod, t, x)
-    return kept.sqrt() * x + (1 - kept).sqrt() * noise
+    alpha_bar = extract(alphas_cumprod, t, x)
+    return alpha_bar.sqrt() * x + (1 - alpha_bar).sqrt() * noise
 
 
+@check_arguments
 def velocity(x: Tensor, noise: Tensor, t: Tensor | int, alphas_cumprod: Tensor) -> Tensor:
     """The target of v-prediction, ``√ᾱ noise - √(1 - ᾱ) x`` (arXiv 2202.00512, appendix D)."""
-    kept = at(alphas_cumprod, t, x)
-    return kept.sqrt() * noise - (1 - kept).sqrt() * x
+    alpha_bar = extract(alphas_cumprod, t, x)
+    return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x
 
 
 # ------------------------------------------------------------------------------------------ what a network predicts
 
 
+@check_arguments
 def predicted_x0(
     x: Tensor, output: Tensor, t: Tensor | int, alphas_cumprod: Tensor, prediction: str = "epsilon"
 ) -> Tensor:
@@ -109,51 +174,41 @@ def predicted_x0(
     ``prediction`` says what the output is: the noise (``"epsilon"``), the velocity (``"v_prediction"``) or the clean
     pictures (``"sample"``). Raises ``ValueError`` for another word.
     """
-    kept = at(alphas_cumprod, t, x)
-    if _known(prediction) == "epsilon":
-        return (x - (1 - kept).sqrt() * output) / kept.sqrt()
+    alpha_bar = extract(alphas_cumprod, t, x)
+    if prediction == "epsilon":
+        return (x - (1 - alpha_bar).sqrt() * output) / alpha_bar.sqrt()
     if prediction == "v_prediction":
-        return kept.sqrt() * x - (1 - kept).sqrt() * output
+        return alpha_bar.sqrt() * x - (1 - alpha_bar).sqrt() * output
     return output
 
 
+@check_arguments
 def predicted_noise(
     x: Tensor, output: Tensor, t: Tensor | int, alphas_cumprod: Tensor, prediction: str = "epsilon"
 ) -> Tensor:
     """The noise that a network's ``output`` for the noisy ``x [N, ...]`` stands for; else as :func:`predicted_x0`."""
-    kept = at(alphas_cumprod, t, x)
-    if _known(prediction) == "epsilon":
+    alpha_bar = extract(alphas_cumprod, t, x)
+    if prediction == "epsilon":
         return output
     if prediction == "v_prediction":
-        return kept.sqrt() * output + (1 - kept).sqrt() * x
-    return (x - kept.sqrt() * output) / (1 - kept).sqrt()
+        return alpha_bar.sqrt() * output + (1 - alpha_bar).sqrt() * x
+    return (x - alpha_bar.sqrt() * output) / (1 - alpha_bar).sqrt()
 
 
-def _known(prediction: str) -> str:
-    if prediction not in PREDICTIONS:
-        raise ValueError(f"a network can't predict {prediction!r}: choose one of {', '.join(PREDICTIONS)}")
-    return prediction
-
-
-def guide(unconditional: Tensor, conditional: Tensor, guidance_scale: float) -> Tensor:
+@check_arguments
+def guide(unconditional: Tensor, conditional: Tensor, guidance_scale: float | Tensor) -> Tensor:
     """Classifier-free guidance: from the unconditional output through the conditional one, and on.
 
     0 ignores the condition, 1 obeys it, more exaggerates it. (The scale of arXiv 2207.12598 is smaller by 1.) Raises
     ``ValueError`` for a scale that is negative or no finite number.
     """
-    check_guidance_scale(guidance_scale)
     return unconditional + guidance_scale * (conditional - unconditional)
-
-
-def check_guidance_scale(guidance_scale: float) -> None:
-    """Raise ``ValueError`` for a scale that is negative or no finite number."""
-    if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
-        raise ValueError(f"the guidance scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
 
 
 # ------------------------------------------------------------------------------------------ one step back
 
 
+@check_arguments
 def ddpm_step(x: Tensor, x0: Tensor, t: int, previous: int, alphas_cumprod: Tensor, noise: Tensor) -> Tensor:
     """From the noisy ``x [N, ...]`` at timestep ``t`` to ``previous``, an earlier one, with fresh ``noise [N, ...]``.
 
@@ -161,13 +216,14 @@ def ddpm_step(x: Tensor, x0: Tensor, t: int, previous: int, alphas_cumprod: Tens
     a draw from the distribution of the earlier pictures, if ``x0`` were right (DDPM, equations 6 and 7). The last step
     goes to ``previous = -1``; it adds no noise. Raises ``ValueError`` unless ``-1 <= previous < t < T``.
     """
-    kept, kept_before = shares(t, previous, alphas_cumprod)
-    alpha = kept / kept_before  # of all the steps from previous to t together
-    mean = (kept_before.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - kept_before) * x) / (1 - kept)
-    variance = (1 - alpha) * (1 - kept_before) / (1 - kept)
+    alpha_bar, alpha_bar_prev = extract(alphas_cumprod, t, x), extract(alphas_cumprod, previous, x)
+    alpha = alpha_bar / alpha_bar_prev  # of all the steps from previous to t together
+    mean = (alpha_bar_prev.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - alpha_bar_prev) * x) / (1 - alpha_bar)
+    variance = (1 - alpha) * (1 - alpha_bar_prev) / (1 - alpha_bar)
     return mean + variance.sqrt() * noise
 
 
+@check_arguments
 def ddim_step(
     x: Tensor,
     x0: Tensor,
@@ -183,32 +239,11 @@ def ddim_step(
     12). ``eta = 1`` is :func:`ddpm_step`. Raises ``ValueError`` unless ``-1 <= previous < t < T``, for an ``eta`` that
     is not between 0 and 1, and where it is above 0 and ``noise [N, ...]`` is missing.
     """
-    check_eta(eta, noise)
-    kept, kept_before = shares(t, previous, alphas_cumprod)
-    seen = (x - kept.sqrt() * x0) / (1 - kept).sqrt()
-    variance = eta**2 * (1 - kept / kept_before) * (1 - kept_before) / (1 - kept)
-    earlier = kept_before.sqrt() * x0 + (1 - kept_before - variance).sqrt() * seen
+    alpha_bar, alpha_bar_prev = extract(alphas_cumprod, t, x), extract(alphas_cumprod, previous, x)
+    seen = (x - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+    variance = eta**2 * (1 - alpha_bar / alpha_bar_prev) * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    earlier = alpha_bar_prev.sqrt() * x0 + (1 - alpha_bar_prev - variance).sqrt() * seen
     return earlier if noise is None else earlier + variance.sqrt() * noise
-
-
-def check_eta(eta: float, noise: Tensor | None) -> None:
-    """Raise ``ValueError`` for an ``eta`` that is not between 0 and 1, and where it needs ``noise`` but has none."""
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must lie between 0 (no fresh noise) and 1 (as much as DDPM) but is {eta}")
-    if eta and noise is None:
-        raise ValueError(f"eta is {eta}, so this step adds noise: pass noise=torch.randn_like(x), or set eta=0")
-
-
-def shares(t: int, previous: int, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
-    """ᾱ at ``t`` and at ``previous``, where -1 is the clean picture and gives 1.
-
-    Raises ``ValueError`` unless ``-1 <= previous < t < T``.
-    """
-    if not -1 <= previous < t < len(alphas_cumprod):
-        raise ValueError(
-            f"can't step from timestep {t} to {previous}: go from at most {len(alphas_cumprod) - 1} down, to -1 at last"
-        )
-    return alphas_cumprod[t], alphas_cumprod[previous] if previous >= 0 else torch.ones_like(alphas_cumprod[t])
 
 
 # ------------------------------------------------------------------------------------------ rectified flow
@@ -219,8 +254,8 @@ def flow_mix(x: Tensor, noise: Tensor, t: Tensor | float) -> Tensor:
 
     ``t``: one number, or ``[N]`` (rectified flow, arXiv 2209.03003; the direction is that of Stable Diffusion 3).
     """
-    t = torch.as_tensor(t).to(x)
-    t = t.reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
+    t = torch.as_tensor(t)
+    t = t.to(x).reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
     return (1 - t) * x + t * noise
 
 

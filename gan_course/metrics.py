@@ -17,9 +17,7 @@ from gan_course import data, zoo
 from gan_course.classifiers import Classifier
 
 CHUNK = 500  # rows at a time: it keeps tables of distances and the maps inside a network small
-T_VALUE = (
-    2.1  # of Student: standard errors to either side of a 95 % interval whose error has 16 to 20 degrees of freedom
-)
+T_VALUE = 2.1  # of Student's t: standard errors on either side of a 95 % interval, 16 to 20 degrees of freedom
 
 Features = Callable[[Tensor], Tensor]  # images [N, C, H, W] to features [N, F]
 
@@ -196,7 +194,7 @@ def _checked(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 # ------------------------------------------------------------------------------------------ everything in one call
 
 
-class Figure(NamedTuple):
+class Measured(NamedTuple):
     """A measured value with its 95 % interval from ``low`` to ``high``."""
 
     value: float
@@ -208,10 +206,10 @@ class Figure(NamedTuple):
 class Report:
     """What :func:`evaluate` found. Printing it gives a table."""
 
-    frechet: Figure  # 0 or more; less is better
-    kernel: Figure  # about 0 at best
-    precision: Figure  # 0 to 1
-    recall: Figure  # 0 to 1
+    frechet: Measured  # 0 or more; less is better
+    kernel: Measured  # about 0 at best
+    precision: Measured  # 0 to 1
+    recall: Measured  # 0 to 1
     samples: int  # how many were measured
     real: int
     features: str  # what the pictures were measured in
@@ -346,14 +344,15 @@ def _standard_error(found: Tensor) -> list[float]:
     return (found.var(dim=1).mean(dim=0) / found.shape[1]).sqrt().tolist()
 
 
-def _around(value: float, error: float, low: float = -math.inf) -> Figure:
-    return Figure(value, max(low, value - T_VALUE * error), value + T_VALUE * error)
+def _around(value: float, error: float, low: float = -math.inf) -> Measured:
+    return Measured(value, max(low, value - T_VALUE * error), value + T_VALUE * error)
 
 
-def _share(value: float, error: float, count: int) -> Figure:
+def _share(value: float, error: float, count: int) -> Measured:
     """Never narrower than the share's own interval: parts that all say 100 % don't make it certain."""
     low, high = share_interval(value, count)
-    return Figure(value, max(0.0, min(low, value - T_VALUE * error)), min(1.0, max(high, value + T_VALUE * error)))
+    around = _around(value, error)
+    return Measured(value, max(0.0, min(low, around.low)), min(1.0, max(high, around.high)))
 
 
 def share_interval(share: float, count: int) -> tuple[float, float]:

@@ -30,50 +30,51 @@ class DiffusionUNet(nn.Module):
         super().__init__()
         self.classes = self.no_class = classes
         channels, side = square_shape(image_shape)
-        told = 128  # numbers that tell every block the timestep and the class
-        self.time = nn.Sequential(nn.Linear(64, told), nn.SiLU(), nn.Linear(told, told))
-        self.label = nn.Embedding(classes + 1, told)
+        emb_dim = 128  # numbers that tell every block the timestep and the class: their embedding
+        self.time = nn.Sequential(nn.Linear(64, emb_dim), nn.SiLU(), nn.Linear(emb_dim, emb_dim))
+        self.label = nn.Embedding(classes + 1, emb_dim)
         self.first = nn.Conv2d(4 * channels, width, 3, padding=1)
-        self.high = _Block(width, told)
+        self.high = _Block(width, emb_dim)
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
-        self.low = _Block(2 * width, told)
-        self.middle = _Everywhere(2 * width, side // 4, middle, told)
+        self.low = _Block(2 * width, emb_dim)
+        self.middle = _Everywhere(2 * width, side // 4, middle, emb_dim)
         self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
-        self.high_again = _Block(width, told)
-        self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), _silent(nn.Conv2d(width, 4 * channels, 3, 1, 1)))
+        self.high_again = _Block(width, emb_dim)
+        self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), zero_init(nn.Conv2d(width, 4 * channels, 3, 1, 1)))
         pixel_by_pixel(self)
 
     def forward(self, x: Tensor, t: Tensor | int, labels: Tensor | None = None) -> Tensor:
         if labels is None:
             labels = torch.full((len(x),), self.no_class, device=x.device)
         check_labels(labels, len(x), self.classes + 1)
-        told = F.silu(self.time(waves(torch.as_tensor(t, device=x.device).expand(len(x)), 64)) + self.label(labels))
-        high = self.high(self.first(F.pixel_unshuffle(x, 2)), told)
-        low = self.middle(self.low(self.down(high), told), told)
-        return F.pixel_shuffle(self.last(self.high_again(high + self.up(low), told)), 2)
+        t = torch.as_tensor(t, device=x.device).expand(len(x))
+        emb = F.silu(self.time(timestep_embedding(t, 64)) + self.label(labels))
+        high = self.high(self.first(F.pixel_unshuffle(x, 2)), emb)
+        low = self.middle(self.low(self.down(high), emb), emb)
+        return F.pixel_shuffle(self.last(self.high_again(high + self.up(low), emb)), 2)
 
 
-def waves(t: Tensor, count: int) -> Tensor:
-    """Timesteps ``[N]`` as sines and cosines of ``count / 2`` frequencies each, from fast to slow: ``[N, count]``.
+def timestep_embedding(t: Tensor, dim: int) -> Tensor:
+    """Timesteps ``[N]`` as sines and cosines of ``dim / 2`` frequencies each, from fast to slow: ``[N, dim]``.
 
     A network reads them more easily than one large number (arXiv 1706.03762, section 3.5).
     """
-    frequencies = torch.exp(-math.log(10_000) * torch.arange(count // 2, device=t.device) / (count // 2))
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(dim // 2, device=t.device) / (dim // 2))
     angles = t[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class _Block(nn.Module):
-    """Two convolutions whose result is added to what came in; what was told scales and shifts the maps between them."""
+    """Two convolutions whose result is added to what came in; the embedding scales and shifts the maps between."""
 
-    def __init__(self, width: int, told: int):
+    def __init__(self, width: int, emb_dim: int):
         super().__init__()
         self.norm1, self.norm2 = nn.GroupNorm(8, width), nn.GroupNorm(8, width)
-        self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), _silent(nn.Conv2d(width, width, 3, 1, 1))
-        self.tell = nn.Linear(told, 2 * width)
+        self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), zero_init(nn.Conv2d(width, width, 3, 1, 1))
+        self.emb_proj = nn.Linear(emb_dim, 2 * width)
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        scale, shift = self.tell(told)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        scale, shift = self.emb_proj(emb)[:, :, None, None].chunk(2, dim=1)
         inner = self.conv1(F.silu(self.norm1(x)))
         return x + self.conv2(F.silu(self.norm2(inner) * (1 + scale) + shift))
 
@@ -81,18 +82,18 @@ class _Block(nn.Module):
 class _Everywhere(nn.Module):
     """All places of a small map through one hidden layer and back, added to what came in."""
 
-    def __init__(self, width: int, side: int, hidden: int, told: int):
+    def __init__(self, width: int, side: int, hidden: int, emb_dim: int):
         super().__init__()
-        self.norm, self.tell = nn.GroupNorm(8, width), nn.Linear(told, hidden)
-        self.into, self.out = nn.Linear(width * side**2, hidden), _silent(nn.Linear(hidden, width * side**2))
+        self.norm, self.emb_proj = nn.GroupNorm(8, width), nn.Linear(emb_dim, hidden)
+        self.into, self.out = nn.Linear(width * side**2, hidden), zero_init(nn.Linear(hidden, width * side**2))
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        hidden = F.silu(self.into(self.norm(x).flatten(1)) + self.tell(told))
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        hidden = F.silu(self.into(self.norm(x).flatten(1)) + self.emb_proj(emb))
         return x + self.out(hidden).view(x.shape)
 
 
-def _silent(layer: nn.Module) -> nn.Module:
-    """The layer with all weights 0: a block that adds nothing at first does no harm before it has learned."""
+def zero_init(layer: nn.Module) -> nn.Module:
+    """``layer`` with all weights 0: a block that adds nothing at first does no harm before it has learned."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

@@ -280,7 +280,7 @@ def test_the_classifier_that_knows_such_pictures_is_chosen(glyphs):
 
 def test_a_report_prints_as_a_table():
     figures = [(12.3456, 11, 13), (0.01234, 0.011, 0.0135), (0.5, 0.4, 0.6), (1.0, 0.99, 1.0)]
-    report = metrics.Report(*(metrics.Figure(*f) for f in figures), 5000, 10000, "features of X", "mind this")
+    report = metrics.Report(*(metrics.Measured(*f) for f in figures), 5000, 10000, "features of X", "mind this")
     assert str(report).splitlines() == [
         "5,000 samples against 10,000 real ones, in features of X",
         "                      value   95 % interval",

@@ -28,24 +28,24 @@ def inputs(unet, count=2, words=7):
 def test_the_output_is_the_same_and_the_processors_come_back(unet):
     before = dict(unet.attn_processors)
     plain = unet(*inputs(unet)).sample
-    with attention.watch(unet) as kept:
+    with attention.watch(unet) as calls:
         watched = unet(*inputs(unet)).sample
     assert torch.equal(plain, watched)
     assert unet.attn_processors == before
-    many = len(kept)
+    many = len(calls)
     unet(*inputs(unet))
-    assert len(kept) == many, "nothing is noted after the block"
+    assert len(calls) == many, "nothing is noted after the block"
 
 
 @torch.no_grad()
 def test_there_is_one_table_for_each_cross_attention_and_its_rows_sum_to_1(unet):
-    with attention.watch(unet) as kept:
+    with attention.watch(unet) as calls:
         unet(*inputs(unet))
-    calls = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
-    assert len(kept) == len(calls)
-    assert {tuple(k.shape) for k in kept} == {(2, 4, 64, 7), (2, 4, 16, 7)}
-    for k in kept:
-        assert (k >= 0).all() and torch.allclose(k.sum(dim=-1), torch.ones(k.shape[:-1]), atol=1e-5)
+    layers = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    assert len(calls) == len(layers)
+    assert {tuple(call.shape) for call in calls} == {(2, 4, 64, 7), (2, 4, 16, 7)}
+    for call in calls:
+        assert (call >= 0).all() and torch.allclose(call.sum(dim=-1), torch.ones(call.shape[:-1]), atol=1e-5)
 
 
 @torch.no_grad()
@@ -54,10 +54,10 @@ def test_the_probabilities_are_those_that_the_layer_uses(unet):
     block = unet.mid_block.attentions[0].transformer_blocks[0].attn2
     g = torch.Generator().manual_seed(2)
     places, words = torch.randn(2, 16, 16, generator=g), torch.randn(2, 5, 32, generator=g)
-    with attention.watch(unet) as kept:
+    with attention.watch(unet) as calls:
         returned = block(places, encoder_hidden_states=words)
     values = block.to_v(words).unflatten(-1, (block.heads, -1)).transpose(1, 2)
-    learned = (kept[0] @ values).transpose(1, 2).flatten(2)
+    learned = (calls[0] @ values).transpose(1, 2).flatten(2)
     assert torch.allclose(block.to_out[0](learned), returned, atol=1e-5)
 
 

@@ -24,7 +24,7 @@ def jump(keep=lambda betas: torch.cumprod(1 - betas, 0), mix=lambda a, x, e: a.s
 
 
 def jump_by_library(x, noise, t, betas):
-    return diffusion.add_noise(x, noise, t, diffusion.alphas_cumprod(betas))
+    return diffusion.add_noise(x, noise, t, diffusion.cumulative_alphas(betas))
 
 
 def jump_in_steps(x, noise, t, betas):
@@ -53,7 +53,7 @@ def drowned(values=lambda left: left / (1 - left), shift=0, missing=len):
 
 
 def drowned_by_counting(betas, ratio):
-    return int((diffusion.signal_to_noise(diffusion.alphas_cumprod(betas)) >= ratio).sum())
+    return int((diffusion.signal_to_noise(diffusion.cumulative_alphas(betas)) >= ratio).sum())
 
 
 def drowned_in_a_loop(betas, ratio):

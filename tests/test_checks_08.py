@@ -16,21 +16,21 @@ from gan_course.stable_diffusion import attention
 
 
 def guided(away_first=True, weigh=diffusion.guide):
-    def answer(both, guidance):
+    def answer(both, guidance_scale):
         away, towards = both.chunk(2) if away_first else both.chunk(2)[::-1]
-        return weigh(away, towards, guidance)
+        return weigh(away, towards, guidance_scale)
 
     return answer
 
 
-def guided_as_a_mixture(both, guidance):
+def guided_as_a_mixture(both, guidance_scale):
     n = len(both) // 2
-    weights = torch.tensor([1 - guidance, guidance]).view(2, 1, *[1] * (both.ndim - 1))
+    weights = torch.tensor([1 - guidance_scale, guidance_scale]).view(2, 1, *[1] * (both.ndim - 1))
     return (weights * both.view(2, n, *both.shape[1:])).sum(dim=0)
 
 
-def guided_alternating(both, guidance):
-    return both[0::2] + guidance * (both[1::2] - both[0::2])
+def guided_alternating(both, guidance_scale):
+    return both[0::2] + guidance_scale * (both[1::2] - both[0::2])
 
 
 def scale_by_numpy(latents):
@@ -65,23 +65,26 @@ def walked_as_a_list(timesteps, strength):
 # ------------------------------------------------------------------------------------------ inpainting
 
 
-def outside(known=lambda o, n, kept: kept**0.5 * o + (1 - kept) ** 0.5 * n, choose=lambda m, x, o: m * x + (1 - m) * o):
-    return lambda x, original, noise, mask, kept: choose(mask, x, known(original, noise, kept))
+def outside(
+    known=lambda o, n, alpha_bar: alpha_bar**0.5 * o + (1 - alpha_bar) ** 0.5 * n,
+    choose=lambda m, x, o: m * x + (1 - m) * o,
+):
+    return lambda x, original, noise, mask, alpha_bar: choose(mask, x, known(original, noise, alpha_bar))
 
 
-def outside_by_where(x, original, noise, mask, kept):
-    table = torch.tensor([kept])
+def outside_by_where(x, original, noise, mask, alpha_bar):
+    table = torch.tensor([alpha_bar])
     return torch.where(mask.bool(), x, diffusion.add_noise(original, noise, 0, table))
 
 
-def outside_by_index(x, original, noise, mask, kept):
+def outside_by_index(x, original, noise, mask, alpha_bar):
     result, hidden = x.clone(), mask.expand_as(x) < 0.5
-    result[hidden] = (math.sqrt(kept) * original + math.sqrt(1 - kept) * noise)[hidden]
+    result[hidden] = (math.sqrt(alpha_bar) * original + math.sqrt(1 - alpha_bar) * noise)[hidden]
     return result
 
 
-def outside_in_place(x, original, noise, mask, kept):
-    x.copy_(outside()(x, original, noise, mask, kept))
+def outside_in_place(x, original, noise, mask, alpha_bar):
+    x.copy_(outside()(x, original, noise, mask, alpha_bar))
     return x
 
 
@@ -189,12 +192,12 @@ WRONG = [
     ("steps_walked", lambda timesteps, strength: timesteps, "rounded down"),
     ("steps_walked", walked(pick=lambda t, n: t[-n - 2 :]), "rounded down"),
     ("keep_outside", outside(choose=lambda m, x, o: m * o + (1 - m) * x), "Inside and outside are swapped"),
-    ("keep_outside", outside(known=lambda o, n, kept: o), "The original goes in without noise"),
-    ("keep_outside", outside(known=lambda o, n, kept: kept * o + (1 - kept) * n), "is its root"),
-    ("keep_outside", outside(known=lambda o, n, kept: o + (1 - kept) ** 0.5 * n), "the picture has to fade"),
+    ("keep_outside", outside(known=lambda o, n, alpha_bar: o), "The original goes in without noise"),
+    ("keep_outside", outside(known=lambda o, n, alpha_bar: alpha_bar * o + (1 - alpha_bar) * n), "is its root"),
+    ("keep_outside", outside(known=lambda o, n, alpha_bar: o + (1 - alpha_bar) ** 0.5 * n), "the picture has to fade"),
     (
         "keep_outside",
-        outside(known=lambda o, n, kept: (1 - kept) ** 0.5 * o + kept**0.5 * n),
+        outside(known=lambda o, n, alpha_bar: (1 - alpha_bar) ** 0.5 * o + alpha_bar**0.5 * n),
         "each other's share",
     ),
     ("keep_outside", outside(choose=lambda m, x, o: m * x), "nothing is left"),
@@ -240,8 +243,13 @@ def test_wrong_answers_fail_with_the_hint_that_fits(task, answer, hint, capfd):
         ("latent_scale", lambda x: 1 / x.std(dim=(0, 2, 3)).mean(), "even", "uneven"),
         ("latent_scale", lambda x: 1 / x.square().mean().sqrt(), "even", "uneven"),
         ("steps_walked", walked(count=lambda n, s: round(n * s)), "whole", "rounded"),
-        ("keep_outside", outside(known=lambda o, n, kept: o), "last", "on_the_way"),
-        ("keep_outside", outside(known=lambda o, n, kept: kept * o + (1 - kept) * n), "last", "on_the_way"),
+        ("keep_outside", outside(known=lambda o, n, alpha_bar: o), "last", "on_the_way"),
+        (
+            "keep_outside",
+            outside(known=lambda o, n, alpha_bar: alpha_bar * o + (1 - alpha_bar) * n),
+            "last",
+            "on_the_way",
+        ),
         ("attend", attend_one_head, "plain", "heads"),
         ("attend", attend_without_care, "heads", "large"),
         ("word_map", lambda p, word: fold(p[1::2, :, :, word].mean(1)), "one", "many"),

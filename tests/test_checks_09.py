@@ -25,38 +25,38 @@ def speed_by_listing(text, call, decoder, steps, guided):
 # ------------------------------------------------------------------------------------------ the best answer
 
 
-def view(exponent=lambda squares, kept: -squares / (2 * (1 - kept)), root=0.5, dim=1):
+def view(exponent=lambda squares, alpha_bar: -squares / (2 * (1 - alpha_bar)), root=0.5, dim=1):
     """A right answer with a part replaced."""
 
-    def answer(noisy, pictures, kept):
-        squares = (noisy[:, None] - kept**root * pictures[None]).square().sum(dim=2)
-        return exponent(squares, kept).softmax(dim=dim) @ pictures
+    def answer(noisy, pictures, alpha_bar):
+        squares = (noisy[:, None] - alpha_bar**root * pictures[None]).square().sum(dim=2)
+        return exponent(squares, alpha_bar).softmax(dim=dim) @ pictures
 
     return answer
 
 
-def view_by_loop(noisy, pictures, kept):
+def view_by_loop(noisy, pictures, alpha_bar):
     rows = []
     for x in noisy.double():
-        logs = torch.stack([-((x - kept**0.5 * y) ** 2).sum() / 2 / (1 - kept) for y in pictures.double()])
+        logs = torch.stack([-((x - alpha_bar**0.5 * y) ** 2).sum() / 2 / (1 - alpha_bar) for y in pictures.double()])
         weights = torch.exp(logs - logs.logsumexp(0))
         rows.append(sum(w * y for w, y in zip(weights, pictures.double(), strict=True)))
     return torch.stack(rows)
 
 
-def view_by_distances(noisy, pictures, kept):
-    squares = torch.cdist(noisy, kept**0.5 * pictures, compute_mode="donot_use_mm_for_euclid_dist") ** 2
-    return torch.einsum("nm,md->nd", torch.softmax(squares / (-2 * (1 - kept)), dim=1), pictures)
+def view_by_distances(noisy, pictures, alpha_bar):
+    squares = torch.cdist(noisy, alpha_bar**0.5 * pictures, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    return torch.einsum("nm,md->nd", torch.softmax(squares / (-2 * (1 - alpha_bar)), dim=1), pictures)
 
 
-def view_by_hand(noisy, pictures, kept):
-    squares = (noisy[:, None] - kept**0.5 * pictures[None]).square().sum(dim=2)
-    weights = torch.exp(-squares / (2 * (1 - kept)))
+def view_by_hand(noisy, pictures, alpha_bar):
+    squares = (noisy[:, None] - alpha_bar**0.5 * pictures[None]).square().sum(dim=2)
+    weights = torch.exp(-squares / (2 * (1 - alpha_bar)))
     return weights @ pictures / weights.sum(dim=1, keepdim=True)
 
 
-def nearest(noisy, pictures, kept):
-    return pictures[torch.cdist(noisy, kept**0.5 * pictures).argmin(dim=1)]
+def nearest(noisy, pictures, alpha_bar):
+    return pictures[torch.cdist(noisy, alpha_bar**0.5 * pictures).argmin(dim=1)]
 
 
 # ------------------------------------------------------------------------------------------ the teacher
@@ -65,42 +65,44 @@ def nearest(noisy, pictures, kept):
 def ask(noisy=lambda x, e, k: k.sqrt() * x + (1 - k).sqrt() * e, weight=torch.sqrt, of=lambda d, w: (w * d).mean()):
     """A right answer with a part replaced."""
 
-    def answer(made, noise, kept, teacher):
-        seen = teacher(noisy(made, noise, kept[:, None, None, None]), kept).detach()
-        return of((made - seen).square().mean(dim=(1, 2, 3)), weight(kept))
+    def answer(made, noise, alpha_bar, teacher):
+        seen = teacher(noisy(made, noise, alpha_bar[:, None, None, None]), alpha_bar).detach()
+        return of((made - seen).square().mean(dim=(1, 2, 3)), weight(alpha_bar))
 
     return answer
 
 
-def ask_one_by_one(made, noise, kept, teacher):
+def ask_one_by_one(made, noise, alpha_bar, teacher):
     total = 0.0
     for i in range(len(made)):
         with torch.no_grad():
-            seen = teacher((kept[i] ** 0.5 * made[i] + (1 - kept[i]) ** 0.5 * noise[i])[None], kept[i : i + 1])[0]
-        total = total + kept[i] ** 0.5 * torch.nn.functional.mse_loss(made[i], seen)
+            seen = teacher(
+                (alpha_bar[i] ** 0.5 * made[i] + (1 - alpha_bar[i]) ** 0.5 * noise[i])[None], alpha_bar[i : i + 1]
+            )[0]
+        total = total + alpha_bar[i] ** 0.5 * torch.nn.functional.mse_loss(made[i], seen)
     return total / len(made)
 
 
-def ask_through(made, noise, kept, teacher):
-    share = kept[:, None, None, None]
-    seen = teacher(share.sqrt() * made + (1 - share).sqrt() * noise, kept)
-    return (kept.sqrt() * (made - seen).square().mean(dim=(1, 2, 3))).mean()
+def ask_through(made, noise, alpha_bar, teacher):
+    share = alpha_bar[:, None, None, None]
+    seen = teacher(share.sqrt() * made + (1 - share).sqrt() * noise, alpha_bar)
+    return (alpha_bar.sqrt() * (made - seen).square().mean(dim=(1, 2, 3))).mean()
 
 
-def ask_made_still(made, noise, kept, teacher):
-    share = kept[:, None, None, None]
-    seen = teacher((share.sqrt() * made + (1 - share).sqrt() * noise).detach(), kept)
-    return (kept.sqrt() * (made.detach() - seen).square().mean(dim=(1, 2, 3))).mean()
+def ask_made_still(made, noise, alpha_bar, teacher):
+    share = alpha_bar[:, None, None, None]
+    seen = teacher((share.sqrt() * made + (1 - share).sqrt() * noise).detach(), alpha_bar)
+    return (alpha_bar.sqrt() * (made.detach() - seen).square().mean(dim=(1, 2, 3))).mean()
 
 
-def ask_teacher_learns(made, noise, kept, teacher):
-    share = kept[:, None, None, None]
-    seen = teacher((share.sqrt() * made + (1 - share).sqrt() * noise).detach(), kept)
-    return (kept.sqrt() * (made - seen).square().mean(dim=(1, 2, 3))).mean()
+def ask_teacher_learns(made, noise, alpha_bar, teacher):
+    share = alpha_bar[:, None, None, None]
+    seen = teacher((share.sqrt() * made + (1 - share).sqrt() * noise).detach(), alpha_bar)
+    return (alpha_bar.sqrt() * (made - seen).square().mean(dim=(1, 2, 3))).mean()
 
 
-def ask_without_gradient(made, noise, kept, teacher):
-    return ask()(made, noise, kept, teacher).item()
+def ask_without_gradient(made, noise, alpha_bar, teacher):
+    return ask()(made, noise, alpha_bar, teacher).item()
 
 
 # ------------------------------------------------------------------------------------------ the frontier
@@ -119,14 +121,14 @@ def beaten(rule):
 
 
 def frontier_by_sorting(seconds, errors):
-    best, kept = float("inf"), [False] * len(seconds)
+    best, chosen = float("inf"), [False] * len(seconds)
     order = sorted(range(len(seconds)), key=lambda i: (seconds[i].item(), errors[i].item()))
     previous = None
     for i in order:
         pair = seconds[i].item(), errors[i].item()
         if pair[1] < best or pair == previous:
-            kept[i], best, previous = True, pair[1], pair
-    return kept
+            chosen[i], best, previous = True, pair[1], pair
+    return chosen
 
 
 RIGHT = [
@@ -150,8 +152,8 @@ WRONG = [
     ("speed_up", lambda *case: None, "return statement"),
     ("ideal_view", lambda x, y, k: y.mean(dim=0).expand(len(x), -1), "That is the plain mean"),
     ("ideal_view", nearest, "a weighted mean of all"),
-    ("ideal_view", view(root=1.0), "holds √kept of the clean one"),
-    ("ideal_view", view(root=0.0), "made smaller by √kept"),
+    ("ideal_view", view(root=1.0), "holds √alpha_bar of the clean one"),
+    ("ideal_view", view(root=0.0), "made smaller by √alpha_bar"),
     ("ideal_view", view(lambda s, k: -s / (1 - k)), "Look at the exponent"),
     ("ideal_view", view(lambda s, k: -s / (2 * (1 - k) ** 0.5)), "no further root"),
     ("ideal_view", view(lambda s, k: -(s**0.5) / (2 * (1 - k))), "holds the squared distance"),
@@ -160,11 +162,11 @@ WRONG = [
     ("ideal_view", view_by_hand, "softmax subtracts the largest exponent first"),
     ("ideal_view", lambda x, y, k: view()(x, y, k).mean(dim=0), "shape"),
     ("ask_teacher", ask(weight=torch.ones_like), "it is to count less"),
-    ("ask_teacher", ask(weight=lambda k: k), "The weight is √kept, not kept"),
+    ("ask_teacher", ask(weight=lambda k: k), "The weight is √alpha_bar, not alpha_bar"),
     ("ask_teacher", ask(of=lambda d, w: (w * d).sum()), "not the sum"),
     ("ask_teacher", ask(of=lambda d, w: w.mean() * d.mean()), "weigh each picture's own distance"),
     ("ask_teacher", ask(noisy=lambda x, e, k: x), "see noise on the student's picture"),
-    ("ask_teacher", ask(noisy=lambda x, e, k: k * x + (1 - k) * e), "Kept is a share of power"),
+    ("ask_teacher", ask(noisy=lambda x, e, k: k * x + (1 - k) * e), "alpha_bar is a share of power"),
     ("ask_teacher", ask(noisy=lambda x, e, k: e), "saw the noise alone"),
     ("ask_teacher", ask_through, "A gradient runs through the teacher"),
     ("ask_teacher", ask_made_still, "No gradient reaches the student"),

@@ -35,8 +35,8 @@ def theirs(kind, schedule, prediction="epsilon", spacing="trailing", **options):
     )
 
 
-def kept(schedule):
-    return diffusion.alphas_cumprod(BETAS[schedule])
+def alphas_of(schedule):
+    return diffusion.cumulative_alphas(BETAS[schedule])
 
 
 def pictures(count=2, seed=0):
@@ -55,14 +55,14 @@ def close(a, b, tolerance=1e-5):
 def test_schedules(schedule):
     oracle = theirs(DDPMScheduler, schedule)
     close(BETAS[schedule], oracle.betas)
-    close(kept(schedule), oracle.alphas_cumprod)
-    ratio = diffusion.signal_to_noise(kept(schedule))
+    close(alphas_of(schedule), oracle.alphas_cumprod)
+    ratio = diffusion.signal_to_noise(alphas_of(schedule))
     assert (ratio[1:] < ratio[:-1]).all() and ratio[0] > 500 and ratio[-1] < 0.005
 
 
 def test_the_last_step_of_stable_diffusion_still_holds_some_picture():
     """0.00466 of the power is left: sampling starts from noise purer than any seen in training."""
-    assert kept("scaled_linear")[-1].item() == pytest.approx(0.00466, abs=5e-6)
+    assert alphas_of("scaled_linear")[-1].item() == pytest.approx(0.00466, abs=5e-6)
 
 
 @pytest.mark.parametrize("spacing", diffusion.SPACINGS)
@@ -99,16 +99,16 @@ def test_noise_and_velocity(schedule, t):
     x, noise, _, _ = pictures()
     oracle, times = theirs(DDPMScheduler, schedule), torch.full((2,), t)
     for when in (t, times):
-        close(diffusion.add_noise(x, noise, when, kept(schedule)), oracle.add_noise(x, noise, times))
-        close(diffusion.velocity(x, noise, when, kept(schedule)), oracle.get_velocity(x, noise, times))
+        close(diffusion.add_noise(x, noise, when, alphas_of(schedule)), oracle.add_noise(x, noise, times))
+        close(diffusion.velocity(x, noise, when, alphas_of(schedule)), oracle.get_velocity(x, noise, times))
 
 
 def test_each_picture_has_its_own_timestep():
     x, noise, _, _ = pictures(3)
     times = torch.tensor([0, 400, 999])
-    together = diffusion.add_noise(x, noise, times, kept("cosine"))
+    together = diffusion.add_noise(x, noise, times, alphas_of("cosine"))
     for i, t in enumerate(times.tolist()):
-        close(together[i], diffusion.add_noise(x[i], noise[i], t, kept("cosine")))
+        close(together[i], diffusion.add_noise(x[i], noise[i], t, alphas_of("cosine")))
 
 
 def test_one_go_has_the_distribution_of_many_steps():
@@ -116,7 +116,7 @@ def test_one_go_has_the_distribution_of_many_steps():
     x, random = torch.full((20_000,), 0.7), torch.Generator().manual_seed(0)
     for beta in betas:
         x = (1 - beta).sqrt() * x + beta.sqrt() * torch.randn(20_000, generator=random)
-    left = diffusion.alphas_cumprod(betas)[-1]
+    left = diffusion.cumulative_alphas(betas)[-1]
     assert x.mean().item() == pytest.approx(0.7 * left.sqrt().item(), abs=0.03)
     assert x.var().item() == pytest.approx(1 - left.item(), abs=0.03)
 
@@ -125,7 +125,53 @@ def test_one_go_has_the_distribution_of_many_steps():
 def test_a_timestep_outside_of_the_schedule_is_named(t, wrong):
     x, noise, _, _ = pictures()
     with pytest.raises(ValueError, match=f"timesteps must lie between 0 and 999 but one is {wrong}: correct it"):
-        diffusion.add_noise(x, noise, t, kept("linear"))
+        diffusion.add_noise(x, noise, t, alphas_of("linear"))
+
+
+@pytest.mark.parametrize("t", [-1, 0, 999, torch.tensor(7), torch.tensor([-1, 5])])
+def test_alpha_bar_at_a_timestep_multiplies_the_pictures(t):
+    """Timestep -1 is the clean picture: all of its power is left."""
+    table, x = alphas_of("linear"), pictures()[0].double()
+    expected = [1.0 if i < 0 else table[i].item() for i in torch.as_tensor(t).flatten().tolist()]
+    found = diffusion.extract(table, t, x)
+    assert found.flatten().tolist() == expected
+    assert (found * x).shape == x.shape and (found * x).dtype == x.dtype
+
+
+@pytest.fixture(params=["meta", "cuda"])
+def far(request):
+    """A device where looking at a value is an error: "meta" holds none, and a GPU would make the program wait."""
+    if request.param == "meta":
+        yield request.param
+        return
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    torch.cuda.set_sync_debug_mode("error")
+    yield request.param
+    torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5])
+def test_no_step_waits_for_the_device(far, eta):
+    x, output, noise, _ = pictures().to(far, non_blocking=True)
+    scale, left, t = torch.ones((), device=far), alphas_of("cosine"), torch.tensor([5, 900])
+    there = t.to(far, non_blocking=True)
+    with pytest.raises(RuntimeError, match=r"meta|synchronizing"):
+        x.sum().item()
+    for table in (left, left.to(far, non_blocking=True)):
+        for when in (3, t, there, there[0]):
+            diffusion.add_noise(x, noise, when, table)
+            diffusion.velocity(x, noise, when, table)
+            for prediction in diffusion.PREDICTIONS:
+                diffusion.predicted_x0(x, output, when, table, prediction)
+                diffusion.predicted_noise(x, output, when, table, prediction)
+        diffusion.ddpm_step(x, output, 9, 4, table, noise)
+        diffusion.ddim_step(x, output, 9, -1, table, eta, noise)
+    diffusion.guide(x, output, 2.0)
+    diffusion.guide(x, output, scale)
+    diffusion.flow_mix(x, noise, 0.5)
+    diffusion.flow_mix(x, noise, torch.rand(2, device=far))
+    diffusion.euler_step(x, diffusion.flow_velocity(x, noise), 1.0, 0.5)
 
 
 # ------------------------------------------------------------------------------------------ predictions
@@ -135,7 +181,7 @@ def test_a_timestep_outside_of_the_schedule_is_named(t, wrong):
 @pytest.mark.parametrize("t", [0, 500, 998])
 def test_all_predictions_stand_for_the_same_pictures_and_noise(schedule, t):
     x, noise, _, _ = (p.double() for p in pictures())
-    left = kept(schedule).double()
+    left = alphas_of(schedule).double()
     noisy = diffusion.add_noise(x, noise, t, left)
     outputs = {"epsilon": noise, "v_prediction": diffusion.velocity(x, noise, t, left), "sample": x}
     assert set(outputs) == set(diffusion.PREDICTIONS)
@@ -148,7 +194,7 @@ def test_an_unknown_prediction_is_refused():
     x, output, _, _ = pictures()
     for function in (diffusion.predicted_x0, diffusion.predicted_noise):
         with pytest.raises(ValueError, match="a network can't predict 'v': choose one of epsilon, v_prediction"):
-            function(x, output, 5, kept("linear"), "v")
+            function(x, output, 5, alphas_of("linear"), "v")
 
 
 # ------------------------------------------------------------------------------------------ one step back
@@ -169,8 +215,8 @@ def test_ddpm_step(schedule, prediction, count, monkeypatch):
     oracle.set_timesteps(count)
     monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, **options: noise)
     for t, previous in steps(count):
-        x0 = diffusion.predicted_x0(x, output, t, kept(schedule), prediction)
-        ours = diffusion.ddpm_step(x, x0, t, previous, kept(schedule), noise)
+        x0 = diffusion.predicted_x0(x, output, t, alphas_of(schedule), prediction)
+        ours = diffusion.ddpm_step(x, x0, t, previous, alphas_of(schedule), noise)
         close(ours, oracle.step(output, t, x).prev_sample)
 
 
@@ -183,8 +229,8 @@ def test_ddim_step(schedule, prediction, eta, count):
     oracle = theirs(DDIMScheduler, schedule, prediction)
     oracle.set_timesteps(count)
     for t, previous in steps(count):
-        x0 = diffusion.predicted_x0(x, output, t, kept(schedule), prediction)
-        ours = diffusion.ddim_step(x, x0, t, previous, kept(schedule), eta, noise)
+        x0 = diffusion.predicted_x0(x, output, t, alphas_of(schedule), prediction)
+        ours = diffusion.ddim_step(x, x0, t, previous, alphas_of(schedule), eta, noise)
         fresh = noise if eta else None
         close(ours, oracle.step(output, t, x, eta=eta, variance_noise=fresh).prev_sample)
 
@@ -192,7 +238,7 @@ def test_ddim_step(schedule, prediction, eta, count):
 @pytest.mark.parametrize("schedule", NAMES)
 def test_eta_one_is_ddpm(schedule):
     x, x0, noise, _ = pictures()
-    left = kept(schedule).double()
+    left = alphas_of(schedule).double()
     for t, previous in steps(20):
         ours = diffusion.ddim_step(x.double(), x0.double(), t, previous, left, 1.0, noise.double())
         close(ours, diffusion.ddpm_step(x.double(), x0.double(), t, previous, left, noise.double()))
@@ -201,14 +247,14 @@ def test_eta_one_is_ddpm(schedule):
 @pytest.mark.parametrize("schedule", NAMES)
 def test_the_last_step_gives_the_clean_pictures(schedule):
     x, x0, noise, _ = pictures()
-    close(diffusion.ddpm_step(x, x0, 30, -1, kept(schedule), noise), x0, 1e-4)
-    close(diffusion.ddim_step(x, x0, 30, -1, kept(schedule)), x0, 1e-4)
+    close(diffusion.ddpm_step(x, x0, 30, -1, alphas_of(schedule), noise), x0, 1e-4)
+    close(diffusion.ddim_step(x, x0, 30, -1, alphas_of(schedule)), x0, 1e-4)
 
 
 def test_with_a_perfect_network_ddpm_walks_back_to_the_data():
     """Data N(0.5, 0.2²): the best guess at x0 is known in closed form, so the sampler must give that distribution."""
     random = torch.Generator().manual_seed(0)
-    left, mean, variance = kept("cosine").double(), 0.5, 0.04
+    left, mean, variance = alphas_of("cosine").double(), 0.5, 0.04
     times = diffusion.spaced_timesteps(200).tolist()
     for stepper in ("ddpm", "ddim"):
         x = torch.randn(20_000, 1, generator=random).double()
@@ -228,8 +274,8 @@ def test_with_a_perfect_network_ddpm_walks_back_to_the_data():
 def test_a_step_that_does_not_go_back_is_refused(t, previous):
     x, x0, noise, _ = pictures()
     for step in (
-        lambda: diffusion.ddpm_step(x, x0, t, previous, kept("linear"), noise),
-        lambda: diffusion.ddim_step(x, x0, t, previous, kept("linear")),
+        lambda: diffusion.ddpm_step(x, x0, t, previous, alphas_of("linear"), noise),
+        lambda: diffusion.ddim_step(x, x0, t, previous, alphas_of("linear")),
     ):
         with pytest.raises(ValueError, match=f"can't step from timestep {t} to {previous}: go from at most 999 down"):
             step()
@@ -238,10 +284,10 @@ def test_a_step_that_does_not_go_back_is_refused(t, previous):
 def test_eta_is_checked():
     x, x0, _, _ = pictures()
     with pytest.raises(ValueError, match=r"eta is 0.5, so this step adds noise: pass noise=torch.randn_like\(x\)"):
-        diffusion.ddim_step(x, x0, 9, 4, kept("linear"), eta=0.5)
+        diffusion.ddim_step(x, x0, 9, 4, alphas_of("linear"), eta=0.5)
     for eta in (-0.1, 1.5, math.nan):
         with pytest.raises(ValueError, match="eta must lie between 0"):
-            diffusion.ddim_step(x, x0, 9, 4, kept("linear"), eta=eta)
+            diffusion.ddim_step(x, x0, 9, 4, alphas_of("linear"), eta=eta)
 
 
 # ------------------------------------------------------------------------------------------ guidance and flow
@@ -308,9 +354,9 @@ def awake(**options):
 @torch.no_grad()
 def test_network_hears_the_timestep_and_the_class():
     network, x = awake(classes=3), torch.randn(1, 1, 28, 28)
-    told = [network(x, t, torch.tensor([y])) for t in (10, 900) for y in range(4)]
-    for i, one in enumerate(told):
-        for other in told[:i]:
+    answers = [network(x, t, torch.tensor([y])) for t in (10, 900) for y in range(4)]
+    for i, one in enumerate(answers):
+        for other in answers[:i]:
             assert (one - other).abs().max() > 1e-4
     untold = network(x, 10)  # no labels: the number that stands for "not told"
     close(untold, network(x, 10, torch.tensor([network.no_class])))
@@ -340,7 +386,7 @@ def test_network_learns_in_a_few_steps_and_stays_small():
     assert count_parameters(DiffusionUNet(classes=10)) < 1.5e6
     x, labels = torch.full((16, 1, 8, 8), -1.0), torch.arange(16) % 2
     x[labels == 1] = 1.0
-    network, left = DiffusionUNet(classes=2, image_shape=(1, 8, 8), width=8, middle=32), kept("cosine")
+    network, left = DiffusionUNet(classes=2, image_shape=(1, 8, 8), width=8, middle=32), alphas_of("cosine")
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     losses = []
     for _ in range(60):

@@ -158,9 +158,9 @@ def test_the_discriminator_hears_the_words_and_the_time(pipeline):
 
 def test_the_distillation_loss_against_a_plain_sum():
     made, seen = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    kept = torch.tensor([1.0, 0.49, 0.25, 0.0])
+    alpha_bar = torch.tensor([1.0, 0.49, 0.25, 0.0])
     by_hand = sum(root * F.mse_loss(m, s) for root, m, s in zip([1, 0.7, 0.5, 0], made, seen, strict=True)) / 4
-    assert torch.isclose(distill.distillation_loss(made, seen, kept), by_hand)
+    assert torch.isclose(distill.distillation_loss(made, seen, alpha_bar), by_hand)
 
 
 def test_only_the_students_pictures_are_a_path_for_gradients():
@@ -271,7 +271,7 @@ def test_the_student_comes_back_from_16_bits_as_32(trained):
     half = sum(value.numel() for value in kept.values()) * 2
     assert half < card["files"]["diffusion_pytorch_model.safetensors"]["bytes"] < half * 1.2
     images = sd.text_to_image(
-        distill.from_the_end(sd.load_pipeline(folder=place), student), PROMPTS[:2], steps=1, guidance=1.0
+        distill.from_the_end(sd.load_pipeline(folder=place), student), PROMPTS[:2], steps=1, guidance_scale=1.0
     )
     assert images.shape == (2, 3, 32, 32)
 

@@ -173,16 +173,16 @@ def test_pictures_depend_on_their_own_seed_alone(pipeline):
 def test_many_prompts_go_in_parts(pipeline, monkeypatch):
     prompts = ["a red seven", "a blue two", "a pink one"]
     together = sd.text_to_image(pipeline, prompts, steps=2)
-    monkeypatch.setattr(sd, "AT_ONCE", 2)
+    monkeypatch.setattr("gan_course.stable_diffusion.pipeline.AT_ONCE", 2)
     assert torch.allclose(sd.text_to_image(pipeline, prompts, steps=2), together, atol=1e-4)
 
 
 def test_prompt_guidance_and_negative_matter_and_an_empty_prompt_works(pipeline):
-    plain = sd.text_to_image(pipeline, "a red seven", steps=3, guidance=1.0)
+    plain = sd.text_to_image(pipeline, "a red seven", steps=3, guidance_scale=1.0)
     found = [
         sd.text_to_image(pipeline, "", steps=3),
-        sd.text_to_image(pipeline, "a red seven", steps=3, guidance=9.0),
-        sd.text_to_image(pipeline, "a red seven", steps=3, guidance=9.0, negative="a blue two"),
+        sd.text_to_image(pipeline, "a red seven", steps=3, guidance_scale=9.0),
+        sd.text_to_image(pipeline, "a red seven", steps=3, guidance_scale=9.0, negative_prompt="a blue two"),
     ]
     assert all(x.isfinite().all() for x in found)
     assert len({x.sum().item() for x in [plain, *found]}) == 4
@@ -195,15 +195,15 @@ def test_prompt_guidance_and_negative_matter_and_an_empty_prompt_works(pipeline)
         ({"prompts": ["a", None]}, TypeError, "a prompt must be a string but one is NoneType"),
         ({"prompts": []}, ValueError, "there is no prompt: pass a string"),
         ({"prompts": "red " * 40}, ValueError, "has 42 tokens with its two marks, but the text encoder takes 24"),
-        ({"negative": 3}, TypeError, "negative must be a string or None but is int"),
-        ({"negative": "red " * 40}, ValueError, "has 42 tokens"),
+        ({"negative_prompt": 3}, TypeError, "negative_prompt must be a string or None but is int"),
+        ({"negative_prompt": "red " * 40}, ValueError, "has 42 tokens"),
         ({"steps": 0}, ValueError, "steps must be a whole number from 1 to 1000, the schedule's length, but is 0"),
         ({"steps": 1001}, ValueError, "but is 1001"),
         ({"steps": 2.5}, ValueError, "but is 2.5"),
-        ({"guidance": -1}, ValueError, "guidance must be a number from 0 up but is -1: 1 is none, try 3"),
-        ({"guidance": math.nan}, ValueError, "from 0 up but is nan"),
-        ({"guidance": math.inf}, ValueError, "from 0 up but is inf"),
-        ({"guidance": "3"}, ValueError, "from 0 up but is 3"),
+        ({"guidance_scale": -1}, ValueError, "guidance_scale must be a number from 0 up but is -1: 1 is none, try 3"),
+        ({"guidance_scale": math.nan}, ValueError, "from 0 up but is nan"),
+        ({"guidance_scale": math.inf}, ValueError, "from 0 up but is inf"),
+        ({"guidance_scale": "3"}, ValueError, "from 0 up but is 3"),
     ],
 )
 def test_what_cannot_be_asked_takes_one_sentence(pipeline, change, kind, says, capfd):
@@ -245,8 +245,8 @@ def test_inpainting_puts_the_original_back_at_every_step(pipeline, strength, mon
 def test_inpainting_is_the_loop_that_the_exercise_describes(pipeline):
     given, masks = images(1), torch.zeros(1, 1, 32, 32)
     masks[..., 9:20, 6:32] = 1
-    found = sd.inpaint(pipeline, given, masks, "a red seven", seed=3, steps=5, guidance=2.0)
-    kept, scale = pipeline.scheduler.alphas_cumprod, pipeline.vae.config.scaling_factor
+    found = sd.inpaint(pipeline, given, masks, "a red seven", seed=3, steps=5, guidance_scale=2.0)
+    alphas_cumprod, scale = pipeline.scheduler.alphas_cumprod, pipeline.vae.config.scaling_factor
     inside = torch.zeros(1, 1, 8, 8)
     inside[..., 2:5, 1:8] = 1  # each place of the latents covers 4x4 pixels
     noise = torch.randn(1, pipeline.unet.config.in_channels, 8, 8, generator=torch.Generator().manual_seed(3))
@@ -258,10 +258,10 @@ def test_inpainting_is_the_loop_that_the_exercise_describes(pipeline):
         for t, following in zip(timesteps, [*timesteps[1:], None], strict=True):
             output = pipeline.unet(torch.cat([x, x]), t, encoder_hidden_states=words).sample
             output = diffusion.guide(*output.chunk(2), 2.0)
-            clean = diffusion.predicted_x0(x, output, t, kept, "v_prediction")
-            left = diffusion.predicted_noise(x, output, t, kept, "v_prediction")
-            x = diffusion.add_noise(clean, left, max(t - 200, 0), kept)
-            known = original if following is None else diffusion.add_noise(original, noise, following, kept)
+            clean = diffusion.predicted_x0(x, output, t, alphas_cumprod, "v_prediction")
+            left = diffusion.predicted_noise(x, output, t, alphas_cumprod, "v_prediction")
+            x = diffusion.add_noise(clean, left, max(t - 200, 0), alphas_cumprod)
+            known = original if following is None else diffusion.add_noise(original, noise, following, alphas_cumprod)
             x = torch.where(inside.bool(), x, known)
         wanted = torch.where(masks.bool(), pipeline.vae.decode(x / scale).sample.clamp(-1, 1), given)
     assert torch.allclose(found, wanted, atol=1e-4)

@@ -21,7 +21,7 @@ SCHEDULES = {
     "scaled linear": diffusion.scaled_linear_betas,
     "cosine": diffusion.cosine_betas,
 }
-LEFT = {name: diffusion.alphas_cumprod(schedule()) for name, schedule in SCHEDULES.items()}
+ALPHAS_CUMPROD = {name: diffusion.cumulative_alphas(schedule()) for name, schedule in SCHEDULES.items()}
 
 
 def dataset(side=8, classes=3):
@@ -41,9 +41,9 @@ class Knowing(nn.Module):
     def forward(self, x, t, labels=None):
         self.calls.append(t)
         known = torch.zeros_like(x) if labels is None else self.pictures[labels]
-        kept = LEFT["cosine"][t]
-        noise = (x - kept.sqrt() * known) / (1 - kept).sqrt()
-        return kept.sqrt() * noise - (1 - kept).sqrt() * known
+        alpha_bar = ALPHAS_CUMPROD["cosine"][t]
+        noise = (x - alpha_bar.sqrt() * known) / (1 - alpha_bar).sqrt()
+        return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * known
 
 
 def explorer():
@@ -79,9 +79,9 @@ def test_a_knowing_network_leads_from_noise_to_its_picture():
     for column in range(3):
         assert torch.equal(path.x[0, column], noise[0])  # the same noise under each guidance
     for state in range(1, 9):
-        t = max(path.timesteps[state], 0)
+        alpha_bar = ALPHAS_CUMPROD["cosine"][max(path.timesteps[state], 0)]
         for column, share in enumerate((0.0, 0.5, 1.0)):
-            expected = LEFT["cosine"][t].sqrt() * share * picture + (1 - LEFT["cosine"][t]).sqrt() * noise[0]
+            expected = alpha_bar.sqrt() * share * picture + (1 - alpha_bar).sqrt() * noise[0]
             if state == 8:
                 expected = share * picture
             torch.testing.assert_close(path.x[state, column], expected, rtol=0, atol=2e-4)
@@ -92,8 +92,8 @@ def test_a_knowing_network_leads_from_noise_to_its_picture():
 def test_under_another_schedule_the_network_is_told_the_timestep_of_the_same_ratio(schedule):
     found = explorer()
     for t in (0, 100, 333, 666, 999):
-        ratio = diffusion.signal_to_noise(LEFT[schedule])[t].log()
-        gaps = (diffusion.signal_to_noise(LEFT["cosine"]).log() - ratio).abs()
+        ratio = diffusion.signal_to_noise(ALPHAS_CUMPROD[schedule])[t].log()
+        gaps = (diffusion.signal_to_noise(ALPHAS_CUMPROD["cosine"]).log() - ratio).abs()
         assert gaps[found.own[schedule][t]] == gaps.min()
     found.network.calls.clear()
     path = found.path(2, schedule, 4, (1.0,), seed=0)
@@ -115,7 +115,7 @@ def test_noise_is_mixed_in_as_chapter_07_says():
 def test_where_on_the_path_a_timestep_is():
     path = explorer().path(0, "cosine", 4, (1.0,), seed=0)
     assert path.timesteps == [999, 749, 499, 249, -1]
-    assert [path.at(t) for t in (999, 750, 749, 500, 499, 250, 249, 9, 0)] == [0, 0, 1, 1, 2, 2, 3, 3, 4]
+    assert [path.step_at(t) for t in (999, 750, 749, 500, 499, 250, 249, 9, 0)] == [0, 0, 1, 1, 2, 2, 3, 3, 4]
 
 
 def test_guidance_0_ignores_the_class():
@@ -330,9 +330,9 @@ def test_a_cell_that_runs_again_replaces_its_widget(monkeypatch):
 
 
 KERNEL = """
-from gan_course import data, diffusion, networks, widgets
+from gan_course import data, diffusion, unet, widgets
 glyphs = data.load("glyphs", count=200)
-network = DiffusionUNet(classes=len(glyphs.class_names))
+network = unet.DiffusionUNet(classes=len(glyphs.class_names))
 widgets.diffusion_explorer(network, glyphs, {"cosine": diffusion.cosine_betas}, "cosine")
 """
 

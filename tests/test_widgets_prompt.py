@@ -34,15 +34,15 @@ class Painter:
         self.paints = Attributes(**FIRST)
         self.asked = []
 
-    def __call__(self, pipeline, *order):
-        self.asked.append(order)
+    def __call__(self, pipeline, r):
+        self.asked.append((*r.prompts, r.seed, r.steps, r.guidance_scale, r.negative_prompt))
         return colour_glyphs([self.paints], seed=len(self.asked)).images
 
 
 @pytest.fixture
 def painter(monkeypatch):
     made = Painter()
-    monkeypatch.setattr(sd, "text_to_image", made)
+    monkeypatch.setattr(sd, "paint", made)
     return made
 
 
@@ -87,7 +87,7 @@ def test_whatever_the_menus_say_fits_into_the_text_encoder_or_is_refused_for_its
                 compose(words)
             continue
         prompt = compose(words)
-        assert sd.check_request(pipeline, prompt, 25, 3.0) == [prompt]
+        sd.check_request(pipeline, sd.Request(prompt))
         assert (f"large {colour} three" in prompt) == bool(colour)
         assert (f"{background} background" in prompt) == bool(background)
 
@@ -97,11 +97,11 @@ def test_whatever_the_menus_say_fits_into_the_text_encoder_or_is_refused_for_its
 
 def test_it_paints_what_the_library_paints(pipeline):
     before = torch.get_rng_state(), pipeline.scheduler.timesteps
-    view = PromptView(pipeline, seed=3, steps=4, guidance=2.0)
+    view = PromptView(pipeline, seed=3, steps=4, guidance_scale=2.0)
     prompt = "a large yellow seven in bold on a purple background in the middle"
     expected = sd.text_to_image(pipeline, prompt, 3, 4, 2.0)[0]
     assert torch.equal(view.history[0].image, expected)
-    view.knobs["negative"].value = "a large seven"
+    view.knobs["negative_prompt"].value = "a large seven"
     view.knobs["steps"].value = 8
     view.button.click()
     assert torch.equal(view.history[0].image, sd.text_to_image(pipeline, prompt, 3, 8, 2.0, "a large seven")[0])
@@ -119,8 +119,8 @@ def test_paint_orders_what_the_controls_say(view, painter):
     view.menus["character"].value = "4"
     view.menus["position"].value = ""
     assert plain(view.prompt.value).strip() == "Prompt: a large yellow four in bold on a purple background"
-    view.knobs["seed"].value, view.knobs["steps"].value, view.knobs["scale"].value = "12", 8, 6.0
-    view.knobs["negative"].value = "  a small four "
+    view.knobs["seed"].value, view.knobs["steps"].value, view.knobs["guidance_scale"].value = "12", 8, 6.0
+    view.knobs["negative_prompt"].value = "  a small four "
     assert len(painter.asked) == 1  # nothing is painted before the button is pressed
     view.button.click()
     assert painter.asked[1:] == [("a large yellow four in bold on a purple background", 12, 8, 6.0, "a small four")]
@@ -154,18 +154,18 @@ def test_the_history_shows_the_last_pictures_with_their_settings(view, painter):
         view.knobs["seed"].value = str(100 + i)
         view.button.click()
         assert shown(view) == min(i + 2, HISTORY)
-    assert [painted.order.seed for painted in view.history] == [106, 105, 104, 103, 102, 101]
+    assert [painted.request.seed for painted in view.history] == [106, 105, 104, 103, 102, 101]
     for painted, slot, caption in zip(view.history, view.slots, view.captions, strict=True):
         picture = np.asarray(Image.open(io.BytesIO(slot.value)).convert("RGB"), dtype=float)[2::4, 2::4]
         expected = (painted.image.permute(1, 2, 0).numpy() + 1) * 127.5  # each pixel is a square of four by four
         assert np.abs(picture - expected).max() <= 1
-        assert f"seed {painted.order.seed}, 25 steps, guidance 3" in caption.value
-        assert painted.order.prompt in caption.value
+        assert f"seed {painted.request.seed}, 25 steps, guidance 3" in caption.value
+        assert painted.prompt in caption.value
     assert Image.open(io.BytesIO(view.picture.value)).width == 256
 
 
 def test_markup_in_the_negative_prompt_stays_text(view):
-    view.knobs["negative"].value = "<b>x</b>"
+    view.knobs["negative_prompt"].value = "<b>x</b>"
     view.button.click()
     assert "&lt;b&gt;x" in view.captions[0].value and "<b>" not in view.captions[0].value + view.message.value
 
@@ -182,7 +182,7 @@ def test_a_malformed_seed_becomes_a_sentence(view, painter, wrong, capsys):
 
 
 def test_a_negative_prompt_that_is_too_long_becomes_a_sentence(view, painter, capsys):
-    view.knobs["negative"].value = "turquoise " * 9
+    view.knobs["negative_prompt"].value = "turquoise " * 9
     view.button.click()
     assert re.match(
         r"Not painted: the prompt 'turquoise .*… has \d+ tokens with its two marks, .* shorten it", said(view)
@@ -211,18 +211,18 @@ def test_a_malformed_message_from_the_page_is_dropped(view, capsys):
 
 
 def test_a_model_that_fails_becomes_a_sentence(view, monkeypatch, capsys):
-    monkeypatch.setattr(sd, "text_to_image", lambda *_: 1 / 0)
+    monkeypatch.setattr(sd, "paint", lambda *_: 1 / 0)
     view.button.click()
     assert said(view) == "division by zero" and capsys.readouterr() == ("", "")
 
 
 def test_settings_that_no_slider_has_are_added_and_wrong_ones_refused(pipeline, painter):
-    view = PromptView(pipeline, seed=1, steps=30, guidance=2.5)
+    view = PromptView(pipeline, seed=1, steps=30, guidance_scale=2.5)
     assert painter.asked[-1][1:4] == (1, 30, 2.5)
     view.close()
     for wrong, sentence in (
         ({"steps": 0}, "steps must be a whole number from 1 to "),
-        ({"guidance": -1.0}, "guidance must be a number from 0 up but is -1.0"),
+        ({"guidance_scale": -1.0}, "guidance_scale must be a number from 0 up but is -1.0"),
         ({"seed": -1}, "The seed must be a whole number from 0 "),
     ):
         with pytest.raises(ValueError, match=f"^{sentence}"):
@@ -231,7 +231,7 @@ def test_settings_that_no_slider_has_are_added_and_wrong_ones_refused(pipeline, 
 
 def test_a_large_model_is_refused():
     large = SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(sample_size=64)), vae_scale_factor=8)
-    with pytest.raises(ValueError, match=r"this model paints 512x512: pass the mini model, latent\.load_pipeline\(\)"):
+    with pytest.raises(ValueError, match=r"this model paints 512x512: pass the mini model, sd\.load_pipeline\(\)"):
         widgets.prompt_bench(large)
 
 
@@ -271,7 +271,7 @@ def test_no_label_of_the_still_is_clipped(view, monkeypatch):
     view.menus["background"].value, view.menus["size"].value = "purple", "medium"
     view.button.click()
     view.show()
-    assert view.history[0].order.prompt in seen and len(seen) == 2 + 3 * (1 + len(FIELDS))
+    assert view.history[0].prompt in seen and len(seen) == 2 + 3 * (1 + len(FIELDS))
 
 
 KERNEL = """

@@ -15,7 +15,7 @@ from gan_course.checks.report import Attempt, Mistakes, run
 
 
 def _jump(attempt: Attempt, x: Tensor, noise: Tensor, t: Tensor, betas: Tensor) -> None:
-    left = diffusion.alphas_cumprod(betas)
+    left = diffusion.cumulative_alphas(betas)
 
     def mixed(kept: Tensor, other: Tensor | None = None) -> Tensor:
         """√kept x + √other noise, each picture with its own timestep."""
@@ -76,7 +76,7 @@ def check_jump_to(function: Callable[..., Any], part: str | None = None) -> None
 
 
 def _drown(attempt: Attempt, betas: Tensor, ratio: float) -> None:
-    left = diffusion.alphas_cumprod(betas).double()
+    left = diffusion.cumulative_alphas(betas).double()
 
     def first(values: Tensor) -> int:
         below = (values < ratio).nonzero()

@@ -46,14 +46,14 @@ def _take_apart(attempt: Attempt, t: int, alphas_cumprod: Tensor) -> None:
 
 
 def _apart_middle(attempt: Attempt) -> None:
-    left = diffusion.alphas_cumprod(diffusion.cosine_betas())
+    left = diffusion.cumulative_alphas(diffusion.cosine_betas())
     for t in (300, 500, 800):
         _take_apart(attempt, t, left)
 
 
 def _apart_ends(attempt: Attempt) -> None:
     """At the very end of the cosine schedule a division by √ᾱ loses all digits."""
-    left = diffusion.alphas_cumprod(diffusion.cosine_betas())
+    left = diffusion.cumulative_alphas(diffusion.cosine_betas())
     for t in (999, 0):
         _take_apart(attempt, t, left)
 
@@ -83,7 +83,7 @@ class _Recorder(nn.Module):
 
 
 def _loss_of(attempt: Attempt, dropped: Tensor, labels: Tensor, part_of_shape: tuple[int, ...]) -> None:
-    left = diffusion.alphas_cumprod(diffusion.cosine_betas(10))
+    left = diffusion.cumulative_alphas(diffusion.cosine_betas(10))
     x, noise = torch.randn(2, len(labels), *part_of_shape, generator=torch.Generator().manual_seed(3))
     t = torch.arange(len(labels)) * 3 % 10
     network, none = _Recorder(), 4

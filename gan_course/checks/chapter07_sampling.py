@@ -16,7 +16,7 @@ from gan_course.checks.report import Attempt, Mistakes, run
 
 def _back(attempt: Attempt, seen: Tensor, noise: Tensor, t: int, previous: int, betas: Tensor) -> None:
     """A step for the pictures that show ``seen`` under ``noise``; where ``seen`` leaves [-1, 1] it must be clamped."""
-    left = diffusion.alphas_cumprod(betas).double()
+    left = diffusion.cumulative_alphas(betas).double()
     ones = torch.cat([left, torch.ones(1).double()])  # index -1 is the clean picture
     kept, before = left[t], ones[previous]
     noisy = kept.sqrt() * seen.double() + (1 - kept).sqrt() * noise.double()

@@ -11,10 +11,10 @@ from torch import Tensor
 from gan_course.checks.report import Attempt, run
 
 
-def _compare(attempt: Attempt, made: Tensor, original: Tensor, noise: Tensor, mask: Tensor, kept: float) -> None:
+def _compare(attempt: Attempt, made: Tensor, original: Tensor, noise: Tensor, mask: Tensor, alpha_bar: float) -> None:
     m, o, n = made.double(), original.double(), noise.double()
     inside = mask.double().expand_as(m)
-    known = kept**0.5 * o + (1 - kept) ** 0.5 * n
+    known = alpha_bar**0.5 * o + (1 - alpha_bar) ** 0.5 * n
 
     def blend(outside: Tensor, within: Tensor = m) -> Tensor:
         return inside * within + (1 - inside) * outside
@@ -23,18 +23,24 @@ def _compare(attempt: Attempt, made: Tensor, original: Tensor, noise: Tensor, ma
     mistakes = [
         (inside * known + (1 - inside) * m, "Inside and outside are swapped: where the mask is 1, paint anew."),
         (blend(o), "The original goes in without noise: then the two parts don't belong to the same timestep."),
-        (blend(kept * o + (1 - kept) * n), "kept is a share of the power: what multiplies the values is its root."),
-        (blend((1 - kept) ** 0.5 * o + kept**0.5 * n), "Picture and noise have each other's share."),
-        (blend(o + (1 - kept) ** 0.5 * n), "Picture and noise together: the picture has to fade, too."),
+        (
+            blend(alpha_bar * o + (1 - alpha_bar) * n),
+            "alpha_bar is a share of the power: what multiplies the values is its root.",
+        ),
+        (blend((1 - alpha_bar) ** 0.5 * o + alpha_bar**0.5 * n), "Picture and noise have each other's share."),
+        (blend(o + (1 - alpha_bar) ** 0.5 * n), "Picture and noise together: the picture has to fade, too."),
         (blend(torch.zeros_like(o)), "Outside of the mask nothing is left."),
         (blend(n), "Outside there is noise alone."),
-        (blend(known, kept**0.5 * m + (1 - kept) ** 0.5 * n), "Inside, the loop's own latents stay as they are."),
+        (
+            blend(known, alpha_bar**0.5 * m + (1 - alpha_bar) ** 0.5 * n),
+            "Inside, the loop's own latents stay as they are.",
+        ),
         (m, "Nothing was put back."),
         (known, "The original is everywhere: what was painted inside is lost."),
     ]
     hint = "Add noise to the original, as much as belongs to this timestep; then choose between both with the mask."
     given = made.clone()
-    result = attempt(given, original.clone(), noise.clone(), mask.clone(), kept)
+    result = attempt(given, original.clone(), noise.clone(), mask.clone(), alpha_bar)
     attempt.close(result, right, hint, mistakes, what="the latents")
     if not torch.equal(given, made):
         attempt.fail(
@@ -54,18 +60,18 @@ def _case(count: int, channels: int, side: int, seed: int) -> tuple[Tensor, Tens
 def _last(attempt: Attempt) -> None:
     """The clean end: no noise at all."""
     for count, seed in ((1, 1), (3, 2)):
-        _compare(attempt, *_case(count, 4, 4, seed), kept=1.0)
+        _compare(attempt, *_case(count, 4, 4, seed), alpha_bar=1.0)
 
 
 def _on_the_way(attempt: Attempt) -> None:
-    for kept, seed in ((0.25, 3), (0.7, 4), (0.0, 5)):
-        _compare(attempt, *_case(2, 8, 8, seed), kept=kept)
+    for alpha_bar, seed in ((0.25, 3), (0.7, 4), (0.0, 5)):
+        _compare(attempt, *_case(2, 8, 8, seed), alpha_bar=alpha_bar)
 
 
 def check_keep_outside(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(x [N, C, H, W], original, noise, mask [N, 1, H, W], kept) -> [N, C, H, W]``.
+    """``function(x [N, C, H, W], original, noise, mask [N, 1, H, W], alpha_bar) -> [N, C, H, W]``.
 
     Parts: ``last``, ``on_the_way``.
     """
     parts = {"last": _last, "on_the_way": _on_the_way}
-    run("keep_outside", function, "x original noise mask kept", parts, part)
+    run("keep_outside", function, "x original noise mask alpha_bar", parts, part)

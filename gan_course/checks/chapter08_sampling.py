@@ -52,8 +52,8 @@ def _guidance_many(attempt: Attempt) -> None:
 
 
 def check_guided(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(both [2N, ...], guidance) -> [N, ...]``. Parts: ``one``, ``many``."""
-    run("guided", function, "both guidance", {"one": _guidance_one, "many": _guidance_many}, part)
+    """``function(both [2N, ...], guidance_scale) -> [N, ...]``. Parts: ``one``, ``many``."""
+    run("guided", function, "both guidance_scale", {"one": _guidance_one, "many": _guidance_many}, part)
 
 
 # ------------------------------------------------------------------------------------------ scale

@@ -162,7 +162,7 @@ class StudentRun(Run):
             records = source.draw(count, UNSEEN, held_out)
             prompts = [source.phrase(record) for record in records]
             start = time.process_time()
-            images = sd.text_to_image(model, prompts, steps=n, guidance=guidance)
+            images = sd.text_to_image(model, prompts, steps=n, guidance_scale=guidance)
             seconds = (time.process_time() - start) / count
             right = sd.measure_adherence(images, records, reader).rounded()
             found = {"steps": n, "guidance": guidance, "right": right}

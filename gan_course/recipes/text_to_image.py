@@ -318,6 +318,6 @@ class TextToImageRun(Run):
             records = self.source.draw(count, UNSEEN, held_out)
             prompts = [self.source.phrase(record) for record in records]
             for guidance in (sd.GUIDANCE, 1.0):
-                images = sd.text_to_image(pipeline, prompts, steps=steps, guidance=guidance)
+                images = sd.text_to_image(pipeline, prompts, steps=steps, guidance_scale=guidance)
                 found[f"{name}, guidance {guidance:g}"] = sd.measure_adherence(images, records).rounded()
         return {"prompts": count, "steps": steps, "right": found}

@@ -11,15 +11,15 @@ from torch import Tensor
 from gan_course import data, zoo
 from gan_course.classifiers import AttributeClassifier
 from gan_course.data.attributes import FIELDS, Attributes, as_indices
-from gan_course.metrics import Figure, share_interval
+from gan_course.metrics import Measured, share_interval
 
 
 @dataclass(frozen=True)
 class Adherence:
     """The share of pictures that show what was asked for, with 95 % intervals: all at once, and each attribute."""
 
-    everything: Figure
-    each: dict[str, Figure]
+    everything: Measured
+    each: dict[str, Measured]
     count: int
 
     def rounded(self) -> dict[str, list[float]]:
@@ -52,6 +52,6 @@ def measure_adherence(
     return Adherence(_share(right.all(dim=1)), {name: _share(hit) for name, hit in shares.items()}, len(images))
 
 
-def _share(hits: Tensor) -> Figure:
+def _share(hits: Tensor) -> Measured:
     value = hits.float().mean().item()
-    return Figure(value, *share_interval(value, len(hits)))
+    return Measured(value, *share_interval(value, len(hits)))

@@ -21,15 +21,12 @@ def watch(unet: Any) -> Iterator[list[Tensor]]:
 
     They gather in the list that the block receives, in the order of the calls. What the U-Net computes stays the same.
     """
-    kept: list[Tensor] = []
+    calls: list[Tensor] = []
     before = dict(unet.attn_processors)
-    watched = {
-        name: _Watched(processor, kept) if name.endswith("attn2.processor") else processor  # attn1 looks at the picture
-        for name, processor in before.items()
-    }
-    unet.set_attn_processor(watched)
+    cross = {name for name in before if name.endswith("attn2.processor")}  # attn1 looks at the picture
+    unet.set_attn_processor({name: _Watched(p, calls) if name in cross else p for name, p in before.items()})
     try:
-        yield kept
+        yield calls
     finally:
         unet.set_attn_processor(before)
 
@@ -37,8 +34,8 @@ def watch(unet: Any) -> Iterator[list[Tensor]]:
 class _Watched:
     """An attention processor that notes the probabilities and lets another one do the work."""
 
-    def __init__(self, processor: Any, kept: list[Tensor]):
-        self.processor, self.kept = processor, kept
+    def __init__(self, processor: Any, calls: list[Tensor]):
+        self.processor, self.calls = processor, calls
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *args: Any, **options: Any
@@ -48,20 +45,20 @@ class _Watched:
         with torch.no_grad():
             query, key = attn.to_q(hidden_states), attn.to_k(encoder_hidden_states)
             query, key = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2).float() for x in (query, key))
-            self.kept.append((attn.scale * query @ key.transpose(-1, -2)).softmax(dim=-1).cpu())
+            self.calls.append((attn.scale * query @ key.transpose(-1, -2)).softmax(dim=-1).cpu())
         return self.processor(attn, hidden_states, encoder_hidden_states, *args, **options)
 
 
-def maps(kept: Sequence[Tensor], side: int) -> Tensor:
+def maps(calls: Sequence[Tensor], side: int) -> Tensor:
     """The mean over all calls and heads of what :func:`watch` gathered: ``[N, words, side, side]``.
 
     Maps of fewer places are made larger first; at each place, the words sum to 1. Raises ``ValueError`` where nothing
     was gathered and where the pictures are not square.
     """
-    if not kept:
+    if not calls:
         raise ValueError("no attention was watched: call the U-Net inside the watch block")
     found = []
-    for probabilities in kept:
+    for probabilities in calls:
         count, _, places, words = probabilities.shape
         width = round(places**0.5)
         if width**2 != places:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import zoo
-from gan_course.diffusion import predicted_x0
-from gan_course.stable_diffusion.pipeline import quietly
+from gan_course.diffusion import guide, predicted_x0
+from gan_course.stable_diffusion.pipeline import Pipeline, quietly
 
 STUDENT = "mini_student"
 
@@ -37,15 +37,15 @@ def one_step(unet: Any, scheduler: Any, noise: Tensor, words: Tensor) -> Tensor:
 
 
 def guided_view(
-    unet: Any, scheduler: Any, noisy: Tensor, timesteps: Tensor, words: Tensor, empty: Tensor, guidance: float
+    unet: Any, scheduler: Any, noisy: Tensor, timesteps: Tensor, words: Tensor, empty: Tensor, guidance_scale: float
 ) -> Tensor:
     """As :func:`clean_view`, with classifier-free guidance: ``empty`` holds the words of the empty prompt."""
     twice = torch.cat([noisy, noisy]), torch.cat([timesteps, timesteps]), torch.cat([empty, words])
-    without, told = clean_view(unet, scheduler, *twice).chunk(2)
-    return without + guidance * (told - without)
+    unconditional, conditional = clean_view(unet, scheduler, *twice).chunk(2)
+    return guide(unconditional, conditional, guidance_scale)
 
 
-def from_the_end(pipeline: Any, unet: Any = None) -> Any:
+def from_the_end(pipeline: Pipeline, unet: Any = None) -> Pipeline:
     """``pipeline`` with steps that begin at the schedule's very last timestep and end at clean latents.
 
     Diffusers' usual spacing starts short of the end: of 25 steps that costs little, but a single one would start at
@@ -54,13 +54,14 @@ def from_the_end(pipeline: Any, unet: Any = None) -> Any:
     scheduler = pipeline.scheduler
     changed = scheduler.from_config(scheduler.config, timestep_spacing="trailing", set_alpha_to_one=True)
     parts = {**pipeline.components, "scheduler": changed, "unet": pipeline.unet if unet is None else unet}
-    other = type(pipeline)(**parts, requires_safety_checker=False)
+    kind: Any = type(pipeline)
+    other = kind(**parts, requires_safety_checker=False)
     other.set_progress_bar_config(disable=True)
     return other
 
 
 @torch.no_grad()
-def read_words(pipeline: Any, prompts: Sequence[str]) -> Tensor:
+def read_words(pipeline: Pipeline, prompts: Sequence[str]) -> Tensor:
     """What the text encoder makes of ``prompts``: ``[N, tokens, width]``."""
     ids = pipeline.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt").input_ids
     return pipeline.text_encoder(ids.to(pipeline.text_encoder.device))[0]
@@ -122,13 +123,13 @@ class Heads(nn.Module):
 # ------------------------------------------------------------------------------------------ the losses
 
 
-def distillation_loss(made: Tensor, seen: Tensor, kept: Tensor) -> Tensor:
-    """The squared distance of ``made`` from what the teacher sees in it, weighted by ``√kept`` (ADD, equation 4).
+def distillation_loss(made: Tensor, seen: Tensor, alpha_bar: Tensor) -> Tensor:
+    """The squared distance of ``made`` from what the teacher sees in it, weighted by ``√ᾱ`` (ADD, equation 4).
 
     ``made [N, C, H, W]``: the student's clean latents; ``seen``: the teacher's, after noise was added, which are no
-    path for gradients; ``kept [N]``: ᾱ, the share of power that the noise has left.
+    path for gradients; ``alpha_bar [N]``: ᾱ, the share of power that the noise has left.
     """
-    return (kept.sqrt() * (made - seen.detach()).square().mean(dim=(1, 2, 3))).mean()
+    return (alpha_bar.sqrt() * (made - seen.detach()).square().mean(dim=(1, 2, 3))).mean()
 
 
 # ------------------------------------------------------------------------------------------ the trained student
@@ -137,8 +138,8 @@ def distillation_loss(made: Tensor, seen: Tensor, kept: Tensor) -> Tensor:
 def load_student(folder: Path = zoo.FOLDER, device: str = "cpu") -> Any:
     """The student of the zoo, a ``UNet2DConditionModel`` with weights of 32 bits (on the disk they have 16).
 
-    Put it into a pipeline with :func:`from_the_end`, and ask that for ``steps=1, guidance=1``. Raises ``ValueError``
-    and ``FileNotFoundError`` as :func:`gan_course.zoo.check_files`.
+    Put it into a pipeline with :func:`from_the_end`, and ask that for ``steps=1, guidance_scale=1``. Raises
+    ``ValueError`` and ``FileNotFoundError`` as :func:`gan_course.zoo.check_files`.
     """
     zoo.check_files(STUDENT, folder)
     with quietly():

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +22,55 @@ MINI = "mini_stable_diffusion"
 STEPS, GUIDANCE = 25, 3.0  # with which the mini model's card was measured
 AT_ONCE = 64  # pictures made in one call
 
+
+class Pipeline(Protocol):
+    """What the course uses of a text-to-image pipeline: diffusers' ``StableDiffusionPipeline`` has all of it."""
+
+    unet: Any
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+    vae_scale_factor: int
+
+    @property
+    def components(self) -> dict[str, Any]: ...
+
+    def __call__(self, *args: Any, **options: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a pipeline is asked for: a picture for each of ``prompts``. Picture ``i`` starts from the noise of seed + i.
+
+    ``guidance_scale`` up to 1 follows the prompt as it is, more exaggerates it; ``negative_prompt`` says what to move
+    away from. An empty prompt asks for anything.
+    """
+
+    prompts: str | Sequence[str]  # kept as a tuple
+    seed: int = 0
+    steps: int = STEPS
+    guidance_scale: float = GUIDANCE
+    negative_prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.prompts, Sequence):
+            object.__setattr__(self, "prompts", (self.prompts,) if isinstance(self.prompts, str) else (*self.prompts,))
+
+    def parts(self) -> Iterator[Request]:
+        """The same in requests of ``AT_ONCE`` pictures, the last of what remains."""
+        for start in range(0, len(self.prompts), AT_ONCE):
+            yield replace(self, prompts=self.prompts[start : start + AT_ONCE], seed=self.seed + start)
+
+    def generators(self) -> list[torch.Generator]:
+        """A source of noise for each picture, so that its neighbours don't matter."""
+        return [torch.Generator().manual_seed(self.seed + i) for i in range(len(self.prompts))]
+
+
 # ------------------------------------------------------------------------------------------ loading
 
 
-def load_pipeline(model_id: str | Path | None = None, device: str = "cpu", folder: Path = zoo.FOLDER) -> Any:
+def load_pipeline(model_id: str | Path | None = None, device: str = "cpu", folder: Path = zoo.FOLDER) -> Pipeline:
     """A ``StableDiffusionPipeline`` in evaluation mode: the mini model, or the one that ``model_id`` names.
 
     ``model_id``: a folder in diffusers' format, or a name on the hub, such as "stabilityai/sd-turbo". On a GPU, those
@@ -87,32 +133,35 @@ def quietly() -> Iterator[None]:
 
 
 def text_to_image(
-    pipeline: Any,
+    pipeline: Pipeline,
     prompts: str | Sequence[str],
     seed: int = 0,
     steps: int = STEPS,
-    guidance: float = GUIDANCE,
-    negative: str | None = None,
+    guidance_scale: float = GUIDANCE,
+    negative_prompt: str | None = None,
 ) -> Tensor:
-    """A picture for each prompt: ``[N, 3, H, W]`` in ``[-1, 1]``.
+    """A picture for each prompt: ``[N, 3, H, W]`` in ``[-1, 1]``. What can be asked, :class:`Request` says.
 
-    Picture ``i`` starts from the noise of ``seed + i``: its neighbours don't matter. ``guidance`` up to 1 follows the
-    prompt as it is, more exaggerates it; ``negative`` says what to move away from. An empty prompt asks for anything.
     Raises ``TypeError`` or ``ValueError`` for what can't be asked, such as a prompt that is too long.
     """
-    prompts = check_request(pipeline, prompts, steps, guidance, negative)
-    return _in_parts(pipeline, prompts, seed, steps, guidance, negative)
+    return paint(pipeline, Request(prompts, seed, steps, guidance_scale, negative_prompt))
+
+
+def paint(pipeline: Pipeline, request: Request) -> Tensor:
+    """As :func:`text_to_image`, from a :class:`Request`."""
+    check_request(pipeline, request)
+    return _in_parts(pipeline, request)
 
 
 def image_to_image(
-    pipeline: Any,
+    pipeline: Pipeline,
     images: Tensor,
     prompts: str | Sequence[str],
     strength: float = 0.6,
     seed: int = 0,
     steps: int = STEPS,
-    guidance: float = GUIDANCE,
-    negative: str | None = None,
+    guidance_scale: float = GUIDANCE,
+    negative_prompt: str | None = None,
 ) -> Tensor:
     """``images [N, 3, H, W]`` in ``[-1, 1]`` changed towards the prompts, one for each: ``[N, 3, H, W]``.
 
@@ -122,56 +171,44 @@ def image_to_image(
     with quietly():
         from diffusers import StableDiffusionImg2ImgPipeline
 
-    prompts = check_request(pipeline, prompts, steps, guidance, negative)
-    _check_change(pipeline, images, prompts, strength, steps)
+    request = Request(prompts, seed, steps, guidance_scale, negative_prompt)
+    check_request(pipeline, request)
+    _check_change(pipeline, images, request, strength)
     changer = _sibling(StableDiffusionImg2ImgPipeline, pipeline)
-    return _in_parts(changer, prompts, seed, steps, guidance, negative, image=(images + 1) / 2, strength=strength)
+    return _in_parts(changer, request, image=(images + 1) / 2, strength=strength)
 
 
 def inpaint(
-    pipeline: Any,
+    pipeline: Pipeline,
     images: Tensor,
     masks: Tensor,
     prompts: str | Sequence[str],
     strength: float = 1.0,
     seed: int = 0,
     steps: int = STEPS,
-    guidance: float = GUIDANCE,
-    negative: str | None = None,
+    guidance_scale: float = GUIDANCE,
+    negative_prompt: str | None = None,
 ) -> Tensor:
     """``images [N, 3, H, W]`` in ``[-1, 1]``, painted anew where ``masks [N, 1, H, W]`` are 1 and kept where 0.
 
     Below a ``strength`` of 1, some of what was there shines through. Raises as :func:`image_to_image`, and
     ``ValueError`` for unfit masks.
     """
-    prompts = check_request(pipeline, prompts, steps, guidance, negative)
-    _check_change(pipeline, images, prompts, strength, steps)
+    request = Request(prompts, seed, steps, guidance_scale, negative_prompt)
+    check_request(pipeline, request)
+    _check_change(pipeline, images, request, strength)
     wanted = (len(images), 1, *images.shape[2:])
     if not isinstance(masks, Tensor) or tuple(masks.shape) != wanted:
         found = list(masks.shape) if isinstance(masks, Tensor) else type(masks).__name__
         raise ValueError(f"masks must be a tensor of shape {list(wanted)}, like the images, but are {found}")
     if not ((masks == 0) | (masks == 1)).all():
         raise ValueError("masks must hold 0 (keep) and 1 (paint anew) alone: compare with > 0.5 and convert to float")
-    painted = [
-        _repaint(pipeline, x, mask, prompts[start : start + AT_ONCE], strength, seed + start, steps, guidance, negative)
-        for start, x, mask in zip(
-            range(0, len(images), AT_ONCE), images.split(AT_ONCE), masks.split(AT_ONCE), strict=True
-        )
-    ]
+    parts = zip(images.split(AT_ONCE), masks.split(AT_ONCE), request.parts(), strict=True)
+    painted = [_repaint(pipeline, *part, strength) for part in parts]
     return torch.where(masks.bool(), torch.cat(painted), images)  # the autoencoder would change the rest a little
 
 
-def _repaint(
-    pipeline: Any,
-    images: Tensor,
-    masks: Tensor,
-    prompts: list[str],
-    strength: float,
-    seed: int,
-    steps: int,
-    guidance: float,
-    negative: str | None,
-) -> Tensor:
+def _repaint(pipeline: Pipeline, images: Tensor, masks: Tensor, request: Request, strength: float) -> Tensor:
     """Inpainting on top of the other pipelines: diffusers' own one takes no U-Net but those of 4 or 9 channels."""
     with quietly():
         from diffusers import StableDiffusionImg2ImgPipeline
@@ -179,8 +216,8 @@ def _repaint(
     vae = pipeline.vae
     with torch.no_grad():
         original = vae.encode(images.to(vae.device, vae.dtype)).latent_dist.mean * vae.config.scaling_factor
-    seeds = [torch.Generator().manual_seed(seed + i) for i in range(len(images))]
-    noise = torch.stack([torch.randn(original.shape[1:], generator=g, dtype=vae.dtype) for g in seeds]).to(original)
+    noises = [torch.randn(original.shape[1:], generator=g, dtype=vae.dtype) for g in request.generators()]
+    noise = torch.stack(noises).to(original)
     inside = F.adaptive_max_pool2d(masks.to(original), original.shape[2:])  # a place with any pixel to paint is painted
 
     def keep_outside(runner: Any, step: int, timestep: Any, given: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -188,56 +225,49 @@ def _repaint(
         known = runner.scheduler.add_noise(original, noise, following) if len(following) else original
         return {"latents": inside * given["latents"] + (1 - inside) * known}
 
-    runner, source = pipeline, dict[str, Any](height=images.shape[2], width=images.shape[3])  # from noise alone
+    painter, source = pipeline, dict[str, Any](height=images.shape[2], width=images.shape[3])  # from noise alone
     if strength < 1:
-        runner = _sibling(StableDiffusionImg2ImgPipeline, pipeline)
+        painter = _sibling(StableDiffusionImg2ImgPipeline, pipeline)
         source = {"image": (images + 1) / 2, "strength": strength}
-    return _in_parts(runner, prompts, seed, steps, guidance, negative, callback_on_step_end=keep_outside, **source)
+    return _in_parts(painter, request, callback_on_step_end=keep_outside, **source)
 
 
-def _sibling(kind: Any, pipeline: Any) -> Any:
+def _sibling(kind: Any, pipeline: Pipeline) -> Pipeline:
     """Another pipeline of the same networks."""
     other = kind(**pipeline.components, requires_safety_checker=False)
     other.set_progress_bar_config(disable=True)
     return other
 
 
-def _in_parts(
-    pipeline: Any, prompts: list[str], seed: int, steps: int, guidance: float, negative: str | None, **options: Any
-) -> Tensor:
-    """Call ``pipeline`` on a few prompts at a time."""
+def _in_parts(pipeline: Pipeline, request: Request, **options: Any) -> Tensor:
+    """Call ``pipeline`` on a few prompts at a time; of options that are tensors, each call gets its own rows."""
     made = []
-    for start in range(0, len(prompts), AT_ONCE):
-        part = prompts[start : start + AT_ONCE]
-        made.append(
-            pipeline(
-                part,
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                negative_prompt=None if negative is None else [negative] * len(part),
-                generator=[torch.Generator().manual_seed(seed + start + i) for i in range(len(part))],
-                output_type="pt",
-                **{
-                    key: value[start : start + AT_ONCE] if isinstance(value, Tensor) else value
-                    for key, value in options.items()
-                },
-            ).images
+    for start, part in zip(range(0, len(request.prompts), AT_ONCE), request.parts(), strict=True):
+        rows = slice(start, start + AT_ONCE)
+        result = pipeline(
+            list(part.prompts),
+            num_inference_steps=part.steps,
+            guidance_scale=part.guidance_scale,
+            negative_prompt=None if part.negative_prompt is None else [part.negative_prompt] * len(part.prompts),
+            generator=part.generators(),
+            output_type="pt",
+            **{key: value[rows] if isinstance(value, Tensor) else value for key, value in options.items()},
         )
+        made.append(result.images)
     return (2 * torch.cat(made).float().cpu() - 1).clamp(-1, 1)
 
 
-def check_request(
-    pipeline: Any, prompts: str | Sequence[str], steps: int, guidance: float, negative: str | None = None
-) -> list[str]:
-    """The prompts as a list. Raises ``TypeError`` or ``ValueError``, in one sentence, for what can't be asked."""
-    asked = [prompts] if isinstance(prompts, str) else prompts
-    if not isinstance(asked, Sequence) or not all(isinstance(prompt, str) for prompt in asked):
-        wrong = prompts if not isinstance(asked, Sequence) else next(p for p in asked if not isinstance(p, str))
-        raise TypeError(f"a prompt must be a string but one is {type(wrong).__name__}: write it in quotes")
+def check_request(pipeline: Pipeline, request: Request) -> None:
+    """Raise ``TypeError`` or ``ValueError``, in one sentence, for what ``pipeline`` can't be asked."""
+    prompts, negative, scale = request.prompts, request.negative_prompt, request.guidance_scale
+    asked = prompts if isinstance(prompts, Sequence) else [prompts]
+    if wrong := [prompt for prompt in asked if not isinstance(prompt, str)]:
+        raise TypeError(f"a prompt must be a string but one is {type(wrong[0]).__name__}: write it in quotes")
     if not asked:
         raise ValueError("there is no prompt: pass a string, or a list with one string for each picture")
     if negative is not None and not isinstance(negative, str):
-        raise TypeError(f"negative must be a string or None but is {type(negative).__name__}: write it in quotes")
+        kind = type(negative).__name__
+        raise TypeError(f"negative_prompt must be a string or None but is {kind}: write it in quotes")
     longest = pipeline.tokenizer.model_max_length
     for prompt in [*asked, negative or ""]:
         tokens = len(pipeline.tokenizer(prompt, verbose=False).input_ids)
@@ -246,15 +276,14 @@ def check_request(
                 f"the prompt {prompt[:40]!r}… has {tokens} tokens with its two marks, but the text encoder takes "
                 f"{longest}: shorten it"
             )
-    schedule = pipeline.scheduler.config.num_train_timesteps
+    steps, schedule = request.steps, pipeline.scheduler.config.num_train_timesteps
     if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= schedule:
         raise ValueError(f"steps must be a whole number from 1 to {schedule}, the schedule's length, but is {steps}")
-    if not isinstance(guidance, int | float) or not math.isfinite(guidance) or guidance < 0:
-        raise ValueError(f"guidance must be a number from 0 up but is {guidance}: 1 is none, try {GUIDANCE:g}")
-    return list(asked)
+    if not isinstance(scale, int | float) or not math.isfinite(scale) or scale < 0:
+        raise ValueError(f"guidance_scale must be a number from 0 up but is {scale}: 1 is none, try {GUIDANCE:g}")
 
 
-def _check_change(pipeline: Any, images: Tensor, prompts: list[str], strength: float, steps: int) -> None:
+def _check_change(pipeline: Pipeline, images: Tensor, request: Request, strength: float) -> None:
     """Raise ``ValueError`` unless ``images`` can be changed at this strength."""
     data.check_images(images)
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
@@ -263,9 +292,10 @@ def _check_change(pipeline: Any, images: Tensor, prompts: list[str], strength: f
     if images.shape[2] % 8 or images.shape[3] % 8:
         height, width = images.shape[2:]
         raise ValueError(f"images are {height}x{width} but both must be multiples of 8: resize them to {side}x{side}")
-    if len(images) != len(prompts):
-        raise ValueError(f"there are {len(images)} images but {len(prompts)} prompts: pass one for each")
+    if len(images) != len(request.prompts):
+        raise ValueError(f"there are {len(images)} images but {len(request.prompts)} prompts: pass one for each")
     if not isinstance(strength, int | float) or not 0 < strength <= 1:
         raise ValueError(f"strength must be above 0 and at most 1 but is {strength}: try 0.6")
-    if int(steps * strength) < 1:
-        raise ValueError(f"strength {strength} of {steps} steps leaves none: take at least {math.ceil(1 / strength)}")
+    if int(request.steps * strength) < 1:
+        fewest = math.ceil(1 / strength)
+        raise ValueError(f"strength {strength} of {request.steps} steps leaves none: take at least {fewest}")

@@ -6,12 +6,13 @@ Each shows itself and returns nothing. A page without a kernel shows a still pic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gan_course.data import Dataset
+    from gan_course.stable_diffusion import Pipeline
 
 
 def gan_lab(preset: str = "converges", seed: int = 0) -> None:
@@ -61,12 +62,12 @@ def diffusion_explorer(
     DiffusionView(Explorer(network, dataset, schedules, trained, prediction), trained, seed).show()
 
 
-def prompt_bench(pipeline: Any, seed: int = 0, steps: int = 25, guidance: float = 3.0) -> None:
+def prompt_bench(pipeline: Pipeline, seed: int = 0, steps: int = 25, guidance_scale: float = 3.0) -> None:
     """Chapter 08's mini Stable Diffusion with menus for what to paint, and a reader that says what came.
 
-    ``pipeline``: ``latent.load_pipeline()``; ``seed``, ``steps`` and ``guidance``: of the first picture. Raises
-    ``ValueError`` for another model and for settings that it can't take.
+    ``pipeline``: ``stable_diffusion.load_pipeline()``; ``seed``, ``steps`` and ``guidance_scale``: of the first
+    picture. Raises ``ValueError`` for another model and for settings that it can't take.
     """
     from gan_course.widgets.prompt_view import PromptView
 
-    PromptView(pipeline, seed, steps, guidance).show()
+    PromptView(pipeline, seed, steps, guidance_scale).show()

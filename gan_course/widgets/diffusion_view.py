@@ -41,13 +41,13 @@ class Path(NamedTuple):
     x: Tensor
     guesses: Tensor
 
-    def at(self, t: int) -> int:
+    def step_at(self, t: int) -> int:
         """Where on the path the sampler is at timestep ``t``; 0 is the end."""
         return len(self.timesteps) - 1 if t == 0 else max(i for i, now in enumerate(self.timesteps) if now >= t)
 
 
 class Explorer:
-    """The computing: ``pictures [classes, C, H, W]``, one of each class, and ``left``, ᾱ for each schedule.
+    """The computing: ``pictures [classes, C, H, W]``, one of each class, ``alphas_cumprod`` by schedule.
 
     The network was trained with one schedule. Under another one, it is told the timestep at which its own has the same
     signal-to-noise ratio. Raises ``ValueError`` where dataset, schedules and network don't fit together.
@@ -72,12 +72,12 @@ class Explorer:
             raise ValueError(
                 f"a network can't predict {prediction!r}: choose one of {', '.join(diffusion.PREDICTIONS)}"
             )
-        self.left = {name: shares_left(name, schedule()) for name, schedule in schedules.items()}
-        if len({len(left) for left in self.left.values()}) > 1:
-            lengths = ", ".join(f"{name} {len(left)}" for name, left in self.left.items())
+        self.alphas_cumprod = {name: checked_alphas(name, schedule()) for name, schedule in schedules.items()}
+        if len({len(values) for values in self.alphas_cumprod.values()}) > 1:
+            lengths = ", ".join(f"{name} {len(values)}" for name, values in self.alphas_cumprod.items())
             raise ValueError(f"the schedules must have equally many timesteps, but have: {lengths}")
-        own = torch.logit(self.left[trained].double())
-        self.own = {n: (torch.logit(left.double())[:, None] - own).abs().argmin(1) for n, left in self.left.items()}
+        ratios = {name: torch.logit(values.double()) for name, values in self.alphas_cumprod.items()}  # signal to noise
+        self.own = {name: (ratio[:, None] - ratios[trained]).abs().argmin(1) for name, ratio in ratios.items()}
         self.network, self.prediction, self.names = copy.deepcopy(network), prediction, dataset.class_names
         if missing := [name for i, name in enumerate(self.names) if not (dataset.labels == i).any()]:
             raise ValueError(f"the data set has no picture of class {missing[0]}: pass the whole data set")
@@ -90,7 +90,7 @@ class Explorer:
     @property
     def last(self) -> int:
         """The noisiest timestep."""
-        return len(next(iter(self.left.values()))) - 1
+        return len(next(iter(self.alphas_cumprod.values()))) - 1
 
     def noise(self, seed: int) -> Tensor:
         return torch.randn(1, *self.pictures.shape[1:], generator=torch.Generator().manual_seed(seed))
@@ -100,9 +100,9 @@ class Explorer:
         """Which clean pictures the network sees in ``x [N, ...]``, under ``N`` scales of guidance."""
         asked, own = torch.full((len(x),), label, device=self.device), int(self.own[schedule][t])
         there = x.to(self.device)
-        without, given = (self.network(there, own, *labels).cpu() for labels in ((), (asked,)))
-        output = without + scales.reshape(-1, 1, 1, 1) * (given - without)
-        return diffusion.predicted_x0(x, output, t, self.left[schedule], self.prediction).clamp(-1, 1)
+        unconditional, conditional = (self.network(there, own, *labels).cpu() for labels in ((), (asked,)))
+        output = diffusion.guide(unconditional, conditional, scales.reshape(-1, 1, 1, 1))
+        return diffusion.predicted_x0(x, output, t, self.alphas_cumprod[schedule], self.prediction).clamp(-1, 1)
 
     def noised(self, label: int, schedule: str, t: int, seed: int) -> tuple[Tensor, Tensor]:
         """The real picture at timestep ``t``, and what the network sees in it: each ``[C, H, W]``."""
@@ -110,7 +110,8 @@ class Explorer:
         if key not in self.looks:
             if len(self.looks) > 40 * KEPT:
                 self.looks.clear()
-            x = diffusion.add_noise(self.pictures[label : label + 1], self.noise(seed), t, self.left[schedule])
+            alphas_cumprod = self.alphas_cumprod[schedule]
+            x = diffusion.add_noise(self.pictures[label : label + 1], self.noise(seed), t, alphas_cumprod)
             self.looks[key] = x[0], self.guess(x, t, label, schedule, torch.ones(1))[0]
         return self.looks[key]
 
@@ -124,18 +125,18 @@ class Explorer:
         return self.paths[key]
 
     def _sample(self, label: int, schedule: str, steps: int, scales: tuple[float, ...], seed: int) -> Path:
-        left = self.left[schedule]
-        times = [*diffusion.spaced_timesteps(steps, len(left)).tolist(), -1]
+        alphas_cumprod = self.alphas_cumprod[schedule]
+        times = [*diffusion.spaced_timesteps(steps, len(alphas_cumprod)).tolist(), -1]
         x = self.noise(seed).expand(len(scales), -1, -1, -1)
         states, guesses = [x], []
         for t, previous in pairwise(times):
             guesses.append(self.guess(x, t, label, schedule, torch.tensor(scales)))
-            x = diffusion.ddim_step(x, guesses[-1], t, previous, left)
+            x = diffusion.ddim_step(x, guesses[-1], t, previous, alphas_cumprod)
             states.append(x)
         return Path(times, torch.stack(states), torch.stack([*guesses, x.clamp(-1, 1)]))
 
 
-def shares_left(name: str, betas: Tensor) -> Tensor:
+def checked_alphas(name: str, betas: Tensor) -> Tensor:
     """ᾱ of a schedule. Raises ``ValueError`` for what is no list of betas."""
     if not isinstance(betas, Tensor) or betas.ndim != 1 or not ((betas > 0) & (betas < 1)).all() or len(betas) < 2:
         found = f"a tensor of shape {list(betas.shape)}" if isinstance(betas, Tensor) else type(betas).__name__
@@ -144,7 +145,7 @@ def shares_left(name: str, betas: Tensor) -> Tensor:
         raise ValueError(
             f"the schedule {name!r} must return one beta for each timestep, all between 0 and 1, but returns {found}"
         )
-    return diffusion.alphas_cumprod(betas)
+    return diffusion.cumulative_alphas(betas)
 
 
 class DiffusionView(panel.Panel):
@@ -164,7 +165,7 @@ class DiffusionView(panel.Panel):
             "label": controls.menu(
                 "picture", [(name, i) for i, name in enumerate(explorer.names)], min(3, len(explorer.names) - 1)
             ),
-            "schedule": controls.menu("schedule", [(name, name) for name in explorer.left], trained),
+            "schedule": controls.menu("schedule", [(name, name) for name in explorer.alphas_cumprod], trained),
             "steps": controls.slider("steps", [s for s in STEPS if s <= explorer.last + 1], 24),
             "scale": controls.slider("guidance", choices, 8.0),
             "seed": panel.seed_field(seed),
@@ -216,12 +217,12 @@ class DiffusionView(panel.Panel):
         return self._paint_into(t, label, schedule), self._paint_out(t, path)
 
     def _paint_into(self, t: int, label: int, schedule: str) -> Image.Image:
-        left = self.explorer.left
+        alphas_cumprod = self.explorer.alphas_cumprod
         curves = [
-            charts.Curve(name, list(range(len(share))), share.sqrt().tolist(), colour, dashed=name != schedule)
-            for (name, share), colour in zip(left.items(), COLOURS, strict=False)
+            charts.Curve(name, list(range(len(values))), values.sqrt().tolist(), colour, dashed=name != schedule)
+            for (name, values), colour in zip(alphas_cumprod.items(), COLOURS, strict=False)
         ]
-        marks = [(t, left[schedule][t].sqrt().item(), canvas.INK)]
+        marks = [(t, alphas_cumprod[schedule][t].sqrt().item(), canvas.INK)]
         page = canvas.blank(WIDTH, HEIGHT)
         draw = ImageDraw.Draw(page)
         canvas.text(draw, 10, 24, "into the noise", size=28)
@@ -237,7 +238,7 @@ class DiffusionView(panel.Panel):
         return page
 
     def _paint_out(self, t: int, path: Path) -> Image.Image:
-        here, steps = path.at(t), len(path.timesteps) - 1
+        here, steps = path.step_at(t), len(path.timesteps) - 1
         page = canvas.blank(WIDTH, HEIGHT)
         draw = ImageDraw.Draw(page)
         canvas.text(draw, 10, 24, f"out of the same noise: {here} of {steps} step{'s' * (steps > 1)} taken", size=28)
@@ -254,12 +255,12 @@ class DiffusionView(panel.Panel):
     def summary(self) -> str:
         """The state in words: what the pictures show, for those who can't see them."""
         t, label, schedule, path = self.state()
-        left, steps = self.explorer.left[schedule][t], len(path.timesteps) - 1
-        ratio = diffusion.signal_to_noise(left)
+        alpha_bar, steps = self.explorer.alphas_cumprod[schedule][t], len(path.timesteps) - 1
+        ratio = diffusion.signal_to_noise(alpha_bar)
         return (
-            f"Timestep {t} of {self.explorer.last}, schedule {schedule}: {left:.1%} of the picture's power is left, "
-            f"signal-to-noise {ratio:.2g}. The sampler paints class {self.explorer.names[label]}: step {path.at(t)} of "
-            f"{steps}, two calls of the network each (at guidance 0 and 1, one would do)."
+            f"Timestep {t} of {self.explorer.last}, schedule {schedule}: {alpha_bar:.1%} of the picture's power is "
+            f"left, signal-to-noise {ratio:.2g}. The sampler paints class {self.explorer.names[label]}: step "
+            f"{path.step_at(t)} of {steps}, two calls of the network each (at guidance 0 and 1, one would do)."
         )
 
     def show(self) -> None:
@@ -271,7 +272,7 @@ class DiffusionView(panel.Panel):
         t, label, _, path = self.state()
         alt = (
             f"Diffusion explorer at timestep {t}. Left: a real {self.explorer.names[label]}, the same with noise, and "
-            f"the network's guess. Right: after {path.at(t)} of {len(path.timesteps) - 1} steps, noise and guesses "
-            "under four guidances."
+            f"the network's guess. Right: after {path.step_at(t)} of {len(path.timesteps) - 1} steps, noise and "
+            "guesses under four guidances."
         )
         self.display(still, alt)

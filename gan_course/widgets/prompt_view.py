@@ -32,27 +32,22 @@ HISTORY = 6  # pictures
 LARGE, SMALL = 256, 128  # pixels: what is painted now, and what was; of these, a phone shows two in a row
 
 
-class Order(NamedTuple):
-    """What to paint, and how."""
-
-    prompt: str
-    seed: int
-    steps: int
-    scale: float
-    negative: str
-
-    def settings(self) -> str:
-        without = f", not: {self.negative}" if self.negative else ""
-        return f"seed {self.seed}, {self.steps} step{'s' * (self.steps > 1)}, guidance {self.scale:g}{without}"
-
-
 class Painted(NamedTuple):
-    """A picture ``[3, H, W]``, its order, and what the menus asked for and the reader read, by field."""
+    """A picture ``[3, H, W]``, its request, and what the menus asked for and the reader read, by field."""
 
     image: Tensor
-    order: Order
+    request: sd.Request
     asked: dict[str, str]  # an empty word: left open
     read: dict[str, str]
+
+    @property
+    def prompt(self) -> str:
+        return self.request.prompts[0]
+
+    def settings(self) -> str:
+        r = self.request
+        without = f", not: {r.negative_prompt}" if r.negative_prompt else ""
+        return f"seed {r.seed}, {r.steps} step{'s' * (r.steps > 1)}, guidance {r.guidance_scale:g}{without}"
 
     def right(self) -> str:
         wanted = {field: word for field, word in self.asked.items() if word}
@@ -78,21 +73,23 @@ class PromptView(panel.Panel):
 
     name = "The prompt bench"
 
-    def __init__(self, pipeline: Any, seed: int = 0, steps: int = sd.STEPS, guidance: float = sd.GUIDANCE):
+    def __init__(
+        self, pipeline: sd.Pipeline, seed: int = 0, steps: int = sd.STEPS, guidance_scale: float = sd.GUIDANCE
+    ):
         super().__init__()
         side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         if side != 32:
             raise ValueError(f"the prompt bench reads pictures of 32x32, but this model paints {side}x{side}: pass the "
                              "mini model, sd.load_pipeline()")  # fmt: skip
-        sd.check_request(pipeline, "", steps, guidance)
+        sd.check_request(pipeline, sd.Request("", seed, steps, guidance_scale))
         self.pipeline = copy.deepcopy(pipeline)
         with torch.random.fork_rng(devices=[]):  # a network is built: the next cells' random numbers stay the same
             self.reader: AttributeClassifier = zoo.load("attributes_classifier")  # type: ignore[assignment]
         self.history: list[Painted] = []
-        self._build(seed, steps, guidance)
+        self._build(seed, steps, float(guidance_scale))
         self.paint()
 
-    def _build(self, seed: int, steps: int, guidance: float) -> None:
+    def _build(self, seed: int, steps: int, guidance_scale: float) -> None:
         self.menus = {}
         for field, first in FIRST.items():
             words = [(DIGITS[int(word)] if field == "character" else word, word) for word in FIELDS[field]]
@@ -102,8 +99,8 @@ class PromptView(panel.Panel):
         self.knobs = {
             "seed": panel.seed_field(seed),
             "steps": controls.slider("steps", sorted({*STEPS, steps}), steps),
-            "scale": controls.slider("guidance", sorted({*SCALES, float(guidance)}), float(guidance)),
-            "negative": controls.control(widgets.Text, "negative prompt", placeholder="a large seven"),
+            "guidance_scale": controls.slider("guidance", sorted({*SCALES, guidance_scale}), guidance_scale),
+            "negative_prompt": controls.control(widgets.Text, "negative prompt", placeholder="a large seven"),
         }
         self.button = controls.button("Paint", "Paint what the menus say", self._press, "primary")
         self.prompt, self.table = controls.words(), controls.words()
@@ -133,13 +130,14 @@ class PromptView(panel.Panel):
         """What the menus say, by field; an empty word leaves the field open."""
         return {field: menu.value for field, menu in self.menus.items()}
 
-    def order(self) -> Order:
+    def request(self) -> sd.Request:
         """What the controls ask for. Raises ``ValueError`` with a sentence."""
-        knobs = self.knobs
-        negative = knobs["negative"].value.strip()
-        seed, prompt = panel.whole_seed(knobs["seed"].value), compose(self.words())
-        sd.check_request(self.pipeline, prompt, knobs["steps"].value, knobs["scale"].value, negative or None)
-        return Order(prompt, seed, knobs["steps"].value, knobs["scale"].value, negative)
+        value = {name: knob.value for name, knob in self.knobs.items()}
+        value["seed"] = panel.whole_seed(value["seed"])
+        value["negative_prompt"] = value["negative_prompt"].strip() or None
+        request = sd.Request(compose(self.words()), **value)
+        sd.check_request(self.pipeline, request)
+        return request
 
     @guarded
     def _worded(self, _: Any) -> None:
@@ -158,16 +156,15 @@ class PromptView(panel.Panel):
         except (ValueError, TypeError) as error:
             raise ValueError(f"Not painted: {error}") from error
         newest = self.history[0]
-        self.say(f"Painted in {time.monotonic() - began:.1f} s: {newest.order.settings()}; {newest.right()}.")
+        self.say(f"Painted in {time.monotonic() - began:.1f} s: {newest.settings()}; {newest.right()}.")
 
     def paint(self) -> None:
         """Paint what the controls ask for, read it, and move the history on."""
-        order, asked = self.order(), self.words()
-        negative = order.negative or None
-        image = sd.text_to_image(self.pipeline, order.prompt, order.seed, order.steps, order.scale, negative)
+        request, asked = self.request(), self.words()
+        image = sd.paint(self.pipeline, request)
         places = self.reader.read(image)[0].tolist()
         read = {field: values[i] for (field, values), i in zip(FIELDS.items(), places, strict=True)}
-        self.history = [Painted(image[0], order, asked, read), *self.history][:HISTORY]
+        self.history = [Painted(image[0], request, asked, read), *self.history][:HISTORY]
         self._show()
 
     # ------------------------------------------------------------------------------------------ showing
@@ -177,12 +174,12 @@ class PromptView(panel.Panel):
 
     def _show(self) -> None:
         newest = self.history[0]
-        self._show_prompt(newest.order.prompt)
+        self._show_prompt(newest.prompt)
         self.picture.value = canvas.png(panel.enlarged(newest.image, LARGE))
         self.table.value = reading(newest)
         for painted, slot, caption, place in zip(self.history, self.slots, self.captions, self.places, strict=False):
             slot.value = canvas.png(panel.enlarged(painted.image, SMALL))
-            caption.value = controls.paragraph(f"{painted.order.prompt}; {painted.order.settings()}: {painted.right()}")
+            caption.value = controls.paragraph(f"{painted.prompt}; {painted.settings()}: {painted.right()}")
             place.layout.display = None
 
     def show(self) -> None:
@@ -190,15 +187,15 @@ class PromptView(panel.Panel):
         newest = self.history[0]
         page = canvas.blank(2 * canvas.SIDE, 420)
         draw = ImageDraw.Draw(page)
-        canvas.text(draw, 430, 40, newest.order.prompt, size=24)
-        canvas.text(draw, 430, 84, f"{newest.order.settings()}: {newest.right()}", canvas.LINE, 24)
+        canvas.text(draw, 430, 40, newest.prompt, size=24)
+        canvas.text(draw, 430, 84, f"{newest.settings()}: {newest.right()}", canvas.LINE, 24)
         for i, (x, title) in enumerate(((430, ""), (630, "asked for"), (960, "read"))):
             canvas.text(draw, x, 144, title, canvas.LINE, 26)
             for line, field in enumerate(FIELDS):
                 canvas.text(draw, x, 184 + 40 * line, cells(newest, field)[i], size=26)
         still = page.convert("RGB")
         still.paste(panel.enlarged(newest.image, 384), (18, 18))
-        self.display(still, f"Prompt bench: “{newest.order.prompt}”, {newest.order.settings()}; {newest.right()}.")
+        self.display(still, f"Prompt bench: “{newest.prompt}”, {newest.settings()}; {newest.right()}.")
 
 
 def cells(painted: Painted, field: str) -> tuple[str, str, str]:
