@@ -129,6 +129,11 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
         card = recipes.train(name, folder, Path(root, "runs", f"{name}.safetensors"), seed, steps)
     except (ValueError, OSError) as error:
         raise CourseError(str(error)) from error
+    except ModuleNotFoundError as error:
+        if error.name not in ("accelerate", "diffusers", "transformers"):
+            raise
+        remedy = 'install it with python -m pip install -e ".[diffusion]"'
+        raise CourseError(f"the recipe {name} needs {error.name}: {remedy}") from error
     if "file" in card:
         accuracy = card["metrics"]["held_out_accuracy"]
         print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
@@ -144,9 +149,13 @@ def check(**options) -> int:
 
 
 def ablation(root: str, **options) -> int:
-    from bench import ablation as module
+    from gan_course.recipes import ablation as module
 
-    return module.ablation(**options)
+    try:
+        module.measure_all(**options)
+    except ValueError as error:
+        raise CourseError(str(error)) from error
+    return 0
 
 
 if __name__ == "__main__":

@@ -60,6 +60,18 @@ def realism_gap(samples: Tensor, real: Tensor) -> float:
     return (median / nearest_real(real[:held_back], others).distance.median()).item()
 
 
+def psnr(rebuilt: Tensor, images: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB, the mean over pictures ``[N, C, H, W]`` in ``[-1, 1]`` (a range of 2)."""
+    error = (rebuilt.clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(4 / error.clamp(min=1e-10)).mean()
+
+
+def edge_energy(images: Tensor) -> float:
+    """How much neighbouring pixels of ``images [N, C, H, W]`` differ, squared: less for a blur than for a render."""
+    across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
+    return (across.square().mean() + down.square().mean()).item()
+
+
 def class_shares(samples: Tensor, real: Tensor, labels: Tensor, classes: int = 10) -> Tensor:
     """The share of ``samples`` whose nearest real picture has each label: ``[classes]``, summing to 1."""
     counts = torch.bincount(labels[nearest_real(samples, real).index], minlength=classes)

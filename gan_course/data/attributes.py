@@ -185,15 +185,18 @@ def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) ->
     raise AssertionError("unreachable: the stream never ends")
 
 
-def phrase(attributes: Attributes, leave_out: Collection[str] = ()) -> str:
-    """The caption of ``attributes``, without what ``leave_out`` names of size, colour, background and position.
+#: What a caption may leave out. An unnamed style always means regular.
+OPTIONAL = ("size", "colour", "background", "position")
 
-    Such as "a red seven in bold" without size, background and position. An unnamed style always means regular.
+
+def phrase(attributes: Attributes, leave_out: Collection[str] = ()) -> str:
+    """The caption of ``attributes``, without those of the fields in ``OPTIONAL`` that ``leave_out`` names.
+
+    Such as "a red seven in bold" without size, background and position.
     Raises ``ValueError`` for other names.
     """
-    known = ("size", "colour", "background", "position")
-    if unknown := [name for name in leave_out if name not in known]:
-        raise ValueError(f"a caption can't leave out {unknown[0]!r}: choose from {', '.join(known)}")
+    if unknown := [name for name in leave_out if name not in OPTIONAL]:
+        raise ValueError(f"a caption can't leave out {unknown[0]!r}: choose from {', '.join(OPTIONAL)}")
     words = [getattr(attributes, name) for name in ("size", "colour") if name not in leave_out]
     words.append(name_of(attributes.character))
     if attributes.style != "regular":
