@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Chapters that `make course` runs side by side.
+JOBS ?= 1
 # PyTorch's threads spin while they wait for each other, which beside busy programs slows training up to ten times. Let
 # them sleep sooner. (On a machine of their own it makes no difference.)
 export GOMP_SPINCOUNT ?= 3000
@@ -10,20 +12,20 @@ ifdef GAN_COURSE_DATA
 export GAN_COURSE_DATA := $(or $(shell cd "$(GAN_COURSE_DATA)" 2>/dev/null && pwd),$(GAN_COURSE_DATA))
 endif
 
-.PHONY: help course lab test check bench browser colab exercises clean
+.PHONY: help course lab test check site bench browser colab exercises clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 course: $(STAMP) ## install if needed, run all chapters, leave pages in build/
-	$(BIN)/gan-course run
+	$(BIN)/gan-course run --jobs $(JOBS)
 
 lab: $(STAMP) ## open the course in JupyterLab
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
 
-test: $(STAMP) ## unit tests side by side, then every chapter with its outputs compared
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env chapters
+test: $(STAMP) ## unit tests side by side, then what `make course` printed against what is committed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/gan-course compare
 
 check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/ruff check
@@ -33,6 +35,10 @@ check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/gan-course exercises --check
 	$(BIN)/mypy
 
+site: $(STAMP) ## build the site in build/site/ from the outputs that are committed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/sphinx-build -q -W -j auto -c docs . build/site
+
 browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student would
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
 	$(BIN)/python -m pytest -rs --capture=no tests/browser
@@ -40,8 +46,8 @@ browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student wo
 colab: $(STAMP) ## install and run the course beside the packages that Colab ships
 	$(BIN)/python -m pytest -rs --capture=no tests/colab
 
-bench: $(STAMP) ## measure what the course promises about speed
-	$(BIN)/gan-course bench
+bench: $(STAMP) ## measure what the course promises about speed and quality
+	$(BIN)/python -m bench
 
 exercises: $(STAMP) ## write exercises/ from solutions/
 	$(BIN)/gan-course exercises

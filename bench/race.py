@@ -8,22 +8,19 @@ classifier in the zoo.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import peers
-from gan_course import data, losses, metrics, networks, training, zoo
+from gan_course import data, metrics, networks, training, zoo
 from gan_course.classifiers import Classifier
 from gan_course.commands.errors import CourseError
 
@@ -43,7 +40,7 @@ class Contender(Protocol):
 
 
 class Entry(NamedTuple):
-    """How a contender for `images` and a seed is built, and how many real pictures one of its steps uses."""
+    """How a contender for ``images`` and a seed is built, and how many real pictures one of its steps uses."""
 
     build: Callable[[Tensor, int], Contender]
     pictures: int
@@ -59,7 +56,6 @@ class Mark:
     steps: int
     rate: float  # real pictures a second
     frechet: float
-    made_with: str  # see `Judge.fingerprint`
 
 
 def recipe(images: Tensor, seed: int) -> training.Trainer:
@@ -79,8 +75,8 @@ def entries() -> dict[str, Entry]:
 
 
 def digits() -> Tensor:
-    """The 10,000 real digits `[10000, 1, 28, 28]`; the first 8,000 are to train on. `CourseError` without them."""
-    without = "gan-course bench --speed-only does without."
+    """The 10,000 real digits ``[10000, 1, 28, 28]``; the first 8,000 are to train on. ``CourseError`` without them."""
+    without = "python -m bench --speed-only does without."
     try:
         images = data.load("mnist", split="all").images[:COMPARED_WITH]
     except (ConnectionError, ValueError) as error:
@@ -92,7 +88,7 @@ def digits() -> Tensor:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let PyTorch use `count` threads for a while."""
+    """Let PyTorch use ``count`` threads for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -105,25 +101,24 @@ def threads(count: int) -> Iterator[None]:
 
 
 def as_bytes(images: Tensor) -> np.ndarray:
-    """Grey pictures `[N, 1, H, W]` in `[-1, 1]` as a file would hold them: uint8 `[N, H, W]`."""
+    """Grey pictures ``[N, 1, H, W]`` in ``[-1, 1]`` as a file would hold them: uint8 ``[N, H, W]``."""
     return ((images + 1) * 127.5).round().clamp(0, 255).byte().squeeze(1).numpy()
 
 
 def from_bytes(images: np.ndarray) -> Tensor:
-    """The reverse of `as_bytes`, as far as there is one."""
+    """The reverse of ``as_bytes``, as far as there is one."""
     return torch.from_numpy(images).unsqueeze(1).float() / 127.5 - 1
 
 
 class Judge:
-    """Fréchet distance to `real [N, 1, H, W]`, in the features `[N, F]` that `features(images)` gives."""
+    """Fréchet distance to ``real [N, 1, H, W]``, in the features ``[N, F]`` that ``features(images)`` gives."""
 
     def __init__(self, real: Tensor, features: Callable[[Tensor], Tensor]):
         self.features = features
         self.real = metrics.extract_features(real, features)
-        self.fingerprint = fingerprint(real, features)
 
     def distance(self, images: np.ndarray) -> float:
-        """For uint8 pictures `[N, H, W]`: what anyone else would measure on the files of `--samples`."""
+        """For uint8 pictures ``[N, H, W]``: what anyone else would measure on the files of ``--samples``."""
         made = metrics.extract_features(from_bytes(images), self.features)
         return metrics.frechet_distance(made, self.real)
 
@@ -142,19 +137,6 @@ class Judge:
         return halves, part
 
 
-def fingerprint(real: Tensor, features: object) -> str:
-    """What a result depends on, as eight letters: pictures, features, the training code, PyTorch, the thread count."""
-    digest = hashlib.sha256(f"{torch.__version__} {torch.get_num_threads()}".encode())
-    digest.update(real.numpy().tobytes())
-    owner = getattr(features, "__self__", None)  # the classifier whose method it is
-    if isinstance(owner, nn.Module):
-        for value in owner.state_dict().values():
-            digest.update(value.numpy().tobytes())
-    for module in (training, networks, losses, peers):
-        digest.update(Path(str(module.__file__)).read_bytes())
-    return digest.hexdigest()[:8]
-
-
 def judge(real: Tensor) -> Judge:
     """The judge of the race: the features of the zoo's MNIST classifier."""
     classifier = zoo.load("mnist_classifier")
@@ -166,7 +148,7 @@ def judge(real: Tensor) -> Judge:
 
 
 def train(contender: Contender, marks: Iterable[int]) -> Iterator[tuple[int, float, int]]:
-    """Train, and at each of `marks`, in seconds, yield it with the true seconds and the steps so far.
+    """Train, and at each of ``marks``, in seconds, yield it with the true seconds and the steps so far.
 
     What the caller does between two of them is not counted.
     """
@@ -181,33 +163,9 @@ def train(contender: Contender, marks: Iterable[int]) -> Iterator[tuple[int, flo
 
 
 def draw_samples(contender: Contender, count: int = SAMPLES) -> np.ndarray:
-    """`count` samples, uint8 `[count, H, W]`, always from the same noise; training does not notice."""
+    """``count`` samples, uint8 ``[count, H, W]``, always from the same noise; training does not notice."""
     noise = torch.randn(count, contender.latent_dim, generator=torch.Generator().manual_seed(SAMPLE_SEED))
     return as_bytes(torch.cat([contender.sample(chunk) for chunk in noise.split(CHUNK)]))
-
-
-class Results:
-    """The marks measured so far, kept in a JSON file, so that a race that was stopped goes on where it was."""
-
-    def __init__(self, path: Path, made_with: str):
-        self.path, self.made_with = path, made_with
-        self.marks: list[Mark] = []
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # none yet, or not ours: measure anew
-            self.marks = [Mark(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["marks"]]
-        self.marks = [mark for mark in self.marks if mark.made_with == made_with]
-
-    def of(self, name: str, seed: int) -> list[Mark]:
-        return [mark for mark in self.marks if (mark.contender, mark.seed) == (name, seed)]
-
-    def forget(self, name: str, seed: int) -> None:
-        self.marks = [mark for mark in self.marks if (mark.contender, mark.seed) != (name, seed)]
-
-    def add(self, mark: Mark) -> None:
-        self.marks.append(mark)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps({"marks": [asdict(m) for m in self.marks]}, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, self.path)
 
 
 class Run(NamedTuple):
@@ -233,28 +191,11 @@ def sample_file(folder: Path, run: Run, mark: int) -> Path:
     return folder / f"{name}_seed{run.seed}_{mark}s.npz"
 
 
-def finished(run: Run, results: Results, samples: Path | None) -> bool:
-    """Whether `results` hold all that `run` is to show, and the folder `samples`, if any, its pictures."""
-    known = {mark.seconds for mark in results.of(run.contender, run.seed)}
-    return {*run.seconds} <= known and (
-        samples is None or all(sample_file(samples, run, mark).is_file() for mark in run.seconds)
-    )
-
-
 def race(
-    runs: Iterable[Run],
-    contenders: dict[str, Entry],
-    images: Tensor,
-    judge: Judge,
-    results: Results,
-    samples: Path | None = None,
+    runs: Iterable[Run], contenders: dict[str, Entry], images: Tensor, judge: Judge, samples: Path | None = None
 ) -> Iterator[Mark]:
-    """Train on `images` whatever `results` lack, and yield every mark; write the pictures into `samples`, if given."""
+    """Train each of ``runs`` on ``images`` and yield its marks; write the pictures into ``samples``, if given."""
     for run in runs:
-        if finished(run, results, samples):
-            yield from (mark for mark in results.of(run.contender, run.seed) if mark.seconds in run.seconds)
-            continue
-        results.forget(run.contender, run.seed)
         entry = contenders[run.contender]
         torch.manual_seed(run.seed)  # the weights' first values
         contender = entry.build(images, run.seed)
@@ -263,7 +204,5 @@ def race(
             if samples is not None:
                 samples.mkdir(parents=True, exist_ok=True)
                 np.savez_compressed(sample_file(samples, run, mark), images=pictures)
-            rate, distance = steps * entry.pictures / seconds, judge.distance(pictures)
-            found = Mark(run.contender, run.seed, mark, steps, rate, distance, results.made_with)
-            results.add(found)
-            yield found
+            rate = steps * entry.pictures / seconds
+            yield Mark(run.contender, run.seed, mark, steps, rate, judge.distance(pictures))

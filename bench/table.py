@@ -1,4 +1,4 @@
-"""What `gan-course bench` says: requirements with their verdicts, the race as a table, a plot and a page in docs/."""
+"""What ``make bench`` says: requirements with their verdicts, the race as a table and a plot, both in docs/bench.md."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_course.commands.race import OURS, Mark
 from matplotlib.figure import Figure
 
+from bench.race import OURS, Mark
 from gan_course import plots
 from gan_course.commands.errors import CourseError
+from gan_course.files import write_whole
 
 RATIO, RATIO_AT = 0.1, (60, 180)  # our distance over that of the best peer, and after how many seconds
 NEAR, NEAR_AT = 4, 600  # our distance over the floor
@@ -21,7 +22,7 @@ START, END = "<!-- measured: start -->", "<!-- measured: end -->"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `most` and `least` are the requirement; a row without either is for information."""
+    """One line of the table. ``most`` and ``least`` are the requirement; a row without either is for information."""
 
     what: str
     value: float
@@ -45,14 +46,14 @@ class Row:
 
 
 HEADING = ["what", "measured", "required", "holds"]
-Floor = tuple[float, float]  # see `Judge.floor`
+Floor = tuple[float, float]  # see ``Judge.floor``
 
 
 # ------------------------------------------------------------------------------------------------- the race
 
 
 def median_of(marks: Iterable[Mark], name: str, seconds: int) -> float | None:
-    """The median distance over the seeds, or `None` where nothing was measured."""
+    """The median distance over the seeds, or ``None`` where nothing was measured."""
     found = [mark.frechet for mark in marks if (mark.contender, mark.seconds) == (name, seconds)]
     return statistics.median(found) if found else None
 
@@ -133,37 +134,24 @@ def draw(marks: Sequence[Mark], floor: Floor) -> Figure:
     return figure
 
 
-def describe(marks: Sequence[Mark], floor: Floor) -> str:
-    """The plot in words: its alternative text."""
-    parts = []
-    for name in names_of(marks):
-        found = [(s, median_of(marks, name, s)) for s in seconds_of(m for m in marks if m.contender == name)]
-        parts.append(f"{name}: " + ", ".join(f"{value:.3g} after {seconds} s" for seconds, value in found))
-    return (
-        "Fréchet distance against seconds of training, both axes logarithmic. "
-        f"{'; '.join(parts)}; dashed line, real against real: {floor[0]:.3g}."
-    )
-
-
 def page(root: Path) -> tuple[str, str]:
-    """What stands in docs/bench.md before and behind the measured part. `CourseError` where it has none."""
+    """What stands in docs/bench.md before and behind the measured rows. ``CourseError`` without such a place."""
     try:
         text = (root / PAGE).read_text(encoding="utf-8")
         before, rest = text.split(START)
         return before, rest.split(END)[1]
     except (OSError, ValueError, IndexError) as error:
         raise CourseError(
-            f"{PAGE} can't take the measured part, which stands between {START} and {END}: restore the file from git."
+            f"{PAGE} can't take the measured rows, which stand between {START} and {END}: restore the file from git."
         ) from error
 
 
-def write_page(root: Path, conditions: str, marks: Sequence[Mark], floor: Floor, rows: Sequence[Row]) -> None:
-    """Write the measured part of docs/bench.md and its picture anew; `conditions` is a sentence on how it was made."""
+def write_page(root: Path, marks: Sequence[Mark], floor: Floor, rows: Sequence[Row]) -> None:
+    """Write the measured rows of docs/bench.md and its picture anew; the words around them are written by hand."""
     before, behind = page(root)
     picture = root / PICTURE
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw(marks, floor).savefig(picture, dpi=100)
-    image = f"![{describe(marks, floor)}]({picture.relative_to((root / PAGE).parent).as_posix()})"
-    parts = [START, conditions, markdown(race_table(marks, floor)), image]
-    parts += [markdown([HEADING, *(row.cells() for row in rows)]), END]
-    (root / PAGE).write_text(before + "\n\n".join(parts) + behind, encoding="utf-8", newline="\n")
+    tables = [markdown(race_table(marks, floor)), markdown([HEADING, *(row.cells() for row in rows)])]
+    text = before + "\n\n".join([START, *tables, END]) + behind
+    write_whole(root / PAGE, text.encode())

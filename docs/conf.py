@@ -1,4 +1,4 @@
-"""The site: `sphinx-build -c docs . build/site` in the course folder. Notebooks show the outputs stored in them."""
+"""The site: ``sphinx-build -c docs . build/site`` in the course folder. Notebooks show the outputs stored in them."""
 
 project = "gan_course"
 author = "The gan_course authors"

@@ -15,9 +15,9 @@ floor  modules                                                       holds
 3      ``training``, ``diagnosis``                                   the adversarial loop, what its log says
 3      ``zoo``                                                       weights and their cards
 2      ``unet``, ``classifiers``                                     larger networks
-2      ``live``                                                      progress
+2      ``live``, ``settings``                                        progress; what a training is set up with
 1      ``networks``, ``losses``, ``diffusion``                       parts and formulas
-1      ``checkpoints``, ``plots``                                    whole-file writes; figures
+1      ``files``, ``checkpoints``, ``naming``, ``plots``             whole-file writes; did you mean; figures
 1      ``data``, ``setup``                                           data sets; device, seed, profile
 =====  ============================================================  ==========================================
 

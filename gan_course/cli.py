@@ -1,4 +1,4 @@
-"""`gan-course`: the commands for people who run, teach and publish the course."""
+"""``gan-course``: the commands for people who run, teach and publish the course."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_course.commands.errors import CourseError
 
-# Each command imports what it needs inside its function: `gan-course --help` must not wait for Jupyter.
+# Each command imports what it needs inside its function: ``gan-course --help`` must not wait for Jupyter.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="gan-course", description=__doc__)
+    top = argparse.ArgumentParser(prog="gan-course", description="Commands to run, teach and publish the course.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, function, text: str) -> argparse.ArgumentParser:
@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="chapters side by side (default: 1)")
     command.add_argument("--out", default="build", metavar="FOLDER", help="where the pages go (default: build)")
     command.add_argument("--update", action="store_true", help="write the fresh outputs back into chapters/")
+
+    command = add("compare", compare, "compare what the chapters print here with what is committed")
+    command.add_argument("--out", default="build", metavar="FOLDER", help="where gan-course run left them")
 
     command = add("doctor", doctor, "say whether this computer is ready for the course")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the findings as JSON")
@@ -83,17 +86,6 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--jobs", type=int, default=2, metavar="N", help="runs side by side (default: 2)")
     command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these; keep the other rows")
-
-    command = add("bench", bench, "measure what the course promises about speed and quality")
-    command.add_argument("--speed-only", action="store_true", help="leave out the race of training recipes")
-    command.add_argument(
-        "--seconds", nargs="+", type=int, default=[60, 180, 600], metavar="N", help="when the race is judged"
-    )
-    command.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="our seeds in the race")
-    command.add_argument("--peer-seeds", nargs="+", type=int, default=[0], metavar="N", help="the others' (default: 0)")
-    command.add_argument("--threads", type=int, default=0, metavar="N", help="of the race (default: one for each core)")
-    command.add_argument("--samples", metavar="FOLDER", help="write the pictures that were judged there, as .npz files")
-    command.add_argument("--write", action="store_true", help="write the results into docs/bench.md")
     return top
 
 
@@ -101,6 +93,12 @@ def run(**options) -> int:
     from gan_course.commands import run as module
 
     return module.run(**options)
+
+
+def compare(**options) -> int:
+    from gan_course.commands import compare as module
+
+    return module.compare(**options)
 
 
 def doctor(**options) -> int:
@@ -131,6 +129,11 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
         card = recipes.train(name, folder, Path(root, "runs", f"{name}.safetensors"), seed, steps)
     except (ValueError, OSError) as error:
         raise CourseError(str(error)) from error
+    except ModuleNotFoundError as error:
+        if error.name not in ("accelerate", "diffusers", "transformers"):
+            raise
+        remedy = 'install it with python -m pip install -e ".[diffusion]"'
+        raise CourseError(f"the recipe {name} needs {error.name}: {remedy}") from error
     if "file" in card:
         accuracy = card["metrics"]["held_out_accuracy"]
         print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
@@ -146,15 +149,13 @@ def check(**options) -> int:
 
 
 def ablation(root: str, **options) -> int:
-    from bench import ablation as module
+    from gan_course.recipes import ablation as module
 
-    return module.ablation(**options)
-
-
-def bench(**options) -> int:
-    from bench import bench as module
-
-    return module.bench(**options)
+    try:
+        module.measure_all(**options)
+    except ValueError as error:
+        raise CourseError(str(error)) from error
+    return 0
 
 
 if __name__ == "__main__":

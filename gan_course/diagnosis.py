@@ -75,19 +75,19 @@ def diagnose(log: Mapping[str, Sequence[float]]) -> Diagnosis:
     broken = _diverged(columns)
     if broken:
         return Diagnosis((broken,), f"all {entries} entries of {', '.join(columns)}", missing)
-    run = Run(columns)
+    curves = Curves(columns)
     if entries < SHORTEST:
         short = Finding(
             "too short to tell",
             f"the log has {entries} entries, and a healthy young run looks sick",
             f"train until it has at least {SHORTEST}",
         )
-        return Diagnosis((short,), run.summary(), missing)
-    found = [_first(checks, run) for checks in (OF_THE_GAME, OF_THE_SAMPLES)]
-    return Diagnosis(tuple(finding for finding in found if finding), run.summary(), missing)
+        return Diagnosis((short,), curves.summary(), missing)
+    found = [_first(checks, curves) for checks in (OF_THE_GAME, OF_THE_SAMPLES)]
+    return Diagnosis(tuple(finding for finding in found if finding), curves.summary(), missing)
 
 
-class Run:
+class Curves:
     """A log as tensors, and the numbers that several checks ask for."""
 
     def __init__(self, columns: Mapping[str, Tensor]):
@@ -130,46 +130,46 @@ def _diverged(columns: Mapping[str, Tensor]) -> Finding | None:
 # ------------------------------------------------------------------------------------------ of the game
 
 
-def _double_sigmoid(run: Run) -> Finding | None:
+def _double_sigmoid(curves: Curves) -> Finding | None:
     """Every mean logit is a probability, and the loss is what cross-entropy makes of such logits."""
-    logits = torch.stack([run.columns["real_logit"], run.columns["fake_logit"]])
+    logits = torch.stack([curves.columns["real_logit"], curves.columns["fake_logit"]])
     expected = torch.nn.functional.softplus(-logits[0]) + torch.nn.functional.softplus(logits[1])
     bounded = logits.min() >= 0 and logits.max() <= 1
-    clumped = run.typical("spread") < 0.5  # a feeble discriminator may stay near 0 by chance, and lets samples clump
-    if not (bounded and (run.columns["d_loss"] - expected).abs().max() < 0.05) or clumped:
+    clumped = curves.typical("spread") < 0.5  # a feeble discriminator may stay near 0 by chance, and lets samples clump
+    if not (bounded and (curves.columns["d_loss"] - expected).abs().max() < 0.05) or clumped:
         return None
     return Finding(
         "double sigmoid",
         f"all mean logits lie between {logits.min():.3f} and {logits.max():.3f}, and d_loss never falls below "
-        f"{run.columns['d_loss'].min():.3f} (with two sigmoids, 1.006 is the limit)",
+        f"{curves.columns['d_loss'].min():.3f} (with two sigmoids, 1.006 is the limit)",
         "print discriminator(x).min() and .max(): logits take any sign; remove the last sigmoid",
     )
 
 
-def _labels_swapped(run: Run) -> Finding | None:
-    if run.lead > -1:
+def _labels_swapped(curves: Curves) -> Finding | None:
+    if curves.lead > -1:
         return None
     return Finding(
         "labels swapped",
-        f"generated logits lie above real ones by {-run.lead:.2f}",
+        f"generated logits lie above real ones by {-curves.lead:.2f}",
         "in the discriminator's loss, real logits must rise and generated ones fall: check the order of its arguments",
     )
 
 
-def _generator_label_swapped(run: Run) -> Finding | None:
+def _generator_label_swapped(curves: Curves) -> Finding | None:
     """Both losses near 0: the generator is content with being recognised. (A saturating loss is never above 0.)"""
-    if not (run.lead > 3 and 0 <= run.typical("g_loss") < 0.3 and run.typical("fake_logit") < -1.5):
+    if not (curves.lead > 3 and 0 <= curves.typical("g_loss") < 0.3 and curves.typical("fake_logit") < -1.5):
         return None
     return Finding(
         "generator's label swapped",
-        f"both losses are near 0 (g_loss {run.typical('g_loss'):.2g}) although its logits are "
-        f"{run.typical('fake_logit'):.1f}: nobody is fighting",
+        f"both losses are near 0 (g_loss {curves.typical('g_loss'):.2g}) although its logits are "
+        f"{curves.typical('fake_logit'):.1f}: nobody is fighting",
         "the generator's loss must fall when its logits rise: its label for generated samples is 'real'",
     )
 
 
-def _overfitting(run: Run) -> Finding | None:
-    held_out, real, fake = (run.typical(name) for name in ("held_out_logit", "real_logit", "fake_logit"))
+def _overfitting(curves: Curves) -> Finding | None:
+    held_out, real, fake = (curves.typical(name) for name in ("held_out_logit", "real_logit", "fake_logit"))
     memory = real - held_out  # what a picture gains by having been trained on
     if not (memory > 1 and memory > 0.5 * (real - fake)):
         return None
@@ -181,43 +181,43 @@ def _overfitting(run: Run) -> Finding | None:
     )
 
 
-def _vanished(run: Run) -> Finding | None:
-    if not (run.lead > 3 and run.typical("g_gradient") < 0.05):
+def _vanished(curves: Curves) -> Finding | None:
+    if not (curves.lead > 3 and curves.typical("g_gradient") < 0.05):
         return None
     return Finding(
         "generator's gradient vanished",
-        f"its length is {run.typical('g_gradient'):.1g}, and real logits lead by {run.lead:.1f}",
+        f"its length is {curves.typical('g_gradient'):.1g}, and real logits lead by {curves.lead:.1f}",
         "use the non-saturating loss; raise r1_weight; build the networks anew",
     )
 
 
-def _too_strong(run: Run) -> Finding | None:
-    if run.lead <= 3:
+def _too_strong(curves: Curves) -> Finding | None:
+    if curves.lead <= 3:
         return None
-    gradient = f", the gradient is {run.typical('g_gradient'):.2g}" if "g_gradient" in run.columns else ""
+    gradient = f", the gradient is {curves.typical('g_gradient'):.2g}" if "g_gradient" in curves.columns else ""
     return Finding(
         "discriminator too strong",
-        f"real logits lead by {run.lead:.1f} and d_loss is {run.typical('d_loss'):.2g}{gradient}",
+        f"real logits lead by {curves.lead:.1f} and d_loss is {curves.typical('d_loss'):.2g}{gradient}",
         "raise r1_weight, or the generator's learning rate towards the discriminator's; with few data, augment",
     )
 
 
-def _oscillation(run: Run) -> Finding | None:
+def _oscillation(curves: Curves) -> Finding | None:
     """The lead swings widely, by more than itself or across 0: now one player is ahead, now the other."""
-    late = run.gap[run.late]
+    late = curves.gap[curves.late]
     behind = (late < 0).double().mean().item()
-    if not (late.std() > 0.25 and (behind > 0.1 or late.std() > abs(run.lead))):
+    if not (late.std() > 0.25 and (behind > 0.1 or late.std() > abs(curves.lead))):
         return None
     return Finding(
         "oscillation",
-        f"the lead of real logits, {run.lead:.2f}, swings by ±{late.std():.2f} and is negative in {behind:.0%} of the "
-        "entries",
+        f"the lead of real logits, {curves.lead:.2f}, swings by ±{late.std():.2f} and is negative in {behind:.0%} of "
+        "the entries",
         "beta1 = 0, smaller learning rates, a larger r1_weight",
     )
 
 
-def _too_weak(run: Run) -> Finding | None:
-    behind = (run.gap[run.late] < 0).double().mean().item()
+def _too_weak(curves: Curves) -> Finding | None:
+    behind = (curves.gap[curves.late] < 0).double().mean().item()
     if behind < 0.6:
         return None
     return Finding(
@@ -230,9 +230,9 @@ def _too_weak(run: Run) -> Finding | None:
 # ------------------------------------------------------------------------------------------ of the samples
 
 
-def _collapse(run: Run) -> Finding | None:
+def _collapse(curves: Curves) -> Finding | None:
     """The spread is far too low, or often low and restless: the samples sit in few places, and hop."""
-    late = run.columns["spread"][run.late]
+    late = curves.columns["spread"][curves.late]
     narrow = (late < 0.6).double().mean().item()
     restless = (late.diff().abs().median() / late.median()).item()
     if not (late.median() < 0.3 or (narrow > 0.15 and restless > 0.15)):
@@ -245,9 +245,9 @@ def _collapse(run: Run) -> Finding | None:
     )
 
 
-def _wrong_spread(run: Run) -> Finding | None:
-    typical = run.typical("spread")
-    if len(run.gap) < GROWN or 0.7 < typical < 1.4:
+def _wrong_spread(curves: Curves) -> Finding | None:
+    typical = curves.typical("spread")
+    if len(curves.gap) < GROWN or 0.7 < typical < 1.4:
         return None
     return Finding(
         "samples of the wrong spread",
@@ -257,7 +257,7 @@ def _wrong_spread(run: Run) -> Finding | None:
     )
 
 
-Check = Callable[[Run], Finding | None]
+Check = Callable[[Curves], Finding | None]
 OF_THE_GAME: tuple[Check, ...] = (
     _double_sigmoid, _labels_swapped, _generator_label_swapped, _overfitting, _vanished, _too_strong, _oscillation,
     _too_weak,
@@ -265,11 +265,11 @@ OF_THE_GAME: tuple[Check, ...] = (
 OF_THE_SAMPLES: tuple[Check, ...] = (_collapse, _wrong_spread)
 
 
-def _first(checks: Sequence[Check], run: Run) -> Finding | None:
+def _first(checks: Sequence[Check], curves: Curves) -> Finding | None:
     """What the first check with an answer says."""
-    if checks is OF_THE_SAMPLES and "spread" not in run.columns:
+    if checks is OF_THE_SAMPLES and "spread" not in curves.columns:
         return None
-    return next((finding for check in checks if (finding := check(run))), None)
+    return next((finding for check in checks if (finding := check(curves))), None)
 
 
 # ------------------------------------------------------------------------------------------ the log

@@ -17,7 +17,7 @@ from gan_course import data, zoo
 from gan_course.classifiers import Classifier
 
 CHUNK = 500  # rows at a time: it keeps tables of distances and the maps inside a network small
-T_QUANTILE = 2.1  # of Student's t: standard errors on either side of a 95 % interval, 16 to 20 degrees of freedom
+T_VALUE = 2.1  # of Student's t: standard errors on either side of a 95 % interval, 16 to 20 degrees of freedom
 
 Features = Callable[[Tensor], Tensor]  # images [N, C, H, W] to features [N, F]
 
@@ -58,6 +58,18 @@ def realism_gap(samples: Tensor, real: Tensor) -> float:
     others = real[held_back:]
     median = nearest_real(samples, others).distance.median()
     return (median / nearest_real(real[:held_back], others).distance.median()).item()
+
+
+def psnr(rebuilt: Tensor, images: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB, the mean over pictures ``[N, C, H, W]`` in ``[-1, 1]`` (a range of 2)."""
+    error = (rebuilt.clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(4 / error.clamp(min=1e-10)).mean()
+
+
+def edge_energy(images: Tensor) -> float:
+    """How much neighbouring pixels of ``images [N, C, H, W]`` differ, squared: less for a blur than for a render."""
+    across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
+    return (across.square().mean() + down.square().mean()).item()
 
 
 def class_shares(samples: Tensor, real: Tensor, labels: Tensor, classes: int = 10) -> Tensor:
@@ -333,7 +345,7 @@ def _standard_error(found: Tensor) -> list[float]:
 
 
 def _around(value: float, error: float, low: float = -math.inf) -> Measured:
-    return Measured(value, max(low, value - T_QUANTILE * error), value + T_QUANTILE * error)
+    return Measured(value, max(low, value - T_VALUE * error), value + T_VALUE * error)
 
 
 def _share(value: float, error: float, count: int) -> Measured:

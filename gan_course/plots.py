@@ -58,11 +58,16 @@ def compact(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def in_notebook() -> bool:
-    """Whether this code runs in a Jupyter kernel, so that something can be displayed."""
+def kernel() -> Any:
+    """The Jupyter kernel in which this code runs, else ``None``."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None) is not None
+    return getattr(shell, "kernel", None)
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a Jupyter kernel, so that something can be displayed."""
+    return kernel() is not None
 
 
 def show(figure: Figure, alt: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,65 +16,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course import data
-from gan_course.checkpoints import load_checkpoint, save_checkpoint
-from gan_course.live import LiveView
-from gan_course.losses import LOSSES, check_logits, r1_penalty
+from gan_course import checkpoints
+from gan_course.checkpoints import under
+from gan_course.live import LiveView, event_files
+from gan_course.losses import LOSSES, r1_penalty
+from gan_course.settings import CONVOLUTIONAL as CONVOLUTIONAL  # here, too, for those who train by it
+from gan_course.settings import Settings, check_fit
 
 LOG_EVERY = 10  # steps between two entries of the log
 COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
 HELD_OUT = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
 EXPLODED = 1e4  # a loss beyond this never comes back
-PARTS = ("generator", "discriminator", "average")  # what a checkpoint's tensors are named after
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that shapes a run, apart from the networks and the data. Raises ``ValueError`` for impossible values."""
-
-    loss: str = "non_saturating"  # strong gradient for the generator exactly where it is losing
-    generator_lr: float = 2e-3  # small networks, small batches: ten times DCGAN's rate still converges, and sooner
-    discriminator_lr: float = 2e-3  # equal rates; chapter 05 shows what unequal ones do
-    decay_after: int = 0  # from this step on, both rates fall as 1 / √step; 0 keeps them (long runs gain from falling)
-    beta1: float = 0.0  # no momentum: the opponent moves, so old gradients point the wrong way
-    beta2: float = 0.99  # forgets within 100 steps, because gradients change their size as the game goes on
-    batch_size: int = 64  # on two cores, many small steps beat few large ones
-    discriminator_steps: int = 1  # per generator step
-    r1_weight: float = 0.3  # flattens the discriminator around real pictures: a calmer teacher (chapters 02 and 05)
-    r1_every: int = 8  # the penalty costs a second backward pass: pay it rarely, at a weight as many times larger
-    average_decay: float = 0.998  # the moving average looks back about 1 / (1 - 0.998) = 500 steps at most,
-    average_share: float = 1 / 9  # and over this share of the run so far while that is less
-
-    def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise ValueError(f"there is no loss {self.loss!r}: choose one of {', '.join(LOSSES)}")
-        for name in ("generator_lr", "discriminator_lr"):
-            if not (math.isfinite(value := getattr(self, name)) and value > 0):
-                raise ValueError(f"{name} must be a positive number but is {value}: try 0.002")
-        for name in ("batch_size", "discriminator_steps", "r1_every"):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise ValueError(f"{name} must be a whole number from 1 up but is {value}")
-        if not 0 < self.average_share <= 1:
-            raise ValueError(f"average_share must be more than 0 and at most 1 but is {self.average_share}: try 0.1")
-        if not isinstance(self.decay_after, int) or self.decay_after < 0:
-            raise ValueError(f"decay_after must be a whole number of steps, or 0 for never, but is {self.decay_after}")
-        for name in ("beta1", "beta2", "average_decay"):
-            if not 0 <= (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be at least 0 and less than 1 but is {value}")
-        if not (math.isfinite(self.r1_weight) and self.r1_weight >= 0):
-            raise ValueError(f"r1_weight must be 0 (off) or a positive number but is {self.r1_weight}")
-
-
-#: Chapter 04's recipe for convolutional networks, each line chosen by ``gan-course ablation``.
-CONVOLUTIONAL = Settings(
-    generator_lr=3e-3,
-    discriminator_lr=3e-3,
-    decay_after=1000,
-    batch_size=32,
-    r1_weight=2.0,
-    average_decay=0.999,
-    average_share=0.05,
-)
+BESIDE = (
+    "generator_optimizer",
+    "discriminator_optimizer",
+    "log",
+    "random",
+    "torch_random",
+)  # networks, in a checkpoint
 
 
 class TrainingDiverged(RuntimeError):
@@ -97,8 +56,9 @@ class Trainer:
     samples of a batch differ from each other, real ones being 1; ``g_gradient``: the length of the gradient that the
     generator learned from; and, where there are ``held_out`` images, ``held_out_logit``: their mean.
 
-    ``average`` is the moving average of the generator: use it to sample. ``figure`` is the last live figure of a run
-    (:meth:`run`), for those who see no notebook.
+    ``average`` is the moving average of the generator: use it to sample. ``generator_weights``: those that learn.
+    ``last_batch``: the real and the generated samples of the discriminator's last step. ``figure`` is the last live
+    figure of a run (:meth:`run`), for those who see no notebook.
     """
 
     def __init__(
@@ -116,18 +76,17 @@ class Trainer:
     ):
         self.settings = settings or Settings()
         self.generator, self.discriminator = generator.to(device), discriminator.to(device)
-        self.images, self.labels, self.device = images, labels, device
-        self.augment, self.held_out = augment, held_out
-        self.latent_dim: int = getattr(generator, "latent_dim", 0)
-        self._check_fit()
-        self.images = images.to(device)
+        check_fit(generator, discriminator, images, self.settings, device, labels, held_out)
+        self.images, self.device = images.to(device), device
         self.labels = None if labels is None else labels.to(device)
         self.held_out = None if held_out is None else held_out[:HELD_OUT].to(device)
+        self.augment = augment
+        self.latent_dim: int = generator.latent_dim  # type: ignore[assignment]  # check_fit has seen that it is there
         self.loss = LOSSES[self.settings.loss]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._weights = list(zip(self.average.parameters(), self.generator.parameters(), strict=True))
         self._buffers = list(zip(self.average.buffers(), self.generator.buffers(), strict=True))
-        self._trainable = [p for p in self.generator.parameters() if p.requires_grad]
+        self.generator_weights = [p for p in self.generator.parameters() if p.requires_grad]
         s = self.settings
         adam = partial(torch.optim.Adam, betas=(s.beta1, s.beta2), fused=True)
         self.generator_optimizer = adam(self.generator.parameters(), lr=s.generator_lr)
@@ -171,7 +130,7 @@ class Trainer:
         self.discriminator_optimizer.zero_grad()
         total.backward()
         self.discriminator_optimizer.step()
-        self._seen = real, fake
+        self.last_batch = real, fake
         return {
             "d_loss": loss.detach(),
             "real_logit": real_logits.detach().mean(),
@@ -188,7 +147,7 @@ class Trainer:
         fake = self.generator(self.noise(), *given)
         loss = self.loss.generator(real_logits, self.judge(fake, *given))
         self.generator_optimizer.zero_grad()
-        loss.backward(inputs=self._trainable)  # the discriminator's own gradients are not needed
+        loss.backward(inputs=self.generator_weights)  # the discriminator's own gradients are not needed
         self.generator_optimizer.step()
         return loss.detach()
 
@@ -240,13 +199,13 @@ class Trainer:
         ``draw()`` makes the live figure and ``alt`` is its alternative text; ``watch()`` is called after every
         ``LOG_EVERY`` steps, to keep or measure what it likes: a text that it returns, such as "Fréchet 3.2", stands
         behind the losses. With ``checkpoint``, the whole state goes to that file every ``checkpoint_every`` steps and
-        at the end. With ``tensorboard``, the log also goes to event files in that folder. A stop (either stop button,
-        Ctrl-C) ends the run after the step under way and keeps everything learned. Raises :class:`TrainingDiverged`
-        when a loss explodes.
+        at the end. With ``tensorboard``, the log also goes to event files in that folder. An interrupt (the notebook's
+        stop button, Ctrl-C) ends the run after the step under way and keeps everything learned. Raises
+        :class:`TrainingDiverged` when a loss explodes.
         """
         first, last = self.steps, self.steps + steps
-        writer, metric = _event_writer(tensorboard), ""
-        with LiveView(steps, draw, alt) as view:
+        metric = ""
+        with event_files(tensorboard) as write, LiveView(steps, draw, alt) as view:
             try:
                 while self.steps < last:
                     text = None
@@ -254,9 +213,10 @@ class Trainer:
                     logging = self.steps % LOG_EVERY == 0 or self.steps == last
                     saving = checkpoint is not None and (self.steps % checkpoint_every == 0 or self.steps == last)
                     if logging or saving:  # a diverged state must never replace a good checkpoint
-                        self._check_losses(record, checkpoint)
+                        self.check_losses(record, checkpoint)
                     if logging:
-                        entry = self._record(record, writer)
+                        entry = self._add_to_log(record)
+                        write(entry)
                         found = watch() if watch is not None else None
                         metric = f" {found}" if isinstance(found, str) and found else metric
                         text = f"D {entry['d_loss']:.2f} G {entry['g_loss']:.2f}{metric}"
@@ -269,14 +229,11 @@ class Trainer:
                 )
                 if checkpoint is not None:
                     self.save(checkpoint)
-            finally:
-                if writer is not None:
-                    writer.close()
         self.figure = view.figure
         return self.log
 
-    def _check_losses(self, record: dict[str, Tensor], checkpoint: str | Path | None) -> None:
-        """Raise :class:`TrainingDiverged` if a loss has exploded."""
+    def check_losses(self, record: dict[str, Tensor], checkpoint: str | Path | None = None) -> None:
+        """Raise :class:`TrainingDiverged` if a loss in a step's ``record`` has exploded; ``checkpoint``: a way back."""
         for name, player in (("d_loss", "discriminator"), ("g_loss", "generator")):
             loss = record[name].item()
             if not abs(loss) < EXPLODED:  # NaN fails every comparison
@@ -288,21 +245,19 @@ class Trainer:
                     f"{s.r1_weight:g}), build the networks anew and run again.{back}"
                 )
 
-    def _record(self, record: dict[str, Tensor], writer: Any) -> dict[str, float]:
-        """Add ``record`` to the log."""
-        record |= self._look_closer()
-        entry = {"step": self.steps, **{name: value.item() for name, value in record.items()}}
+    def _add_to_log(self, record: dict[str, Tensor]) -> dict[str, float]:
+        """Add one entry to the log, and return it."""
+        record = record | self.closer_look()
+        entry = {name: self.steps if name == "step" else record[name].item() for name in self.log}
         for name, values in self.log.items():
             values.append(entry[name])
-            if writer is not None and name != "step":
-                writer.add_scalar(name, entry[name], self.steps)
         return entry
 
     @torch.no_grad()
-    def _look_closer(self) -> dict[str, Tensor]:
+    def closer_look(self) -> dict[str, Tensor]:
         """What the log holds beside the losses and logits of the last step: see the class."""
-        real, fake = self._seen
-        gradients = [p.grad for p in self._trainable if p.grad is not None]
+        real, fake = self.last_batch
+        gradients = [p.grad for p in self.generator_weights if p.grad is not None]
         more = {
             "spread": fake.std(dim=0).mean() / real.std(dim=0).mean(),
             "g_gradient": torch.stack([gradient.norm() for gradient in gradients]).norm(),
@@ -333,127 +288,75 @@ class Trainer:
 
     def save(self, path: str | Path) -> None:
         """Write the whole state of the run to ``path`` (safetensors). Raises ``OSError`` where that is impossible."""
-        save_checkpoint(path, self._state(), {"steps": self.steps, "settings": asdict(self.settings)})
+        state = self._networks()
+        for player, (optimizer, network) in self._players().items():
+            memory = checkpoints.optimizer_tensors(optimizer, network)
+            state |= {f"{player}_optimizer.{name}": value for name, value in memory.items()}
+        state |= {f"log.{name}": torch.tensor(values, dtype=torch.float64) for name, values in self.log.items()}
+        state |= {"random": self.random.get_state(), "torch_random": torch.get_rng_state()}  # the latter for dropout
+        checkpoints.save_checkpoint(path, state, {"steps": self.steps, "settings": asdict(self.settings)})
 
-    def resume(self, path: str | Path) -> None:
+    def resume(self, path: str | Path, new_settings: bool = False) -> None:
         """Go back to the state in ``path``: from there the run continues bit for bit as it would have (on a CPU).
 
-        Raises ``FileNotFoundError`` for a missing file and ``ValueError`` for an unreadable one or one that belongs to
-        other networks; the trainer is then unchanged.
+        A run that was made with other settings is refused, unless ``new_settings`` says that it shall go on with this
+        trainer's. Raises ``FileNotFoundError`` for a missing file, ``OSError`` for one that may not be read, and
+        ``ValueError`` for a damaged one or one that does not fit; the trainer is then unchanged.
         """
-        tensors, notes = load_checkpoint(path)
-        wanted = {name: list(value.shape) for name, value in self._networks().items()}
-        found = {name: list(value.shape) for name, value in tensors.items() if name.split(".")[0] in PARTS}
-        for name in wanted | found:
-            if found.get(name) != wanted.get(name):
-                there, here = (f"has shape {s[name]}" if name in s else "is absent" for s in (found, wanted))
-                raise ValueError(
-                    f"the checkpoint {path} is of another network: {name} {there} there and {here} here; build the "
-                    "networks that it was made with"
-                )
-        for name, value in self._networks().items():
-            with torch.no_grad():
+        tensors, notes = checkpoints.load_checkpoint(path)
+        try:
+            self._check(tensors, notes, new_settings)
+        except ValueError as error:
+            raise ValueError(f"the checkpoint {path} can't be resumed: {error}") from error
+        # All has been checked: nothing below can fail, so no trainer is ever left half changed.
+        with torch.no_grad():
+            for name, value in self._networks().items():
                 value.copy_(tensors[name])
-        for which, optimizer in self._optimizers().items():
-            state = optimizer.state_dict()
-            prefix = f"{which}_optimizer."
-            state["state"] = {}
-            for name, value in tensors.items():
-                if name.startswith(prefix):
-                    index, key = name.removeprefix(prefix).split(".")
-                    like = optimizer.param_groups[0]["params"][int(index)]
-                    if value.shape == like.shape:  # in the same order in memory: the fused Adam relies on that
-                        value = torch.empty_like(like).copy_(value)
-                    state["state"].setdefault(int(index), {})[key] = value
-            optimizer.load_state_dict(state)
+        for player, (optimizer, network) in self._players().items():
+            checkpoints.load_optimizer(optimizer, under(f"{player}_optimizer.", tensors), network)
         self.random.set_state(tensors["random"])
-        torch.set_rng_state(tensors["torch_random"])  # what dropout draws from
+        torch.set_rng_state(tensors["torch_random"])
         self.log = {name: tensors[f"log.{name}"].tolist() for name in self.log}
         self.steps = notes["steps"]
 
+    def _check(self, tensors: dict[str, Tensor], notes: Any, new_settings: bool) -> None:
+        """Raise ``ValueError`` unless this trainer can go on from there. Changes nothing."""
+        if not isinstance(notes, dict):
+            raise ValueError(f"its notes are no table of names and values but {notes!r}")
+        checkpoints.check_count(notes.get("steps"), "steps")
+        parts = {name: value for name, value in tensors.items() if name.partition(".")[0] not in BESIDE}
+        try:
+            checkpoints.check_same_form(parts, self._networks())
+        except ValueError as error:
+            raise ValueError(f"it is of another network: {error}; build the networks that it was made with") from error
+        if not new_settings:
+            try:
+                checkpoints.check_settings(notes.get("settings"), asdict(self.settings))
+            except ValueError as error:
+                raise ValueError(f"{error}; go back to those, or pass new_settings=True to resume()") from error
+        for player, (optimizer, network) in self._players().items():
+            memory = under(f"{player}_optimizer.", tensors)
+            checkpoints.check_optimizer_tensors(memory, network)
+            if notes["steps"] and not memory and isinstance(optimizer, torch.optim.Adam):
+                raise ValueError(f"the memory of the {player}'s optimiser is missing")
+        columns = under("log.", tensors)
+        if columns.keys() != self.log.keys():
+            there, here = (", ".join(sorted(log)) for log in (columns, self.log))
+            raise ValueError(f"its log holds {there}, this trainer's {here}: pass held_out images to both, or to none")
+        forms = {name: f"{value.dtype} {list(value.shape)}" for name, value in columns.items()}
+        if set(forms.values()) != {f"torch.float64 [{columns['step'].numel()}]"}:
+            raise ValueError(f"its log's columns must be equally long lists of numbers but are {forms}")
+        for name in ("random", "torch_random"):
+            checkpoints.check_random_state(tensors.get(name), name)
+
     def _networks(self) -> dict[str, Tensor]:
-        parts = zip(PARTS, (self.generator, self.discriminator, self.average), strict=True)
-        return {f"{part}.{name}": value for part, network in parts for name, value in network.state_dict().items()}
+        parts = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+        return {
+            f"{part}.{name}": value for part, network in parts.items() for name, value in network.state_dict().items()
+        }
 
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
-
-    def _state(self) -> dict[str, Tensor]:
-        state = dict(self._networks())
-        for which, optimizer in self._optimizers().items():
-            for index, values in optimizer.state_dict()["state"].items():
-                state |= {f"{which}_optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-        state |= {f"log.{name}": torch.tensor(values, dtype=torch.float64) for name, values in self.log.items()}
-        return state | {"random": self.random.get_state(), "torch_random": torch.get_rng_state()}
-
-    # ------------------------------------------------------------------------------------------ checks
-
-    def _check_fit(self) -> None:
-        """Try one tiny batch, so that a mismatch is explained here and not deep inside a matrix product."""
-        data.check_images(self.images)
-        if not self.latent_dim:
-            kind = type(self.generator).__name__
-            raise ValueError(
-                f"the generator ({kind}) has no latent_dim: set it to how many noise numbers a sample takes"
-            )
-        if self.settings.batch_size > len(self.images):
-            raise ValueError(
-                f"batch_size is {self.settings.batch_size} but the data set holds {len(self.images)} pictures: choose "
-                "a smaller batch or more pictures"
-            )
-        self._check_labels()
-        shape = list(self.images.shape[1:])
-        remedy = f"set its image_shape to {tuple(shape)}"
-        given = () if self.labels is None else (self.labels[:2].to(self.device),)
-        networks = copy.deepcopy((self.generator, self.discriminator))  # a trial must leave no trace in batch norms
-        try:
-            made = list(networks[0](torch.zeros(2, self.latent_dim, device=self.device), *given).shape[1:])
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(
-                f"the generator can't take noise of shape [2, {self.latent_dim}], as its latent_dim says: correct the "
-                f"latent_dim or its first layer ({_first_line(error)})"
-            ) from error
-        if made != shape:
-            raise ValueError(f"the generator makes samples of shape {made} but the data set's have {shape}: {remedy}")
-        try:
-            logits = networks[1](self.images[:2].to(self.device), *given)
-        except (RuntimeError, TypeError) as error:
-            reason = _first_line(error)
-            raise ValueError(f"the discriminator can't take samples of shape {shape}: {remedy} ({reason})") from error
-        if logits.numel() != len(self.images[:2]):
-            raise ValueError(
-                f"the discriminator must return one logit a sample but returns shape {list(logits.shape)} for "
-                f"{len(self.images[:2])} samples: end it in one output"
-            )
-        check_logits(logits)
-
-    def _check_labels(self) -> None:
-        if self.labels is None:
-            return
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"labels must be int64 of shape [{len(self.images)}], one for each image, but are {self.labels.dtype} "
-                f"of shape {list(self.labels.shape)}: pass dataset.labels"
-            )
-        if self.held_out is not None:
-            raise ValueError("held_out images are for runs without labels: leave one of the two out")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
-def _event_writer(folder: str | Path | None) -> Any:
-    if folder is None:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError(
-            "logging for TensorBoard needs the package tensorboard: pip install tensorboard, or leave tensorboard=None"
-        ) from error
-    try:
-        return SummaryWriter(str(folder))
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"can't write a log to {folder} ({reason}): choose a folder that you may write to") from error
+    def _players(self) -> dict[str, tuple[torch.optim.Optimizer, nn.Module]]:
+        return {
+            "generator": (self.generator_optimizer, self.generator),
+            "discriminator": (self.discriminator_optimizer, self.discriminator),
+        }

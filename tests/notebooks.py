@@ -61,7 +61,7 @@ def png() -> str:
 
 
 def show_picture(alt: str = ALT) -> str:
-    """Code that shows the PNG with its alternative text, the way the course's `plots.show` does."""
+    """Code that shows the PNG with its alternative text, the way the course's ``plots.show`` does."""
     return (
         "from IPython.display import display\n"
         f"display({{'image/png': {png()!r}, 'text/plain': 'a figure'}}, raw=True,\n"
@@ -70,7 +70,7 @@ def show_picture(alt: str = ALT) -> str:
 
 
 def picture(alt: str | None = ALT) -> NotebookNode:
-    """The output that `show_picture` leaves."""
+    """The output that ``show_picture`` leaves."""
     metadata = {"image/png": {"alt": alt}} if alt is not None else {}
     return new_output("display_data", data={"image/png": png(), "text/plain": "a figure"}, metadata=metadata)
 

@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import ablation as instructor
-from bench.ablation import measure
-from gan_course import data
+from gan_course import cli, data
 from gan_course.recipes import ablation
 from gan_course.training import CONVOLUTIONAL
 
@@ -63,14 +61,14 @@ def test_spectral_norm_bounds_every_layer_of_the_discriminator():
 
 
 def test_an_unknown_variant():
-    with pytest.raises(ValueError, match="there is no variant 'without luck': choose one of the recipe, without"):
+    with pytest.raises(ValueError, match=r"no variant 'without luck': did you mean .* Known: the recipe, without"):
         ablation.variant("without luck", IMAGES)
 
 
 def test_measuring_one_variant(monkeypatch):
     glyphs = data.load("glyphs", count=500)
     monkeypatch.setattr(data, "load", lambda name, **options: glyphs)  # MNIST may not be here
-    run = measure(("without convolutions", 0, (0.2, 0.4)))
+    run = ablation.measure(("without convolutions", 0, (0.2, 0.4)))
     first, second = run["distances"]
     assert 1 < first != second > 1 and run["rate"] > 10
     assert run["pictures"].shape == (20, 1, 28, 28)
@@ -100,7 +98,7 @@ def test_r2_acts_on_generated_pictures(monkeypatch):
     for _ in range(9):
         trainer.step()
     assert len(seen) == 2  # steps 0 and 8
-    assert torch.equal(seen[1], trainer._seen[1]) and not torch.equal(seen[1], trainer._seen[0])
+    assert torch.equal(seen[1], trainer.last_batch[1]) and not torch.equal(seen[1], trainer.last_batch[0])
 
 
 def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
@@ -109,9 +107,9 @@ def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
     rows = [{"variant": name, "median": 1.5} for name in names]
     ablation.save_results(rows, {name: torch.zeros(2, 1, 28, 28) for name in names}, seconds=1)
     fresh = {"distances": [3.0, 2.0], "rate": 7.0, "pictures": torch.ones(2, 1, 28, 28)}
-    monkeypatch.setattr(instructor, "measure", lambda task: fresh)
-    monkeypatch.setattr(instructor, "ProcessPoolExecutor", ThreadPoolExecutor)
-    assert instructor.ablation(only=["without R1"]) == 0
+    monkeypatch.setattr(ablation, "measure", lambda task: fresh)
+    monkeypatch.setattr(ablation, "ProcessPoolExecutor", ThreadPoolExecutor)
+    assert cli.main(["ablation", "--only", "without R1"]) == 0
     back, pictures = ablation.load_results()
     assert [row["variant"] for row in back] == list(names)
     assert [row["median"] for row in back] == [1.5, 3.0, 1.5] and back[1]["later"] == [2.0] * 3
@@ -119,5 +117,6 @@ def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_is_refused(capsys):
-    assert instructor.ablation(only=["without luck"]) == 2
-    assert "there is no variant 'without luck'" in capsys.readouterr().err
+    assert cli.main(["ablation", "--only", "without R1", "without luck"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("there is no variant 'without luck': did you mean 'without") and said.count("\n") == 1

@@ -5,16 +5,16 @@ import torch
 
 from gan_course.classifiers import AttributeClassifier
 from gan_course.data import attributes
-from gan_course.data.attributes import FIELDS, HELD_OUT, Attributes, as_indices, draw_attributes, inks, phrase
+from gan_course.data.attributes import FIELDS, HELD_OUT_PAIRS, Attributes, as_indices, draw_attributes, inks, phrase
 
 
 def test_every_held_out_pair_can_be_drawn_and_each_half_is_seen_with_others():
-    for (a, x), (b, y) in HELD_OUT:
+    for (a, x), (b, y) in HELD_OUT_PAIRS:
         assert x in FIELDS[a] and y in FIELDS[b] and a != b
         if (a, b) == ("colour", "background"):
             assert x in inks(y)
     seen = draw_attributes(6000, seed=1)
-    for (a, x), (b, y) in HELD_OUT:
+    for (a, x), (b, y) in HELD_OUT_PAIRS:
         assert not any(getattr(r, a) == x and getattr(r, b) == y for r in seen)
         assert sum(getattr(r, a) == x for r in seen) > 100 and sum(getattr(r, b) == y for r in seen) > 100
     for field, values in FIELDS.items():
@@ -28,8 +28,8 @@ def test_drawing_keeps_to_what_was_asked_and_repeats():
     assert seen == draw_attributes(300, seed=2) != draw_attributes(300, seed=3)
     share = sum(map(attributes.is_held_out, draw_attributes(3000, seed=2, held_out=None))) / 3000
     assert 0.2 < share < 0.5
-    used = [pair for pair in HELD_OUT if any(all(getattr(r, f) == v for f, v in pair) for r in unseen)]
-    assert len(used) == len(HELD_OUT)
+    used = [pair for pair in HELD_OUT_PAIRS if any(all(getattr(r, f) == v for f, v in pair) for r in unseen)]
+    assert len(used) == len(HELD_OUT_PAIRS)
 
 
 def test_a_phrase_is_the_caption_less_what_is_left_out():

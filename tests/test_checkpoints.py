@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import re
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gan_course import networks
+from gan_course import files, networks
 from gan_course.checkpoints import load_checkpoint, save_checkpoint
+from gan_course.files import write_whole
 from gan_course.training import Settings, Trainer
 
 # Also run in the process that is killed. Dropout draws from PyTorch's global generator, batch norm keeps buffers.
@@ -176,7 +178,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch, step, fa
         with pytest.raises(type(failure)) as caught:
             trainer.save(path)
     if failure is FULL:
-        assert sentence(caught).startswith(f"can't write a checkpoint to {path} (No space left on device): free some")
+        assert sentence(caught) == f"can't write {path}: the disk is full; free some space and try again"
     assert path.read_bytes() == kept
     assert os.listdir(tmp_path) == ["run.ckpt"]  # no .part is left behind
     trainer.save(path)
@@ -200,15 +202,13 @@ def test_the_new_bytes_are_whole_before_they_get_the_name(tmp_path, monkeypatch)
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     trainer = build()
-    with pytest.raises(
-        OSError, match=r"^can't write a checkpoint to .*run.ckpt .*: choose a folder that you may write to$"
-    ):
+    with pytest.raises(OSError, match=r"^can't write .*run.ckpt .*: choose another folder, one that you may write to$"):
         trainer.run(10, checkpoint=tmp_path / "file" / "run.ckpt")
     assert trainer.steps == 10  # what was learned is still there
     trainer.save(tmp_path / "run.ckpt")
 
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match=r"^can't write a checkpoint to .*folder .*choose another place$"):
+    with pytest.raises(OSError, match=r"^can't write .*folder .*: choose another place: this one is a folder$"):
         trainer.save(tmp_path / "folder")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "run.ckpt"]
 
@@ -216,8 +216,34 @@ def test_a_place_that_cannot_be_written(tmp_path):
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
 def test_a_read_only_folder(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(OSError, match=r"^can't write a checkpoint to .*choose a folder that you may write to$"):
+    with pytest.raises(OSError, match=r"^can't write .*choose another folder, one that you may write to$"):
         build().save(tmp_path / "locked" / "run.ckpt")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes and links as POSIX has them")
+def test_a_file_is_as_ordinary_as_any_and_never_written_through_a_link(tmp_path, monkeypatch):
+    target = tmp_path / "elsewhere"
+    target.write_bytes(b"of somebody else")
+    (tmp_path / "x").symlink_to(target)
+    write_whole(tmp_path / "x", b"ours")
+    assert (tmp_path / "x").read_bytes() == b"ours" and not (tmp_path / "x").is_symlink()
+    (tmp_path / "ordinary").touch()
+    assert (tmp_path / "x").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "guessed")
+    (tmp_path / "y.guessed.part").symlink_to(target)
+    with pytest.raises(OSError, match="File exists"):
+        write_whole(tmp_path / "y", b"ours")
+    assert target.read_bytes() == b"of somebody else"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
+    (tmp_path / "x").write_bytes(b"old")
+    plain = open
+    monkeypatch.setattr("builtins.open", lambda file, mode: plain("/dev/full", "wb"))
+    with pytest.raises(OSError, match="the disk is full"):
+        write_whole(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"old" and os.listdir(tmp_path) == ["x"]
 
 
 def test_missing_folders_are_made(tmp_path):
@@ -249,6 +275,47 @@ def spoiled(path, kind):
             save_file({"weight": torch.zeros(3)}, path)
         case "with other notes":
             save_file({"weight": torch.zeros(3)}, path, metadata={"notes": "not JSON"})
+
+
+def test_no_flipped_bit_is_silent(tmp_path):
+    """Wherever it is: in a weight, in a name, in the notes, in the SHA-256 itself."""
+    path = tmp_path / "run.ckpt"
+    trained(2).save(path)
+    whole, trainer = path.read_bytes(), trained(3)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    draw, before = random.Random(0), everything(trainer)
+    bits = [draw.randrange(8 * len(whole)) for _ in range(100)] + [draw.randrange(8 * header) for _ in range(100)]
+    for bit in bits:
+        hurt = bytearray(whole)
+        hurt[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(hurt)
+        with pytest.raises(ValueError, match="it is damaged or no checkpoint of this course"):
+            trainer.resume(path)
+    assert_equal(everything(trainer), before)
+    path.write_bytes(whole)
+    trainer.resume(path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "run.ckpt"
+    trained(2).save(path)
+
+    def locked(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", locked)
+    with pytest.raises(OSError, match=r"may not be read .Permission denied.: give yourself the right") as caught:
+        load_checkpoint(path)
+    assert "delete" not in sentence(caught) and "damaged" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_locked_file(tmp_path):
+    path = tmp_path / "run.ckpt"
+    trained(2).save(path)
+    path.chmod(0)
+    with pytest.raises(OSError, match=r"may not be read .Permission denied.: give yourself the right"):
+        build().resume(path)
 
 
 KINDS = [
@@ -309,6 +376,153 @@ def test_the_checkpoint_of_another_network(tmp_path, there, here, words):
     with pytest.raises(ValueError) as caught:
         trainer.resume(path)
     text = sentence(caught)
-    assert text.startswith(f"the checkpoint {path} is of another network: ") and re.search(words, text)
+    assert text.startswith(f"the checkpoint {path} can't be resumed: it is of another network: ")
+    assert re.search(words, text)
     assert_equal(everything(trainer), before)
     trainer.run(2)
+
+
+# ---------------------------------------------------------------------------------------------- refusing to resume
+
+W = "generator.layers.0.weight"
+M = "generator_optimizer.layers.0.weight/exp_avg"
+
+
+def without(*names):
+    return lambda tensors, notes: [tensors.pop(name) for name in names] and None
+
+
+def put(name, change):
+    return lambda tensors, notes: tensors.update({name: change(tensors.get(name))})
+
+
+def note(name, value):
+    return lambda tensors, notes: notes.update({name: value})
+
+
+def setting(**values):
+    return lambda tensors, notes: notes["settings"].update(values)
+
+
+def memory_gone(tensors, notes):
+    for name in [name for name in tensors if name.startswith("discriminator_optimizer.")]:
+        del tensors[name]
+
+
+REFUSED = {
+    "no weight": (without(W), "another network: generator.layers.0.weight is absent there"),
+    "no average": (without("average.layers.0.weight"), "average.layers.0.weight is absent there"),
+    "no batch norm": (without("generator.layers.1.running_var"), "running_var is absent there"),
+    "one weight more": (put("discriminator.more", lambda _: torch.zeros(2)), r"more has shape \[2\] there and is"),
+    "a stranger": (put("surprise", lambda _: torch.zeros(2)), "surprise has shape"),
+    "a weight's shape": (put(W, lambda w: w.T), r"has shape \[5, 16\] there and has shape \[16, 5\] here"),
+    "a weight's dtype": (put(W, lambda w: w.double()), "is torch.float64 there and torch.float32 here"),
+    "no moment": (without(M), "optimiser's entry layers.0.weight/exp_avg is missing"),
+    "no step of Adam": (without(M.replace("exp_avg", "step")), "optimiser's entry layers.0.weight/step is missing"),
+    "a moment's shape": (put(M, lambda m: m.T), r"layers.0.weight/exp_avg has shape \[5, 16\] instead of \[16, 5\]"),
+    "a moment's number": (put(M, lambda m: m.sum()), r"layers.0.weight/exp_avg has shape \[\] instead of"),
+    "a foreign moment": (put("generator_optimizer.no/exp_avg", lambda _: torch.zeros(2)), "belongs to no weight"),
+    "no moments": (memory_gone, "memory of the discriminator's optimiser is missing"),
+    "no random state": (without("random"), "its random, the state of a random generator, is missing"),
+    "no torch_random": (without("torch_random"), "its torch_random, the state of a random generator, is missing"),
+    "half a state": (put("random", lambda r: r[:-1]), r"its random is no state .* of shape \[\d+\]"),
+    "a state of floats": (put("torch_random", lambda r: r.float()), "its torch_random is no state .* torch.float32"),
+    "a state of zeros": (put("torch_random", torch.zeros_like), "its torch_random is no state"),
+    "no column": (without("log.d_loss"), "its log holds .*: pass held_out images to both"),
+    "a column more": (put("log.held_out_logit", lambda _: torch.zeros(1)), "its log holds d_loss, .*held_out_logit"),
+    "a longer column": (put("log.d_loss", lambda c: c.repeat(2)), r"equally long .*'d_loss': 'torch.float64 \[2\]'"),
+    "a column of whole numbers": (put("log.step", lambda c: c.long()), "equally long lists of numbers"),
+    "a column in the plane": (put("log.step", lambda c: c[None]), "equally long lists of numbers"),
+    "no steps": (lambda tensors, notes: notes.pop("steps") and None, "whole number from 0 up but is None"),
+    "steps below 0": (note("steps", -1), "its steps must be a whole number from 0 up but is -1"),
+    "half a step": (note("steps", 2.5), "its steps must be a whole number from 0 up but is 2.5"),
+    "steps in words": (note("steps", "3"), "its steps must be a whole number from 0 up but is '3'"),
+    "true steps": (note("steps", True), "its steps must be a whole number from 0 up but is True"),
+    "notes in a list": (lambda tensors, notes: [3, {}], "its notes are no table of names and values but"),
+    "no settings": (lambda tensors, notes: notes.pop("settings") and None, "its settings are no table"),
+    "another loss": (setting(loss="hinge"), "with loss 'hinge', not with loss 'non_saturating'; .*new_settings=True"),
+    "another rate": (setting(generator_lr=0.5), "made with generator_lr 0.5, not with generator_lr 0.002"),
+    "two settings": (setting(batch_size=9, beta1=0.1), "beta1 0.1, batch_size 9, not with beta1 0.5, batch_size 8"),
+    "an unknown setting": (setting(luck=7), "made with luck 7, not with luck None"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_refused_resume_changes_nothing(tmp_path, reason):
+    spoil, words = REFUSED[reason]
+    path = tmp_path / "run.ckpt"
+    trained(4).save(path)
+    tensors, notes = load_checkpoint(path)
+    changed = spoil(tensors, notes)
+    save_checkpoint(path, tensors, notes if changed is None else changed)
+    trainer = trained(3, seed=1)
+    before = everything(trainer)
+    with pytest.raises(ValueError, match=words) as caught:
+        trainer.resume(path)
+    assert sentence(caught).startswith(f"the checkpoint {path} can't be resumed: ")
+    assert_equal(everything(trainer), before)
+    trainer.run(2)
+
+
+@pytest.mark.parametrize(
+    "held_out", [(False, True), (True, False)], ids=["by one who logs more", "by one who logs less"]
+)
+def test_held_out_pictures_in_one_run_alone(tmp_path, held_out):
+    def trainer(also):
+        pair = networks.MLPGenerator(5, 16, (1, 4, 4)), networks.MLPDiscriminator((1, 4, 4), 16)
+        images = torch.zeros(20, 1, 4, 4)
+        made = Trainer(*pair, images, Settings(batch_size=8), held_out=images if also else None)
+        made.run(3)
+        return made
+
+    there, here = map(trainer, held_out)
+    there.save(tmp_path / "run.ckpt")
+    before = everything(here)
+    with pytest.raises(ValueError, match=r"its log holds .*, this trainer's .*: pass held_out images to both"):
+        here.resume(tmp_path / "run.ckpt")
+    assert_equal(everything(here), before)
+
+
+def test_new_settings_when_asked_for(tmp_path):
+    path = tmp_path / "run.ckpt"
+    trained(4).save(path)
+    tensors, notes = load_checkpoint(path)
+    notes["settings"]["generator_lr"] = 0.5
+    save_checkpoint(path, tensors, notes)
+    trainer = trained(3, seed=1)
+    trainer.resume(path, new_settings=True)
+    assert_equal(everything(trainer), everything(trained(4)))
+    assert trainer.settings.generator_lr == trainer.generator_optimizer.param_groups[0]["lr"] == 0.002
+
+
+class Pair(nn.Module):
+    """Two layers of one shape, defined in either order, and one that is never used."""
+
+    def __init__(self, names):
+        super().__init__()
+        for name in names:
+            setattr(self, name, nn.Linear(16, 16))
+        self.last, self.unused = nn.Linear(16, 1), nn.Linear(3, 3)
+
+    def forward(self, images):
+        return self.last(self.second(self.first(images.flatten(1)).relu())).squeeze(1)
+
+
+def test_layers_in_another_order_get_their_own_moments_back(tmp_path):
+    """By their place in the list, the two would be mistaken for each other."""
+    images = torch.rand(20, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def trainer(*names):
+        torch.manual_seed(3)
+        pair = networks.MLPGenerator(5, 16, (1, 4, 4)), Pair(names)
+        return Trainer(*pair, images, Settings(batch_size=8))
+
+    path = tmp_path / "run.ckpt"
+    straight, turned = trainer("first", "second"), trainer("second", "first")
+    straight.run(3)
+    straight.save(path)
+    turned.resume(path)
+    straight.run(5)
+    turned.run(5)
+    theirs = turned.discriminator.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in straight.discriminator.state_dict().items())

@@ -201,8 +201,8 @@ def test_spread_and_gradient_of_the_log():
     assert log["g_gradient"][-1] == pytest.approx(squares**0.5, rel=1e-4)
     assert 0 < log["spread"][-1] < 10
     trainer.generator.forward = lambda z: trainer.images[:1].expand(len(z), -1, -1, -1) + 0 * z.sum()
-    trainer._seen = trainer._seen[0], trainer.generator(torch.randn(8, 64))
-    assert trainer._look_closer()["spread"].item() == 0
+    trainer.last_batch = trainer.last_batch[0], trainer.generator(torch.randn(8, 64))
+    assert trainer.closer_look()["spread"].item() == 0
 
 
 def test_learning_rates_fall_as_one_over_the_root_of_the_step():

@@ -58,12 +58,14 @@ def test_digits_are_those_of_scikit_learn():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "near"), [("glyph", "glyphs"), ("MNIST", None), ("fashion-mnist", "fashion_mnist"), ("digit", "digits")]
+    ("wrong", "near"),
+    [("glyph", "glyphs"), ("MNIST", "mnist"), ("zzz", None), ("fashion-mnist", "fashion_mnist"), ("digit", "digits")],
 )
 def test_unknown_name(wrong, near):
     with pytest.raises(ValueError, match=f"there is no data set '{wrong}'") as caught:
         data.load(wrong)
     assert "Known: ring, grid" in str(caught.value)
+    assert ("did you mean" in str(caught.value)) == bool(near)
     if near:
         assert f"did you mean '{near}'?" in str(caught.value)
 

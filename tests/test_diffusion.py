@@ -138,26 +138,39 @@ def test_alpha_bar_at_a_timestep_multiplies_the_pictures(t):
     assert (found * x).shape == x.shape and (found * x).dtype == x.dtype
 
 
+@pytest.fixture(params=["meta", "cuda"])
+def far(request):
+    """A device where looking at a value is an error: "meta" holds none, and a GPU would make the program wait."""
+    if request.param == "meta":
+        yield request.param
+        return
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    torch.cuda.set_sync_debug_mode("error")
+    yield request.param
+    torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.5])
-def test_nothing_looks_at_values_on_the_device(eta):
-    """A meta tensor holds no values: whoever asks for one, as a program does that waits for a GPU, gets an error."""
-    x, output, noise, _ = pictures().to("meta")
-    t, scale, left = torch.tensor([5, 900]), torch.ones((), device="meta"), alphas_of("cosine")
-    with pytest.raises(RuntimeError, match="meta"):
+def test_no_step_waits_for_the_device(far, eta):
+    x, output, noise, _ = pictures().to(far, non_blocking=True)
+    scale, left, t = torch.ones((), device=far), alphas_of("cosine"), torch.tensor([5, 900])
+    there = t.to(far, non_blocking=True)
+    with pytest.raises(RuntimeError, match=r"meta|synchronizing"):
         x.sum().item()
-    for when in (3, t, t.to("meta"), t[0].to("meta")):
-        for table in (left, left.to("meta")):
+    for table in (left, left.to(far, non_blocking=True)):
+        for when in (3, t, there, there[0]):
             diffusion.add_noise(x, noise, when, table)
             diffusion.velocity(x, noise, when, table)
             for prediction in diffusion.PREDICTIONS:
                 diffusion.predicted_x0(x, output, when, table, prediction)
                 diffusion.predicted_noise(x, output, when, table, prediction)
-    for table in (left, left.to("meta")):
         diffusion.ddpm_step(x, output, 9, 4, table, noise)
         diffusion.ddim_step(x, output, 9, -1, table, eta, noise)
     diffusion.guide(x, output, 2.0)
     diffusion.guide(x, output, scale)
-    diffusion.flow_mix(x, noise, torch.rand(2, device="meta"))
+    diffusion.flow_mix(x, noise, 0.5)
+    diffusion.flow_mix(x, noise, torch.rand(2, device=far))
     diffusion.euler_step(x, diffusion.flow_velocity(x, noise), 1.0, 0.5)
 
 

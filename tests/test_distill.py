@@ -12,9 +12,8 @@ pytest.importorskip("accelerate")
 
 from gan_course import stable_diffusion as sd
 from gan_course.data.attributes import draw_attributes, is_held_out, phrase
-from gan_course.recipes import long as long_recipes
-from gan_course.recipes import run as long_runs
-from gan_course.recipes import student
+from gan_course.recipes import find, student
+from gan_course.recipes import run as runs
 from gan_course.stable_diffusion import distill
 
 TINY = student.StudentSettings(pictures=24, batch=8, width=8)
@@ -180,36 +179,35 @@ def test_the_students_step_leaves_the_heads_gradients_alone(pipeline):
 def test_an_interrupted_run_goes_on_bit_for_bit(pipeline, tmp_path, capsys):
     before = torch.get_rng_state()
     whole = student.StudentRun(0, 5, pipeline, settings=TINY)
-    long_runs.follow(whole, "student", tmp_path / "whole.safetensors")
+    runs.follow(whole, tmp_path / "whole.safetensors")
     cut = student.StudentRun(0, 5, pipeline, settings=TINY)
     cut.save = lambda path, save=cut.save: (save(path), exec("raise KeyboardInterrupt"))
     with pytest.raises(KeyboardInterrupt):
-        long_runs.follow(cut, "student", tmp_path / "cut.safetensors", every=3)
+        runs.follow(cut, tmp_path / "cut.safetensors", every=3)
     again = student.StudentRun(0, 5, pipeline, settings=TINY)
-    long_runs.follow(again, "student", tmp_path / "cut.safetensors", every=3)
+    runs.follow(again, tmp_path / "cut.safetensors", every=3)
     assert again.done == 5 and same(weights(again), weights(whole))
     assert torch.equal(torch.get_rng_state(), before), "training must not disturb the caller's random numbers"
     assert "5/5" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_does_the_work_and_hands_it_back(pipeline):
+    run = student.StudentRun(0, 6, pipeline, settings=TINY)
+    assert all(value.is_cuda and value.isfinite() for value in run.step().values())
+    assert all(value.device.type == "cpu" for value in run.student.finished().state_dict().values())
 
 
 def test_no_held_out_pair_is_ever_trained_on_and_captions_stay_true(pipeline):
     run = student.StudentRun(0, 5, pipeline, settings=TINY)
     assert len(run.records) == 24 and not any(map(is_held_out, run.records))
     records = draw_attributes(3000, seed=7)
-    written = run.write(records, long_runs.random_numbers(0, 0))
+    written = run.write(records, runs.random_numbers(0, 0))
     full = sum(text == phrase(r) for text, r in zip(written, records, strict=True)) / 3000
     assert abs(full - (0.8 + 0.2 * 0.6**4)) < 0.03
     assert all(text for text in written) and any("background" not in text for text in written)
-    times = run.times(0.5, long_runs.random_numbers(0, 1))
+    times = run.times(0.5, runs.random_numbers(0, 1))
     assert times.shape == (8,) and 0 <= times.min() < 70 and 420 < times.max() < 500
-
-
-def test_a_blur_has_less_edge_energy():
-    images = torch.zeros(1, 1, 2, 3)
-    images[..., 2] = 1.0
-    assert distill.edge_energy(images) == pytest.approx(0.5)  # two of four neighbours across differ, none of three down
-    sharp = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    assert distill.edge_energy(F.avg_pool2d(sharp, 3, 1, 1)) < 0.5 * distill.edge_energy(sharp)
 
 
 # ------------------------------------------------------------------------------------------ the recipe and the zoo
@@ -221,12 +219,11 @@ def trained(make_pipeline, store_pipeline):
     place = store_pipeline(make_pipeline(widths=(32, 32)))
     run = student.StudentRun(0, 2, sd.load_pipeline(folder=place), settings=TINY)
     run.step()
-    short = {"count": 8, "steps": (1, 2)}
-    measure = long_recipes.measure_student
+    measure = run.measure
+    run.measure = lambda *networks: measure(*networks, count=8, steps=(1, 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(long_recipes, "measure_student", lambda *networks: measure(*networks, **short))
         patch.setattr(sd, "STEPS", 2)
-        card = long_recipes._finish_student(run, {"seed": 0}, place)
+        card = run.finish(place, {"seed": 0})
     return place, run, card
 
 
@@ -270,4 +267,4 @@ def test_a_students_changed_file_is_refused(trained, tmp_path):
 
 def test_without_a_teacher_the_recipe_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no teacher in .*: run gan-course train text_to_image first"):
-        long_recipes.RECIPES["student"].start(0, 1, None, tmp_path)
+        find("student").start(0, 1, None, tmp_path)

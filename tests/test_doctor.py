@@ -1,4 +1,4 @@
-"""`gan-course doctor`: every check with the thing in order and with the thing broken."""
+"""``gan-course doctor``: every check with the thing in order and with the thing broken."""
 
 from __future__ import annotations
 

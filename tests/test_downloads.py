@@ -165,7 +165,7 @@ def test_fashion_mnist_is_read_by_the_same_code(cache, source, arrays):
 
 @pytest.mark.parametrize("bad", ["truncated", "wrong", "missing", "dripping", "silent", "endless"])
 def test_mirror_takes_over(bad, cache, source, server, files, monkeypatch):
-    monkeypatch.setattr("gan_course.data.fetching.LARGEST", 3_000_000)
+    monkeypatch.setattr("gan_course.data.fetching._Arriving.room", 3_000_000)
     start = time.monotonic()
     paths = fetch(source(bad, "good"), patience=1.0)
     assert [p.read_bytes() for p in paths] == list(files.values())

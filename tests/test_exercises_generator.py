@@ -1,4 +1,4 @@
-"""`gan-course exercises`: what a student receives, against nbgrader's own release."""
+"""``gan-course exercises``: what a student receives, against nbgrader's own release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gan-course check`: one clean course, then one thing broken at a time."""
+"""``gan-course check``: one clean course, then one thing broken at a time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def course(tmp_path):
 
 
 def edit(path: Path, change) -> None:
-    """Apply `change` to the notebook's plain JSON."""
+    """Apply ``change`` to the notebook's plain JSON."""
     raw = json.loads(path.read_text(encoding="utf-8"))
     change(raw)
     path.write_text(json.dumps(raw), encoding="utf-8")

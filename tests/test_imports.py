@@ -76,7 +76,7 @@ def test_the_readers_of_floors_and_imports_work():
     table = floors()
     assert (table["data"], table["losses"], table["training"], table["checks"], table["cli"]) == (1, 1, 3, 5, 7)
     assert table["commands"] == 7
-    assert {"data", "live", "losses", "checkpoints"} <= imported(ROOT / "training.py")
+    assert {"settings", "live", "losses", "checkpoints"} <= imported(ROOT / "training.py")
     assert "plots" in imported(ROOT / "live.py")
 
 

@@ -1,6 +1,7 @@
 """The long trainings: repeatable, resumable, the same on one process and on two, and true to what they claim."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -13,13 +14,17 @@ pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file
 
+from gan_course import stable_diffusion as sd
+from gan_course import zoo
+from gan_course.checkpoints import load_checkpoint
 from gan_course.data.attributes import COLOURS, draw_attributes, is_held_out, phrase
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.recipes import run as long_runs
-from gan_course.recipes import text_to_image as lt
+from gan_course.data.render import GLYPHS, Glyphs, draw_fresh, render
+from gan_course.recipes import classifiers, find, run, text_to_image
+from gan_course.stable_diffusion import latents
 from gan_course.stable_diffusion.networks import make_autoencoder, make_tokenizer, merge
 
-TINY = lt.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16))
+TINY = text_to_image.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16))
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +36,15 @@ def autoencoder():
 def start(name, tokenizer, autoencoder, steps=6, seed=0):
     """A small run of each kind."""
     if name == "attributes":
-        return lt.AttributesRun(seed, steps, batch=8)
+        return classifiers.AttributesRun(seed, steps, settings=classifiers.AttributesSettings(batch=8))
     if name == "autoencoder":
-        return lt.AutoencoderRun(seed, steps, settings=lt.AutoencoderSettings(batch=4, widths=(8, 8, 16)))
-    return lt.TextToImageRun(seed, steps, autoencoder, tokenizer, settings=TINY)
+        settings = text_to_image.AutoencoderSettings(batch=4, widths=(8, 8, 16))
+        return text_to_image.AutoencoderRun(seed, steps, settings=settings)
+    return text_to_image.TextToImageRun(seed, steps, autoencoder, tokenizer, settings=TINY)
 
 
-def weights(run):
-    parts = run.parts.items()
+def weights(training):
+    parts = training.parts.items()
     found = {f"{name}.{key}": v.clone() for name, part in parts for key, v in part.network.state_dict().items()}
     for name, part in parts:
         if part.average is not None:
@@ -55,17 +61,17 @@ def test_an_interrupted_run_goes_on_bit_for_bit(name, tmp_path, tokenizer, autoe
     before = torch.get_rng_state()
     whole = start(name, tokenizer, autoencoder)
     first = weights(whole)
-    long_runs.follow(whole, name, tmp_path / "whole.safetensors")
+    run.follow(whole, tmp_path / "whole.safetensors")
     assert not same(first, weights(whole)) and whole.done == 6 and whole.seconds > 0
 
     cut = start(name, tokenizer, autoencoder)
     cut.save = lambda path, save=cut.save: (save(path), exec("raise KeyboardInterrupt"))
     with pytest.raises(KeyboardInterrupt):
-        long_runs.follow(cut, name, tmp_path / "cut.safetensors", every=4)
+        run.follow(cut, tmp_path / "cut.safetensors", every=4)
     again = start(name, tokenizer, autoencoder)
     counted, step = [], again.step
     again.step = lambda: (counted.append(again.done), step())[1]
-    long_runs.follow(again, name, tmp_path / "cut.safetensors", every=4)
+    run.follow(again, tmp_path / "cut.safetensors", every=4)
     assert counted == [4, 5] and same(weights(again), weights(whole))
     assert torch.equal(torch.get_rng_state(), before), "training must not disturb the caller's random numbers"
     assert "6/6" in capsys.readouterr().err
@@ -73,8 +79,11 @@ def test_an_interrupted_run_goes_on_bit_for_bit(name, tmp_path, tokenizer, autoe
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, tokenizer, autoencoder):
     start("attributes", tokenizer, autoencoder, seed=3).save(tmp_path / "x")
-    with pytest.raises(ValueError, match=r"is of an interrupted run with seed 3 and 6 steps, not seed 0 and 6 steps"):
+    with pytest.raises(ValueError, match=r"it was made with seed 3, not with seed 0; finish the run that it is of"):
         start("attributes", tokenizer, autoencoder).resume(tmp_path / "x")
+    start("autoencoder", tokenizer, autoencoder).save(tmp_path / "x")
+    with pytest.raises(ValueError, match=r"it was made with recipe 'autoencoder', .* not with recipe 'text_to_image'"):
+        start("text to image", tokenizer, autoencoder).resume(tmp_path / "x")
 
 
 # Each process follows one step of each kind and writes the gradients it then has.
@@ -82,21 +91,23 @@ SHARED = """
 import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
-from gan_course.recipes import text_to_image as lt
+from gan_course.recipes import classifiers, text_to_image
 from gan_course.stable_diffusion.networks import make_autoencoder, make_tokenizer
 
 torch.set_num_threads(1)
 place = Path(sys.argv[1])
 torch.manual_seed(0)
 autoencoder = make_autoencoder((8, 8, 16)).eval().requires_grad_(False)
-settings = lt.AutoencoderSettings(batch=4, widths=(8, 8, 16), discriminator_start=0.0)
 tokenizer = make_tokenizer(place / f"tokenizer{sys.argv[2]}")
+settings = {
+    "reader": classifiers.AttributesSettings(batch=8),
+    "autoencoder": text_to_image.AutoencoderSettings(batch=4, widths=(8, 8, 16), discriminator_start=0.0),
+    "text": text_to_image.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16)),
+}
 runs = {
-    "reader": lt.AttributesRun(0, 9, batch=8),
-    "autoencoder": lt.AutoencoderRun(0, 9, settings=settings),
-    "text": lt.TextToImageRun(
-        0, 9, autoencoder, tokenizer, settings=lt.TextToImageSettings(pictures=24, batch=8, width=32, widths=(16, 16))
-    ),
+    "reader": classifiers.AttributesRun(0, 9, settings=settings["reader"]),
+    "autoencoder": text_to_image.AutoencoderRun(0, 9, settings=settings["autoencoder"]),
+    "text": text_to_image.TextToImageRun(0, 9, autoencoder, tokenizer, settings=settings["text"]),
 }
 found = {}
 for name, run in runs.items():
@@ -129,16 +140,10 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(tokenizer, autoencoder):
-    run = start("attributes", tokenizer, autoencoder)
-    run.accelerator = type("Three", (), {"num_processes": 3, "process_index": 0, "device": "cpu"})()
+    training = start("attributes", tokenizer, autoencoder)
+    training.accelerator = type("Three", (), {"num_processes": 3, "process_index": 0, "device": "cpu"})()
     with pytest.raises(ValueError, match="3 processes can't share a batch of 8: start a number that divides it"):
-        run.learn()
-
-
-def test_the_rate_rises_and_falls():
-    rates = [long_runs.rate(step, 1000) for step in range(1000)]
-    assert 0 < rates[0] < 0.05 and rates[40] == rates[290] == 1 and 0 < rates[-1] < 1e-4
-    assert rates[300:] == sorted(rates[300:], reverse=True)
+        training.learn()
 
 
 # ------------------------------------------------------------------------------------------ words
@@ -163,8 +168,6 @@ def test_other_words_fall_apart(tokenizer):
 
 def test_the_older_files_say_the_same_as_the_newer_one(tmp_path):
     """transformers 4 reads vocab.json and merges.txt, transformers 5 tokenizer.json."""
-    import json
-
     made = make_tokenizer(tmp_path)
     vocabulary = json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8"))
     lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]
@@ -181,14 +184,14 @@ def test_the_older_files_say_the_same_as_the_newer_one(tmp_path):
 
 
 def test_no_held_out_pair_is_ever_trained_on(tokenizer, autoencoder):
-    run = start("text to image", tokenizer, autoencoder)
-    assert len(run.records) == 24 and not any(map(is_held_out, run.records))
+    training = start("text to image", tokenizer, autoencoder)
+    assert len(training.records) == 24 and not any(map(is_held_out, training.records))
 
 
 def test_captions_are_dropped_and_shortened_as_often_as_said(tokenizer, autoencoder):
-    run = start("text to image", tokenizer, autoencoder)
+    training = start("text to image", tokenizer, autoencoder)
     records = draw_attributes(4000, seed=7)
-    written = run.write(records, long_runs.random_numbers(0, 0))
+    written = training.write(records, run.random_numbers(0, 0))
     empty = sum(text == "" for text in written) / 4000
     full = sum(text == phrase(r) for text, r in zip(written, records, strict=True)) / 4000
     assert abs(empty - 0.1) < 0.02
@@ -198,51 +201,159 @@ def test_captions_are_dropped_and_shortened_as_often_as_said(tokenizer, autoenco
 
 def test_latents_are_scaled_to_variance_one_and_pictures_stay(autoencoder):
     moved = copy.deepcopy(autoencoder)
-    lt.normalise(moved, count=500)
+    latents.normalise(moved, render(draw_attributes(500, seed=5), seed=5))
     images = colour_glyphs(draw_attributes(100, seed=8), 8).images
-    assert torch.allclose(lt.rebuild(moved, images), lt.rebuild(autoencoder, images), atol=1e-4)
-    means, spreads = lt.encode(moved, draw_attributes(500, seed=9), seed=9)
+    assert torch.allclose(latents.rebuild(moved, images), latents.rebuild(autoencoder, images), atol=1e-4)
+    means, spreads = latents.encode(moved, draw_attributes(500, seed=9), seed=9)
     assert means.mean(dim=(0, 2, 3)).abs().max() < 0.1 and 0.9 < means.std() < 1.1
     assert (spreads > 0).all()
 
 
 def test_the_discriminator_pulls_half_as_hard_as_the_error(tokenizer, autoencoder):
-    run = start("autoencoder", tokenizer, autoencoder)
-    run.done = 5
-    seen = {}
-    update = run.update
-    run.update = lambda part, loss, **k: (seen.setdefault("loss", loss), update(part, loss, **k))[1]
-    shown = run.learn()
+    training = start("autoencoder", tokenizer, autoencoder)
+    training.done = 5
+    shown = training.learn()
     assert {"weight", "judged", "fooled"} <= shown.keys() and shown["weight"] > 0
-    last = run.trip.network.autoencoder.decoder.conv_out.weight
-    trip, judge = run.trip.network, run.critic.network
+    last = training.trip.network.autoencoder.decoder.conv_out.weight
+    trip, judge = training.trip.network, training.critic.network
     images = colour_glyphs(draw_attributes(4, seed=1), 1).images
     rebuilt, _, _ = trip(images, torch.zeros(4, 8, 8, 8))
     error, fooled = (rebuilt - images).abs().mean(), -judge(rebuilt).mean()
-    weight = run.balance(error, fooled)
+    weight = training.balance(error, fooled)
     (a,) = torch.autograd.grad(error, last, retain_graph=True)
     (b,) = torch.autograd.grad(weight * fooled, last)
     assert torch.allclose(a.norm(), b.norm(), rtol=1e-3)
 
 
-def test_psnr_against_its_definition():
-    images = torch.zeros(2, 3, 4, 4)
-    rebuilt = torch.stack([torch.full((3, 4, 4), 0.2), torch.full((3, 4, 4), 0.02)])
-    assert torch.isclose(lt.psnr(rebuilt, images), torch.tensor((20.0 + 40.0) / 2), atol=1e-3)
-
-
-def test_training_learns(tokenizer, autoencoder):
-    run = lt.AttributesRun(0, 120, batch=32)
-    losses = torch.stack([run.step()["loss"] for _ in range(120)])
+def test_training_learns():
+    reader = classifiers.AttributesRun(0, 120, settings=classifiers.AttributesSettings(batch=32))
+    losses = torch.stack([reader.step()["loss"] for _ in range(120)])
     assert losses[-10:].mean() < 0.75 * losses[:3].mean()
-    run = lt.AutoencoderRun(0, 40, settings=lt.AutoencoderSettings(batch=8, widths=(8, 8, 16), discriminator_weight=0))
-    errors = torch.stack([run.step()["error"] for _ in range(40)])
-    assert run.critic is None and errors[-5:].mean() < 0.9 * errors[:3].mean()
+    settings = text_to_image.AutoencoderSettings(batch=8, widths=(8, 8, 16), discriminator_weight=0)
+    plain = text_to_image.AutoencoderRun(0, 40, settings=settings)
+    errors = torch.stack([plain.step()["error"] for _ in range(40)])
+    assert plain.critic is None and errors[-5:].mean() < 0.9 * errors[:3].mean()
 
 
 def test_roughening_changes_some_pictures_a_little():
     images = colour_glyphs(draw_attributes(200, seed=1), 1).images
-    rough = lt.roughen(images, long_runs.random_numbers(0, 0))
+    rough = classifiers.roughen(images, run.random_numbers(0, 0))
     change = (rough - images).abs().mean(dim=(1, 2, 3))
     assert rough.abs().max() <= 1 and change.max() < 0.1
     assert 0.1 < (change == 0).float().mean() < 0.45
+
+
+# ------------------------------------------------------------------------------------------ other pictures
+
+
+class Wide(Glyphs):
+    """Another source of pictures, twice as wide as high, with one field less to leave out."""
+
+    name, optional = "wide glyphs", ("size", "colour", "background")
+
+    def render(self, records, seed):
+        return torch.cat([render(records, seed), render(records, seed + 1)], dim=3)
+
+
+def test_the_same_recipes_learn_from_another_source(tokenizer, autoencoder):
+    class WideAutoencoderRun(text_to_image.AutoencoderRun):
+        name, source = "wide_autoencoder", Wide()
+        settings = text_to_image.AutoencoderSettings(batch=4, widths=(8, 8, 16), discriminator_start=0.0)
+
+        def make_autoencoder(self):
+            made = make_autoencoder(self.settings.widths)
+            made.register_to_config(sample_size=[32, 64])
+            return made
+
+    class WideTextToImageRun(text_to_image.TextToImageRun):
+        name, source, settings = "wide_text_to_image", Wide(), TINY
+
+    for training in (WideAutoencoderRun(0, 2), WideTextToImageRun(0, 2, autoencoder, tokenizer)):
+        first = weights(training)
+        assert all(value.isfinite() for value in training.step().values()) and not same(first, weights(training))
+    assert training.means.shape == (24, 8, 8, 16)
+    written = training.write(draw_attributes(300, seed=7), run.random_numbers(0, 0))
+    assert any(text and "background" not in text for text in written)
+    places = ("at the top", "at the bottom", "in the middle")
+    assert all(any(place in text for place in places) for text in written if text), "a place is always named"
+
+
+def test_fresh_pictures_follow_from_the_generator_alone():
+    draws = [draw_fresh(GLYPHS, 6, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert draws[0][0] == draws[1][0] != draws[2][0] and torch.equal(draws[0][1], draws[1][1])
+    assert torch.equal(draws[0][1], render(draws[0][0], int(torch.randint(2**31, (1,), generator=seeded(0)))))
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+# ------------------------------------------------------------------------------------------ what ships
+
+
+def test_what_ships_is_the_average_and_can_be_stored(tokenizer, autoencoder):
+    training = start("text to image", tokenizer, autoencoder)
+    training.step()
+    part = training.conditional
+    average = {key: value.clone() for key, value in part.average.state_dict().items()}
+    assert not same(average, dict(part.network.state_dict()))
+    finished = part.finished()
+    assert not finished.training and same(dict(finished.state_dict()), average)
+    assert all(value.is_contiguous() for value in finished.state_dict().values())
+
+
+def test_the_card_of_a_text_to_image_run(tokenizer, autoencoder, tmp_path):
+    """The files are those of a pipeline, the figures its own: short of steps and of prompts here."""
+    autoencoder.save_pretrained(tmp_path / sd.MINI / "vae")
+    training = start("text to image", tokenizer, autoencoder, steps=1)
+    training.step()
+    measure = training.measure
+    training.measure = lambda pipeline: measure(pipeline, count=6, steps=2)
+    returned, card = training.finish(tmp_path, {"seed": 0}), zoo.card(sd.MINI, tmp_path)
+    assert card == json.loads(json.dumps(returned)) and card["what"].endswith("for captioned colour glyphs of 32x32.")
+    told = card["text_to_image"]
+    assert told["seed"] == 0 and told["settings"]["pictures"] == 24 and told["metrics"]["prompts"] == 6
+    assert set(told["metrics"]["right"]) == {f"{a}, guidance {b}" for a in ("seen", "held_out") for b in (3, 1)}
+    assert [[["character", "0"], ["colour", "green"]]] == card["held_out_pairs"][:1]
+    pipeline = sd.load_pipeline(folder=tmp_path)
+    average = training.conditional.average
+    assert same(dict(pipeline.unet.state_dict()), dict(average.unet.state_dict()))
+    assert same(dict(pipeline.text_encoder.state_dict()), dict(average.text_encoder.state_dict()))
+    assert pipeline.tokenizer("a red seven").input_ids == tokenizer("a red seven").input_ids
+
+
+@pytest.mark.parametrize("kind", [text_to_image.AutoencoderRun, text_to_image.PlainAutoencoderRun])
+def test_the_card_of_an_autoencoder(kind, autoencoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(kind, "measure", lambda run, autoencoder: {"scale": autoencoder.config.scaling_factor})
+    autoencoder.save_pretrained(tmp_path / sd.MINI / "vae")
+    weight = kind.settings.discriminator_weight
+    settings = text_to_image.AutoencoderSettings(batch=4, widths=(8, 8, 16), discriminator_weight=weight)
+    card = kind(0, 1, settings=settings).finish(tmp_path, {"seed": 0})
+    if kind is text_to_image.AutoencoderRun:
+        assert card["autoencoder"]["seed"] == 0 and card["autoencoder"]["settings"]["batch"] == 4
+        assert card["autoencoder"]["metrics"]["scale"] != autoencoder.config.scaling_factor, "it was measured"
+    else:
+        pictures, _ = load_checkpoint(tmp_path / "autoencoder_comparison" / "pictures.safetensors")
+        assert {key: tuple(value.shape) for key, value in pictures.items()} == dict.fromkeys(
+            ("images", "with", "without"), (64, 3, 32, 32)
+        )
+        assert set(card["metrics"]) == {"with", "without"} and card["what"].startswith("64 pictures no autoencoder was")
+
+
+def test_without_an_autoencoder_the_recipe_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no autoencoder in .*: run gan-course train autoencoder fi"):
+        find("text_to_image").start(0, 1, None, tmp_path)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("name", ["attributes", "autoencoder", "text to image"])
+def test_a_gpu_does_the_work_and_hands_it_back(name, tokenizer, autoencoder, tmp_path):
+    training = start(name, tokenizer, autoencoder)
+    run.follow(training, tmp_path / "x")
+    again = start(name, tokenizer, autoencoder)
+    again.resume(tmp_path / "x")
+    for part in training.parts.values():
+        assert all(weight.is_cuda for weight in part.network.parameters())
+        assert all(value.device.type == "cpu" for value in part.finished().state_dict().values())
+    both = [{key: value.cpu() for key, value in weights(one).items()} for one in (again, training)]
+    assert same(*both)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gan_course import data, metrics
 from gan_course.data import toy
@@ -88,3 +89,17 @@ def test_modes_covered():
     few = torch.cat([on[:98], on[-2:]])
     assert metrics.modes_covered(few, centres) == 2  # exactly 2 % is enough
     assert metrics.modes_covered(few, centres, share=0.03) == 1
+
+
+def test_psnr_against_its_definition():
+    images = torch.zeros(2, 3, 4, 4)
+    rebuilt = torch.stack([torch.full((3, 4, 4), 0.2), torch.full((3, 4, 4), 0.02)])
+    assert torch.isclose(metrics.psnr(rebuilt, images), torch.tensor((20.0 + 40.0) / 2), atol=1e-3)
+
+
+def test_a_blur_has_less_edge_energy():
+    images = torch.zeros(1, 1, 2, 3)
+    images[..., 2] = 1.0
+    assert metrics.edge_energy(images) == pytest.approx(0.5)  # two of four neighbours across differ, none of three down
+    sharp = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert metrics.edge_energy(F.avg_pool2d(sharp, 3, 1, 1)) < 0.5 * metrics.edge_energy(sharp)

@@ -1,4 +1,4 @@
-"""`gan-course run`: real kernels on tiny notebooks."""
+"""``gan-course run``: real kernels on tiny notebooks."""
 
 from __future__ import annotations
 
@@ -234,6 +234,36 @@ def test_ctrl_c_keeps_finished_pages(tmp_path):
         os.kill(int(kernel.read_text()), 0)
 
 
+def test_a_worker_that_fails_in_an_unforeseen_way_is_one_failed_chapter(tmp_path, capsys, monkeypatch):
+    def work(chapter, out, threads):
+        if chapter.name == "00_a":
+            raise MemoryError("no room")
+        chapter.status = "ok"
+
+    for name in ("00_a", "01_b"):
+        save(tmp_path / "chapters" / f"{name}.ipynb", code("1"))
+    monkeypatch.setattr(execute, "run_chapter", work)
+    assert cli.main(["run", "--root", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "00_a failed at MemoryError: no room" in out and "1 of 2 chapters ran without an error." in out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_update_on_a_full_disk_leaves_the_chapter_whole(tmp_path, capsys, monkeypatch):
+    source = save(tmp_path / "chapters" / "00_good.ipynb", code("print(1)"))
+    before, plain = source.read_bytes(), open
+
+    def full(file, mode="r", *arguments, **options):
+        return plain(
+            "/dev/full" if Path(file).parent.name == "chapters" and "x" in mode else file, mode.replace("x", "w")
+        )
+
+    monkeypatch.setattr("builtins.open", full)
+    assert cli.main(["run", "--root", str(tmp_path), "--update"]) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert source.read_bytes() == before and os.listdir(source.parent) == ["00_good.ipynb"]
+
+
 def test_dead_kernel_is_a_sentence(tmp_path, capsys):
     save(tmp_path / "chapters" / "04_dead.ipynb", code("a = 1"), code("import os\nos._exit(9)"))
     assert cli.main(["run", "--root", str(tmp_path)]) == 1
@@ -294,8 +324,8 @@ def refused(capsys, *options: str | Path) -> str:
 
 
 def test_unknown_chapter_names_the_nearest(course, capsys):
-    assert "'trainig': did you mean 03_training?" in refused(capsys, "--root", course, "--only", "00", "trainig")
-    assert "'7': there are 00_start_here, 03_training." in refused(capsys, "--root", course, "--only", "7")
+    assert "'trainig': did you mean '03_training'? " in refused(capsys, "--root", course, "--only", "00", "trainig")
+    assert "'7': Known: 00_start_here, 03_training." in refused(capsys, "--root", course, "--only", "7")
     assert not (course / "build").exists()
 
 
@@ -361,19 +391,29 @@ def test_parameters_of_a_notebook():
     assert execute.parameters_of(notebook(code("SEED = = 1", "parameters"))) == set()
 
 
+class Terminal(io.StringIO):
+    encoding = "ascii"
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_progress_moves_on_a_terminal_only():
     one = execute.Chapter(Path("00_a.ipynb"), {}, cells=4, status="running", done=2)
     two = execute.Chapter(Path("01_b.ipynb"), {}, cells=10)
-    terminal, log = io.StringIO(), io.StringIO()
-    moving, still = Progress([one, two], terminal, moving=True), Progress([one, two], log, moving=False)
-    assert moving.line().startswith("[#####...............] 0/2 chapters, 0 s  00_a cell 3/4")
+    terminal, log = Terminal(), io.StringIO()
+    moving, still = Progress([one, two], terminal), Progress([one, two], log)
     moving.show(), still.show()
-    assert terminal.getvalue().startswith("\r[#####") and "\n" not in terminal.getvalue()
-    assert log.getvalue() == ""
+    assert terminal.getvalue().split("\r")[-1].startswith("#####                0/2 chapters, 0 s  00_a cell 3/4")
+    assert "\n" not in terminal.getvalue() and log.getvalue() == ""
     one.status, one.seconds = "ok", 65.2
-    still.finished(one)
+    still.finished(one), moving.finished(one)
     assert log.getvalue() == "[1/2] 00_a .................... ok 1 min 5 s\n"
-    assert still.line().startswith("[##########..........] 1/2 chapters")
+    assert log.getvalue() in terminal.getvalue()
+    moving.show()
+    assert terminal.getvalue().split("\r")[-1].startswith("##########           1/2 chapters")
+    moving.close(), still.close()
+    assert terminal.getvalue().split("\r")[-1] == "" and log.getvalue().count("\n") == 1
 
 
 def test_memory_counts_children():

@@ -286,7 +286,7 @@ def test_impossible_settings(field, value, words):
 def test_unknown_loss_names_the_known_ones():
     with pytest.raises(ValueError) as caught:
         Settings(loss="nonsaturating")
-    assert sentence(caught).startswith("there is no loss 'nonsaturating': choose one of ")
+    assert sentence(caught).startswith("there is no loss 'nonsaturating': did you mean 'non_saturating'? Known: ")
     assert all(name in str(caught.value) for name in LOSSES)
 
 
@@ -469,7 +469,7 @@ def test_an_interrupt_waits_for_the_end_of_the_step(when, tmp_path, monkeypatch,
     path, trainer = tmp_path / "run.ckpt", points()
     owner, name = {
         "writing the checkpoint": (os, "replace"),
-        "writing the log": (trainer, "_look_closer"),
+        "writing the log": (trainer, "closer_look"),
         "between the players": (trainer, "generator_step"),
         "watching": (trainer, "sample"),
     }[when]

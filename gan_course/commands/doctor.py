@@ -1,6 +1,6 @@
-"""`gan-course doctor`: is this computer ready for the course, and if not, what to do.
+"""``gan-course doctor``: is this computer ready for the course, and if not, what to do.
 
-Each check is a pure function of plain facts, so that a test can break one thing at a time; `examine` gathers the facts.
+Each check is a pure function of plain facts, so that a test can break one thing at a time; ``examine`` gathers them.
 Nothing here needs the course's own dependencies: the doctor must be able to say that torch is missing.
 """
 
@@ -104,7 +104,7 @@ def check_disk(free_gb: Mapping[str, float]) -> Finding:
 
 
 def check_kernel(python: str | None, here: str) -> Finding:
-    """python: what the kernel `python3` starts, None where there is no kernel; here: this interpreter."""
+    """python: what the kernel ``python3`` starts, None where there is no kernel; here: this interpreter."""
     install = "Run python -m ipykernel install --sys-prefix --name python3 in this environment."
     if python is None:
         return Finding(
@@ -196,7 +196,7 @@ def free_disk_gb(folder: Path) -> float:
 
 
 def cache_folder(env: Mapping[str, str]) -> Path:
-    """Where downloads go; the same place as `gan_course.data.fetching` says, which cannot be asked without torch."""
+    """Where downloads go; the same place as ``gan_course.data.fetching`` says, which cannot be asked without torch."""
     if env.get("GAN_COURSE_CACHE"):
         return Path(env["GAN_COURSE_CACHE"])
     try:
@@ -233,7 +233,7 @@ def version(distribution: str) -> str | None:
 
 
 def answers(host: str) -> bool:
-    """Whether a host answers at all within `PATIENCE`; an error status is an answer, too."""
+    """Whether a host answers at all within ``PATIENCE``; an error status is an answer, too."""
     try:
         request = urllib.request.Request(host, method="HEAD")
         with urllib.request.urlopen(request, timeout=PATIENCE):

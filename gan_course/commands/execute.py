@@ -16,10 +16,9 @@ import papermill
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
-from papermill.iorw import write_ipynb
 
-from . import notebooks, pages
-from .errors import CourseError
+from gan_course.commands import notebooks, pages
+from gan_course.commands.errors import CourseError
 
 
 @dataclass
@@ -49,7 +48,7 @@ class Chapter:
 
 
 def kernel_manager() -> Any:
-    """A manager that starts the kernel with `sys.executable`.
+    """A manager that starts the kernel with ``sys.executable``.
 
     A kernelspec named python3 may lie in the user's folder and point at another Python. Searching no folder at all
     makes jupyter_client build the spec from the ipykernel that is installed beside this interpreter.
@@ -67,7 +66,7 @@ def kernel_manager() -> Any:
 
 
 def parameters_of(notebook: NotebookNode) -> set[str]:
-    """The names that the notebook's `parameters` cell assigns: the ones that can be overridden."""
+    """The names that the notebook's ``parameters`` cell assigns: the ones that can be overridden."""
     for cell in notebook.cells:
         if cell.cell_type == "code" and "parameters" in notebooks.tags(cell):
             try:
@@ -110,11 +109,11 @@ class CourseEngine(NBClientEngine):
             # Saving here, and not after every cell as papermill would: a notebook full of pictures is megabytes.
             notebooks.join_streams(nb_man.nb)
             notebooks.keep_stills(nb_man.nb)
-            write_ipynb(nb_man.nb, str(target))
+            notebooks.write(target, nb_man.nb)
 
 
 def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
-    """Execute one chapter and write its notebook and page; the outcome is left in `chapter`, nothing is raised.
+    """Execute one chapter and write its notebook and page; the outcome is left in ``chapter``, nothing is raised.
 
     threads: processor threads that the kernel may use where chapters run side by side, None for no limit.
     """
@@ -168,7 +167,7 @@ def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
     chapter.status = status or "failed"
 
 
-def last_line(error: Exception) -> str:
+def last_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__
 

@@ -1,7 +1,8 @@
-"""`gan-course exercises`: write exercises/ from solutions/ with nbgrader's own preprocessors.
+"""``gan-course exercises``: write exercises/ from solutions/ with nbgrader's own preprocessors.
 
-The folders are flat: `solutions/03_training.ipynb` becomes `exercises/03_training.ipynb`. The result has the cells that
-`nbgrader generate_assignment` would release, without the checksums that nbgrader adds for its own database.
+The folders are flat: ``solutions/03_training.ipynb`` becomes ``exercises/03_training.ipynb``. The result has the
+cells that ``nbgrader generate_assignment`` would release, without the checksums that nbgrader adds for its own
+database.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from . import notebooks
-from .errors import CourseError
+from gan_course.commands import notebooks
+from gan_course.commands.errors import CourseError
+from gan_course.files import write_whole
 
 MARKS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")  # each between a line with BEGIN … and one with END …
 
 
 def exercises(root: str | Path = ".", check: bool = False) -> int:
-    """Write exercises/, or with `check` only compare; return the exit code, 1 where exercises/ is out of date.
+    """Write exercises/, or with ``check`` only compare; return the exit code, 1 where exercises/ is out of date.
 
-    Raises `CourseError` for the first source that is not sound.
+    Raises ``CourseError`` for the first source that is not sound.
     """
     folder = notebooks.course_folder(root)
     sources = notebooks.list_notebooks(folder / "solutions")
@@ -41,7 +43,7 @@ def exercises(root: str | Path = ".", check: bool = False) -> int:
         return int(bool(differing or orphans))
     target.mkdir(exist_ok=True)
     for name in differing:
-        (target / name).write_text(released[name], encoding="utf-8", newline="\n")
+        write_whole(target / name, released[name].encode())
         print(f"exercises/{name} written")
     for name in orphans:
         print(f"exercises/{name} has no source in solutions/; it was left alone.")
@@ -72,7 +74,7 @@ def release(source: Path) -> str:
 
 
 def preprocess(content: NotebookNode) -> NotebookNode:
-    """Run the preprocessors of `nbgrader generate_assignment` in its order, but for those that serve its database."""
+    """Run the preprocessors of ``nbgrader generate_assignment`` in its order, but for those that serve its database."""
     from nbgrader import preprocessors as steps
 
     quiet = logging.getLogger("gan_course.exercises")
@@ -106,7 +108,7 @@ def is_solution(cell: NotebookNode) -> bool:
 def signatures(cell: NotebookNode) -> list[tuple[str, str, str]]:
     """(name, signature, docstring) of each function that has a docstring, at the top of a solution cell or in a class.
 
-    A function without one may be a helper that belongs to the solution. Raises `SyntaxError`.
+    A function without one may be a helper that belongs to the solution. Raises ``SyntaxError``.
     """
     if cell.cell_type != "code" or not is_solution(cell):
         return []
@@ -125,7 +127,7 @@ def problem(name: str, number: int, what: str, remedy: str) -> CourseError:
 
 
 def validate(content: NotebookNode, name: str) -> None:
-    """Raise `CourseError` with cell and remedy for what nbgrader would refuse, or worse, silently grade as nothing."""
+    """Raise ``CourseError`` with cell and remedy for what nbgrader would refuse or silently grade as nothing."""
     from jsonschema import ValidationError as SchemaError
     from nbgrader.nbgraderformat import MetadataValidator, ValidationError
     from nbgrader.nbgraderformat.common import SchemaMismatchError

@@ -1,4 +1,4 @@
-"""`gan-course check`: what must not be in a committed notebook, and what must.
+"""``gan-course check``: what must not be in a committed notebook, and what must.
 
 Each rule is a generator of (cell number, sentence); cell number 0 means the whole file. Cells are counted from 1, text
 cells included.
@@ -15,8 +15,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from . import notebooks
-from .mirrors import mirror_problems
+from gan_course.commands import notebooks
+from gan_course.commands.mirrors import mirror_problems
 
 MAX_BYTES = 1_500_000  # beyond it GitHub stops drawing a notebook reliably
 MAX_LINES = 25  # of one code cell in a chapter: what a reader sees at once

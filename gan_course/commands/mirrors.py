@@ -1,4 +1,4 @@
-"""Cells tagged `mirrors:gan_course.module.name` teach a function that the library holds too: the two must agree."""
+"""Cells tagged ``mirrors:gan_course.module.name`` teach a function that the library holds too: the two must agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from . import notebooks
+from gan_course.commands import notebooks
 
 PREFIX = "mirrors:"
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -48,7 +48,7 @@ def compare(source: str, dotted: str) -> str | None:
 
 
 def find(dotted: str) -> Any:
-    """The object with this dotted name, of a module or inside a class; `ImportError` or `AttributeError` if none."""
+    """The object with this dotted name, of a module or inside a class; else ``ImportError`` or ``AttributeError``."""
     parts = dotted.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:cut])
@@ -65,7 +65,7 @@ def find(dotted: str) -> Any:
 
 
 def definition(source: str, name: str) -> Definition | None:
-    """The function or class `name` that `source` defines, at any depth."""
+    """The function or class ``name`` that ``source`` defines, at any depth."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, Definition) and node.name == name:
             return node

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from pathlib import Path
@@ -10,13 +9,15 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from .errors import CourseError
+from gan_course.commands.errors import CourseError
+from gan_course.files import write_whole
+from gan_course.naming import nearest
 
 FOLDERS = ("chapters", "exercises", "solutions")
 
 
 def course_folder(root: str | Path) -> Path:
-    """The absolute course folder; `CourseError` where it holds no `chapters/`."""
+    """The absolute course folder; ``CourseError`` where it holds no ``chapters/``."""
     folder = Path(root).resolve()
     if not (folder / "chapters").is_dir():
         raise CourseError(
@@ -31,9 +32,9 @@ def list_notebooks(folder: Path) -> list[Path]:
 
 
 def choose(paths: list[Path], wanted: list[str]) -> list[Path]:
-    """The notebooks meant by `wanted`, in course order: each a number ("3", "03") or a name ("03_training").
+    """The notebooks meant by ``wanted``, in course order: each a number ("3", "03") or a name ("03_training").
 
-    Raises `CourseError` with the nearest match for one that does not exist.
+    Raises ``CourseError`` with the nearest match for one that does not exist.
     """
     chosen = []
     for want in wanted:
@@ -41,19 +42,16 @@ def choose(paths: list[Path], wanted: list[str]) -> list[Path]:
         number = name.zfill(2) + "_" if name.isdigit() else None
         matches = [p for p in paths if p.stem == name or (number and p.stem.startswith(number))]
         if not matches:
-            names = [p.stem for p in paths]
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names) or 'none'}."
-            raise CourseError(f"There is no chapter '{want}': {hint}")
+            raise CourseError(f"There is no chapter {want!r}: {nearest(name, [p.stem for p in paths])}.")
         chosen += matches
     return [p for p in paths if p in chosen]
 
 
 def read(path: Path) -> NotebookNode:
-    """Read a notebook as format 4; `CourseError` where the file is no notebook."""
+    """Read a notebook as format 4; ``CourseError`` where the file is no notebook."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # missing cell ids are `gan-course check`'s business
+            warnings.simplefilter("ignore")  # missing cell ids are ``gan-course check``'s business
             return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     except (OSError, ValueError) as error:  # nbformat's own errors are ValueErrors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -66,7 +64,11 @@ def to_text(notebook: NotebookNode) -> str:
 
 
 def write(path: Path, notebook: NotebookNode) -> None:
-    path.write_text(to_text(notebook), encoding="utf-8", newline="\n")
+    """Write the file whole; ``CourseError`` where that can't be done, and then it is as it was."""
+    try:
+        write_whole(path, to_text(notebook).encode())
+    except OSError as error:
+        raise CourseError(f"{error}.") from error
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -84,7 +86,7 @@ def title(notebook: NotebookNode, default: str) -> str:
 
 
 def cover_picture(notebook: NotebookNode) -> tuple[str, str] | None:
-    """(base64 PNG, alternative text) of the picture below the cell tagged `cover`, else of the first one, or None."""
+    """(base64 PNG, alternative text) of the picture below the cell tagged ``cover``, else of the first one, or None."""
     for cell in sorted(notebook.cells, key=lambda cell: "cover" not in tags(cell)):
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):

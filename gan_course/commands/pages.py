@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from . import notebooks
+from gan_course.commands import notebooks
+from gan_course.files import write_whole
 
 # nbconvert's lab page, with two changes: pictures carry the alternative text of their output, and nothing is fetched
 # from the network: neither require.js, which only live widgets need, nor MathJax, because formulas are MathML here.
@@ -55,7 +56,7 @@ class Card:
 
 
 def write_page(notebook: Path, page: Path, folder: Path) -> None:
-    """Write `notebook` as one HTML file; pictures that it names are looked for in `folder` and embedded."""
+    """Write ``notebook`` as one HTML file; pictures that it names are looked for in ``folder`` and embedded."""
     from nbconvert import HTMLExporter
 
     content = notebooks.read(notebook)
@@ -65,17 +66,17 @@ def write_page(notebook: Path, page: Path, folder: Path) -> None:
         if cell.cell_type == "markdown":
             cell.source = mathml(cell.source)
     name = notebooks.title(content, notebook.stem)
-    # nbconvert's own `embed_images` would close each <details> before its text, so pictures are embedded here.
+    # nbconvert's own ``embed_images`` would close each <details> before its text, so pictures are embedded here.
     exporter = HTMLExporter(raw_template=TEMPLATE)
     body, _ = exporter.from_notebook_node(content, resources={"metadata": {"path": str(folder), "name": name}})
     body = re.sub(r"<img\b[^>]*>", lambda match: offline_image(match.group(), folder), body)
     # Chapters link to each other as notebooks; here they are pages, side by side.
     body = re.sub(r'href="(?:\./)?(\d\d_\w+)\.ipynb(#[^"]*)?"', r'href="\1.html\2"', body)
-    page.write_text(body, encoding="utf-8")
+    write_whole(page, body.encode())
 
 
 def mathml(text: str) -> str:
-    """The formulas of a Markdown text, `$...$` and `$$...$$`, as MathML, which browsers draw by themselves."""
+    """The formulas of a Markdown text, ``$...$`` and ``$$...$$``, as MathML, which browsers draw by themselves."""
     from latex2mathml.converter import convert
 
     def formula(match: re.Match) -> str:
@@ -119,7 +120,7 @@ def mark_error(content: notebooks.NotebookNode) -> None:
 
 
 def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
-    """Write `index.html` for the chapters of this run and return its path."""
+    """Write ``index.html`` for the chapters of this run and return its path."""
     cards = list(cards)
     ok = sum(card.status == "ok" for card in cards)
     ran = sum(card.status != "earlier run" for card in cards)
@@ -144,7 +145,7 @@ def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
 </html>
 """
     index = out / "index.html"
-    index.write_text(text, encoding="utf-8")
+    write_whole(index, text.encode())
     return index
 
 

@@ -1,53 +1,51 @@
-"""What `gan-course run` prints while it works: one moving line on a terminal, one line a chapter elsewhere."""
+"""What ``gan-course run`` prints while it works: a moving bar on a terminal, everywhere a line a chapter."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import TextIO
 
-from .execute import Chapter
-from .pages import duration
+from tqdm import tqdm
 
-BAR = 20  # characters
+from gan_course.commands.execute import Chapter
+from gan_course.commands.pages import duration
 
 
 class Progress:
-    """Shows the chapters' progress on `stream`; `show` is called a few times a second, `finished` once a chapter."""
+    """The chapters' progress on ``stream``: ``show`` a few times a second, ``finished`` once a chapter."""
 
-    def __init__(self, chapters: list[Chapter], stream: TextIO, moving: bool | None = None) -> None:
-        self.chapters = chapters
-        self.stream = stream
-        self.moving = stream.isatty() if moving is None else moving
-        self.started = time.monotonic()
-        self.finished_count = 0
-
-    def line(self) -> str:
-        """The moving line: a bar over the whole course, then the chapters that run now with their cells."""
-        total = len(self.chapters)
-        running = [c for c in self.chapters if c.status == "running"]
-        done = self.finished_count + sum(min(c.done / max(c.cells, 1), 1.0) for c in running)
-        filled = round(BAR * done / total)
-        now = ", ".join(f"{c.name} cell {min(c.done + 1, c.cells)}/{c.cells}" for c in running)
-        clock = duration(time.monotonic() - self.started)
-        return f"[{'#' * filled}{'.' * (BAR - filled)}] {self.finished_count}/{total} chapters, {clock}  {now}"
+    def __init__(self, chapters: list[Chapter], stream: TextIO) -> None:
+        self.chapters, self.stream, self.started = chapters, stream, time.monotonic()
+        self.over = 0
+        # disable=None: only where the stream is no terminal
+        self.bar = tqdm(
+            total=len(chapters),
+            file=stream,
+            disable=None,
+            leave=False,
+            dynamic_ncols=True,
+            bar_format="{bar:20} {desc}",
+        )
 
     def show(self) -> None:
-        if self.moving:
-            width = shutil.get_terminal_size().columns - 1
-            self.stream.write("\r" + self.line()[:width].ljust(width))
-            self.stream.flush()
+        """Move the bar: over the whole course, with the chapters that run now and their cells."""
+        running = [chapter for chapter in self.chapters if chapter.status == "running"]
+        cells = ", ".join(f"{c.name} cell {min(c.done + 1, c.cells)}/{c.cells}" for c in running)
+        self.bar.n = self.over + sum(min(chapter.done / max(chapter.cells, 1), 1.0) for chapter in running)
+        clock = duration(time.monotonic() - self.started)
+        self.bar.set_description_str(f"{self.over}/{len(self.chapters)} chapters, {clock}  {cells}")
 
     def finished(self, chapter: Chapter) -> None:
-        self.finished_count += 1
-        if self.moving:
-            self.clear()
+        """Print the line of a chapter that has ended."""
+        self.over += 1
         dots = "." * max(3, 24 - len(chapter.name))
-        text = f"[{self.finished_count}/{len(self.chapters)}] {chapter.name} {dots} {chapter.status}"
-        print(f"{text} {duration(chapter.seconds)}", file=self.stream, flush=True)
+        count = f"[{self.over}/{len(self.chapters)}]"
+        self.say(f"{count} {chapter.name} {dots} {chapter.status} {duration(chapter.seconds)}")
 
-    def clear(self) -> None:
-        """Empty the moving line, so that an ordinary one can be printed there."""
-        if self.moving:
-            self.stream.write("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r")
-            self.stream.flush()
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        tqdm.write(text, file=self.stream)
+        self.stream.flush()
+
+    def close(self) -> None:
+        self.bar.close()

@@ -1,24 +1,26 @@
-"""`gan-course run`: execute the chapters and leave notebooks, pages, an index and a summary."""
+"""``gan-course run``: execute the chapters and leave notebooks, pages, an index and a summary."""
 
 from __future__ import annotations
 
 import json
-import queue
 import shutil
+import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 from jupyter_core.utils import ensure_event_loop
+from nbformat import NotebookNode
 
-from . import execute, notebooks, pages, processes
-from .errors import CourseError
-from .execute import Chapter
-from .progress import Progress
+from gan_course.commands import execute, notebooks, pages, processes
+from gan_course.commands.errors import CourseError
+from gan_course.commands.execute import Chapter
+from gan_course.commands.progress import Progress
+from gan_course.files import write_whole
 
 MIN_FREE_MB = 200  # pages and notebooks of the whole course take about 100
 SAMPLE_SECONDS = 0.25  # between two looks at the kernels' memory and two moves of the bar
@@ -34,13 +36,13 @@ def run(
     out: str | Path = "build",
     update: bool = False,
 ) -> int:
-    """Run the chapters of the course in `root` and return the exit code: 0, 1 (a chapter failed), 130 (Ctrl-C).
+    """Run the chapters of the course in ``root`` and return the exit code: 0, 1 (a chapter failed), 130 (Ctrl-C).
 
     only: numbers or names of the chapters to run, all where empty. dataset, profile, seed: override DATASET, PROFILE
-    and SEED where a chapter's `parameters` cell has them. jobs: chapters side by side. out: folder for the results,
-    relative to `root`. update: write the fresh outputs back into `chapters/`.
+    and SEED where a chapter's ``parameters`` cell has them. jobs: chapters side by side. out: folder for the results,
+    relative to ``root``. update: write the fresh outputs back into ``chapters/``.
 
-    Raises `CourseError` before anything runs where the request can't be met.
+    Raises ``CourseError`` before anything runs where the request can't be met.
     """
     folder = notebooks.course_folder(root)
     overrides = {"DATASET": dataset, "PROFILE": profile, "SEED": seed}
@@ -72,8 +74,9 @@ def run(
     if update and failed:
         print("chapters/ was left as it was: --update writes only after a run without an error.")
     elif update:
-        for chapter in chapters:
-            write_back(chapter.path, target / "notebooks" / chapter.path.name)
+        fresh = {c.path: with_outputs(c.path, target / "notebooks" / c.path.name) for c in chapters}
+        for path, notebook in fresh.items():
+            notebooks.write(path, notebook)
         print(f"Fresh outputs are in {folder / 'chapters'}.")
     return 130 if interrupted else int(failed)
 
@@ -97,7 +100,7 @@ def plan(paths: list[Path], overrides: dict[str, Any]) -> list[Chapter]:
 
 
 def prepare_out(out: Path, free_bytes: int | None = None) -> Path:
-    """Make the output folder; `CourseError` where it can't be written or the disk is nearly full."""
+    """Make the output folder; ``CourseError`` where it can't be written or the disk is nearly full."""
     try:
         (out / "notebooks").mkdir(parents=True, exist_ok=True)
         for place in (out, out / "notebooks"):
@@ -117,59 +120,53 @@ def prepare_out(out: Path, free_bytes: int | None = None) -> Path:
 
 
 def execute_all(chapters: list[Chapter], out: Path, jobs: int, progress: Progress) -> bool:
-    """Run the chapters in `jobs` threads and return whether Ctrl-C stopped them.
+    """Run the chapters in ``jobs`` threads and return whether Ctrl-C stopped them.
 
     Threads are enough: the work is in the kernels, which are processes. The main thread only watches, so that it is
     the one that hears Ctrl-C.
     """
-    todo: queue.SimpleQueue[Chapter] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[Chapter] = queue.SimpleQueue()
-    for chapter in chapters:
-        todo.put(chapter)
-    threads = max(1, processes.processors() // jobs) if jobs > 1 else None
-
-    def work() -> None:
-        while True:
-            try:
-                chapter = todo.get_nowait()
-            except queue.Empty:
-                ensure_event_loop().close()  # the one that jupyter_client opened in this thread
-                return
-            try:
-                if not chapter.stop:
-                    execute.run_chapter(chapter, out, threads)
-            except Exception as error:  # a worker that dies silently would let the main thread wait for ever
-                chapter.status, chapter.error = "failed", execute.last_line(error)
-            ended.put(chapter)
-
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs, len(chapters)))]
-    interrupted = False
-    try:
-        for worker in workers:
-            worker.start()
-        while progress.finished_count < len(chapters):
-            progress.show()
-            watch_memory(chapters)
-            try:
-                progress.finished(ended.get(timeout=SAMPLE_SECONDS))
-            except queue.Empty:
-                pass
-    except KeyboardInterrupt:
-        interrupted = True
-        progress.clear()
-        print("Stopping; finished pages are kept.", flush=True)
-        for chapter in chapters:
-            chapter.stop = True
-        while any(worker.is_alive() for worker in workers):  # a kernel may be starting just now
+    share = max(1, processes.processors() // jobs) if jobs > 1 else None
+    running: dict[Future[None], Chapter] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
             for chapter in chapters:
-                processes.kill(chapter.pid() if chapter.status == "running" else None)
-            time.sleep(0.1)
-        while not ended.empty():
-            chapter = ended.get()
-            if chapter.status != "not run":
-                progress.finished(chapter)
-    progress.clear()
-    return interrupted
+                running[pool.submit(work, chapter, out, share)] = chapter
+            while running:
+                progress.show()
+                watch_memory(chapters)
+                take_finished(running, progress)
+        except KeyboardInterrupt:
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is stopping already
+            progress.say("Stopping; finished pages are kept.")
+            for chapter in chapters:
+                chapter.stop = True
+            running = {future: chapter for future, chapter in running.items() if not future.cancel()}
+            while running:  # a kernel may be starting just now
+                for chapter in chapters:
+                    processes.kill(chapter.pid() if chapter.status == "running" else None)
+                take_finished(running, progress)
+            signal.signal(signal.SIGINT, before)
+            return True
+        finally:
+            progress.close()
+    return False
+
+
+def work(chapter: Chapter, out: Path, share: int | None) -> None:
+    """What a thread of the pool does with one chapter."""
+    try:
+        execute.run_chapter(chapter, out, share)
+    finally:
+        ensure_event_loop().close()  # the one that jupyter_client opened in this thread
+
+
+def take_finished(running: dict[Future[None], Chapter], progress: Progress) -> None:
+    """Wait a moment, and take those that have ended out of ``running``."""
+    for future in wait(running, timeout=SAMPLE_SECONDS, return_when=FIRST_COMPLETED).done:
+        chapter = running.pop(future)
+        if error := future.exception():  # not foreseen, and no reason to give up the others
+            chapter.status, chapter.error = "failed", execute.last_line(error)
+        progress.finished(chapter)
 
 
 def watch_memory(chapters: list[Chapter]) -> None:
@@ -181,7 +178,7 @@ def watch_memory(chapters: list[Chapter]) -> None:
 
 
 def write_summary(out: Path, chapters: list[Chapter], seconds: float) -> None:
-    """Write `summary.json`: seconds with one decimal, peak memory in MB (10^6 bytes)."""
+    """Write ``summary.json``: seconds with one decimal, peak memory in MB (10^6 bytes)."""
     rows = [
         {
             "chapter": c.name,
@@ -193,11 +190,11 @@ def write_summary(out: Path, chapters: list[Chapter], seconds: float) -> None:
         for c in chapters
     ]
     text = json.dumps({"chapters": rows, "seconds": round(seconds, 1)}, indent=1, ensure_ascii=False)
-    (out / "summary.json").write_text(text + "\n", encoding="utf-8")
+    write_whole(out / "summary.json", f"{text}\n".encode())
 
 
 def cards(out: Path, everything: list[Path], chapters: list[Chapter]) -> list[pages.Card]:
-    """A card for each chapter of this run, and for the others whose page an earlier run left in `out`."""
+    """A card for each chapter of this run, and for the others whose page an earlier run left in ``out``."""
     ran = {c.name: pages.Card(c.name, c.status, c.seconds, c.error) for c in chapters}
     left = {p.stem: pages.Card(p.stem, "earlier run") for p in everything if (out / f"{p.stem}.html").exists()}
     both = left | ran
@@ -216,8 +213,8 @@ def report(chapters: list[Chapter], index: Path, interrupted: bool) -> None:
     print(f"Open {index}")
 
 
-def write_back(source: Path, executed: Path) -> None:
-    """Put the outputs of `executed` into `source`, without anything that differs from one machine to the next."""
+def with_outputs(source: Path, executed: Path) -> NotebookNode:
+    """``source`` with the outputs of ``executed``, without anything that differs from one machine to the next."""
     old, new = notebooks.read(source), notebooks.read(executed)
     count = 0
     for cell, fresh in zip(old.cells, new.cells, strict=True):
@@ -236,4 +233,4 @@ def write_back(source: Path, executed: Path) -> None:
     old.metadata.pop("widgets", None)
     old.metadata.kernelspec = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     old.metadata.language_info = {"name": "python"}
-    notebooks.write(source, old)
+    return old

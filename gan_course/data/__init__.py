@@ -14,13 +14,14 @@ name                what                                                        
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from gan_course.naming import nearest
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,7 @@ def load(name: str, **options: Any) -> Dataset:
     """
     loaders = _loaders()
     if name not in loaders:
-        near = difflib.get_close_matches(str(name), loaders, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no data set {name!r}: {hint}Known: {', '.join(loaders)}")
+        raise ValueError(f"there is no data set {name!r}: {nearest(name, loaders)}")
     return loaders[name](**options)
 
 

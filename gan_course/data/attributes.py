@@ -133,7 +133,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 #: Pairs that the mini model never saw together, though it saw each half with others: does it compose them?
-HELD_OUT: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+HELD_OUT_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
     (("character", "0"), ("colour", "green")),
     (("character", "1"), ("colour", "pink")),
     (("character", "2"), ("colour", "white")),
@@ -160,8 +160,8 @@ HELD_OUT: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
 
 
 def is_held_out(attributes: Attributes) -> bool:
-    """Whether ``attributes`` hold one of the pairs in ``HELD_OUT``."""
-    return any(getattr(attributes, a) == x and getattr(attributes, b) == y for (a, x), (b, y) in HELD_OUT)
+    """Whether ``attributes`` hold one of the pairs in ``HELD_OUT_PAIRS``."""
+    return any(getattr(attributes, a) == x and getattr(attributes, b) == y for (a, x), (b, y) in HELD_OUT_PAIRS)
 
 
 def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Attributes]:
@@ -185,15 +185,18 @@ def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) ->
     raise AssertionError("unreachable: the stream never ends")
 
 
-def phrase(attributes: Attributes, leave_out: Collection[str] = ()) -> str:
-    """The caption of ``attributes``, without what ``leave_out`` names of size, colour, background and position.
+#: What a caption may leave out. An unnamed style always means regular.
+OPTIONAL = ("size", "colour", "background", "position")
 
-    Such as "a red seven in bold" without size, background and position. An unnamed style always means regular.
+
+def phrase(attributes: Attributes, leave_out: Collection[str] = ()) -> str:
+    """The caption of ``attributes``, without those of the fields in ``OPTIONAL`` that ``leave_out`` names.
+
+    Such as "a red seven in bold" without size, background and position.
     Raises ``ValueError`` for other names.
     """
-    known = ("size", "colour", "background", "position")
-    if unknown := [name for name in leave_out if name not in known]:
-        raise ValueError(f"a caption can't leave out {unknown[0]!r}: choose from {', '.join(known)}")
+    if unknown := [name for name in leave_out if name not in OPTIONAL]:
+        raise ValueError(f"a caption can't leave out {unknown[0]!r}: choose from {', '.join(OPTIONAL)}")
     words = [getattr(attributes, name) for name in ("size", "colour") if name not in leave_out]
     words.append(name_of(attributes.character))
     if attributes.style != "regular":

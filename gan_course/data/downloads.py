@@ -27,7 +27,7 @@ import torch
 from gan_course.data import Dataset
 from gan_course.data.fetching import PATIENCE, Source, fetch, is_whole
 
-HELD_OUT = 2_000  # pictures at the end of mnist10k.npz that nothing may train on
+TEST_PICTURES = 2_000  # pictures at the end of mnist10k.npz that nothing may train on
 SPLITS = ("train", "test", "all")
 MNIST = Source(
     name="mnist",
@@ -118,12 +118,12 @@ def _subset(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
             images, labels = arrays["images"], arrays["labels"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} can't be read ({error}): it must hold the arrays images and labels") from error
-    if images.dtype != np.uint8 or images.ndim != 3 or len(images) != len(labels) or len(images) <= HELD_OUT:
+    if images.dtype != np.uint8 or images.ndim != 3 or len(images) != len(labels) or len(images) <= TEST_PICTURES:
         raise ValueError(
-            f"{path} must hold images uint8 [N, 28, 28] and as many labels, N over {HELD_OUT}, but they are "
+            f"{path} must hold images uint8 [N, 28, 28] and as many labels, N over {TEST_PICTURES}, but they are "
             f"{images.dtype} {list(images.shape)} and {list(labels.shape)}: replace or remove it"
         )
-    return images, labels, len(images) - HELD_OUT
+    return images, labels, len(images) - TEST_PICTURES
 
 
 def _load(source: Source, split: str, patience: float) -> Dataset:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -44,26 +44,56 @@ def cache_folder() -> Path:
     return Path(os.environ.get("GAN_COURSE_CACHE") or pooch.os_cache("gan_course"))
 
 
-def _read_address(url: str, patience: float, pieces: list[bytes], stop: threading.Event, end: queue.Queue[Any]) -> None:
-    """Append the bytes at ``url`` to ``pieces`` until asked to ``stop``; put ``None`` or the exception into ``end``."""
-    import requests
+class _Arriving(io.BytesIO):
+    """What has come from an address so far: no more than ``room`` bytes."""
 
+    room = LARGEST
+
+    def write(self, piece: Any) -> int:
+        if self.tell() + len(piece) > self.room:
+            raise _Failed("it sends far more than the file")
+        return super().write(piece)
+
+
+def _download(url: str, patience: float) -> bytes:
+    """The bytes at ``url``. Raises ``_Failed`` with the reason; ends in any case, however slow the other side is.
+
+    The timeout of a request starts anew with each byte, so a server that drips would hold us for ever. Therefore
+    another thread reads, and this one watches how much has come.
+    """
+    import pooch
+
+    arriving = _Arriving()
+    failures: list[Exception] = []
+
+    def read() -> None:
+        try:
+            pooch.HTTPDownloader(timeout=patience)(url, arriving, None)
+        except Exception as error:  # for the thread that waits
+            failures.append(error)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    start = time.monotonic()
     try:
-        with requests.get(url, stream=True, timeout=patience) as response:
-            response.raise_for_status()
-            for piece in response.iter_content(chunk_size=4096):
-                if stop.is_set():
-                    return
-                pieces.append(piece)
-        end.put(None)
-    except Exception as error:  # for the thread that waits
-        end.put(error)
+        while reader.is_alive():
+            reader.join(min(0.1, patience))
+            seconds, received = time.monotonic() - start, arriving.tell()
+            if reader.is_alive() and seconds > patience and received < seconds * SLOWEST:
+                raise _Failed(f"too slow: {received} bytes in {seconds:.1f} s")
+    finally:
+        arriving.room = 0  # a thread that is still reading ends at its next bytes
+    if failures:
+        raise _Failed(_reason(failures[0])) from failures[0]
+    return arriving.getvalue()
 
 
 def _reason(error: Exception) -> str:
-    """Why a request failed, in a few words."""
+    """Why a download failed, in a few words."""
     import requests
 
+    if isinstance(error, _Failed):
+        return str(error)
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
@@ -71,35 +101,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the transfer broke off"
     return "no connection"
-
-
-def _download(url: str, patience: float) -> bytes:
-    """The bytes at ``url``. Raises ``_Failed`` with the reason; ends in any case, however slow the other side is.
-
-    The timeout of ``requests`` starts anew with each byte, so a server that drips would hold us for ever. Therefore
-    another thread reads, and this one watches how much has come.
-    """
-    pieces: list[bytes] = []
-    stop = threading.Event()
-    end: queue.Queue[Any] = queue.Queue()
-    threading.Thread(target=_read_address, args=(url, patience, pieces, stop, end), daemon=True).start()
-    start = time.monotonic()
-    try:
-        while True:
-            try:
-                error = end.get(timeout=min(0.1, patience))
-                break
-            except queue.Empty:
-                seconds, received = time.monotonic() - start, sum(map(len, pieces))
-                if received > LARGEST:
-                    raise _Failed("it sends far more than the file") from None
-                if seconds > patience and received < seconds * SLOWEST:
-                    raise _Failed(f"too slow: {received} bytes in {seconds:.1f} s") from None
-    finally:
-        stop.set()
-    if error is not None:
-        raise _Failed(_reason(error)) from error
-    return b"".join(pieces)
 
 
 @contextmanager

@@ -1,5 +1,65 @@
 """How the networks in the zoo were trained: one recipe each, which ``gan-course train NAME`` follows."""
 
-from gan_course.recipes.classifiers import train
+from __future__ import annotations
 
-__all__ = ["train"]
+import pkgutil
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_course.naming import nearest
+from gan_course.recipes.run import CHECKPOINT_EVERY, Run, find_processes, follow
+
+#: Where each recipe's run stands, in an order in which none needs a later one. They are imported when they are asked
+#: for: those of the mini Stable Diffusion need diffusers.
+RECIPES = {
+    "glyphs_classifier": "gan_course.recipes.classifiers:GlyphsClassifierRun",
+    "mnist_classifier": "gan_course.recipes.classifiers:MnistClassifierRun",
+    "attributes_classifier": "gan_course.recipes.classifiers:AttributesRun",
+    "autoencoder": "gan_course.recipes.text_to_image:AutoencoderRun",
+    "autoencoder_without_discriminator": "gan_course.recipes.text_to_image:PlainAutoencoderRun",
+    "text_to_image": "gan_course.recipes.text_to_image:TextToImageRun",
+    "student": "gan_course.recipes.student:StudentRun",
+}
+
+
+def find(name: str) -> type[Run]:
+    """The recipe called ``name``. Raises ``ValueError`` for an unknown one, with the nearest that is known."""
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe {name!r}: {nearest(name, RECIPES)}")
+    return pkgutil.resolve_name(RECIPES[name])
+
+
+def train(
+    name: str, folder: Path, checkpoint: Path, seed: int = 0, steps: int | None = None, every: int = CHECKPOINT_EVERY
+) -> dict[str, Any]:
+    """Train the network ``name``, write its weights and card into ``folder`` and return the card.
+
+    Every ``every`` steps all of the run's state goes to the file ``checkpoint``. Where that exists, from a run that was
+    killed, training goes on from there; it is removed in the end. ``steps`` defaults to the recipe's. Of several
+    processes the first alone writes and gets the card. Raises ``ValueError`` for an unknown name, steps under 1 and a
+    checkpoint of another run, ``FileNotFoundError`` where a network that this one needs is missing, ``OSError`` where
+    something can't be written.
+    """
+    if steps is not None and steps < 1:
+        raise ValueError(f"can't train for {steps} steps: take at least 1, or leave the number to the recipe")
+    recipe, accelerator = find(name), find_processes()
+    run = recipe.start(seed, recipe.steps if steps is None else steps, accelerator, folder)
+    follow(run, checkpoint, every)
+    short = "" if run.steps == recipe.steps else f" --steps {run.steps}"
+    facts = {
+        "recipe": f"gan-course train {name} --seed {seed}{short}",
+        "seed": seed,
+        "steps": run.steps,
+        "cpu_seconds": round(run.seconds),
+        "hardware": f"{accelerator.num_processes} process(es) of {torch.get_num_threads()} thread(s), "
+        f"{platform.machine()} {accelerator.device.type}, PyTorch {torch.__version__}",
+        "licence": "Apache-2.0",
+    }
+    card = run.finish(folder, facts) if accelerator.is_main_process else {}
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        checkpoint.unlink(missing_ok=True)
+    return card

@@ -1,12 +1,9 @@
-"""How the networks in the zoo were trained: one recipe each, which ``gan-course train NAME`` follows."""
+"""How the zoo's classifiers were trained: of grey digits, and of all that a coloured glyph shows."""
 
 from __future__ import annotations
 
-import difflib
 import math
-import platform
-import time
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,33 +11,100 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from gan_course import data, metrics, zoo
-from gan_course.checkpoints import load_checkpoint, save_checkpoint
-from gan_course.classifiers import Classifier
+from gan_course import stable_diffusion as sd
+from gan_course.classifiers import AttributeClassifier, Classifier
 from gan_course.data import Dataset
-
-BATCH = 64
-CHECKPOINT_EVERY = 200  # steps: a few seconds
-Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+from gan_course.data.render import GLYPHS, Source, draw_fresh
+from gan_course.recipes.run import UNSEEN, Run, random_numbers, warmup_then_linear
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A classifier of ten kinds of 28x28 grey pictures: what to train it on, and how.
+class ClassifierSettings:
+    batch: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+
+
+class ClassifierRun(Run):
+    """A classifier of ten kinds of 28x28 grey pictures, and what it learns from.
 
     Steps, learning rate and augmentation were chosen on a quarter of MNIST's training part, kept aside for that. The
     pictures held out are looked at once, when training is over.
     """
 
-    what: str
-    load: Callable[[], tuple[Dataset, Dataset]]  # pictures to train on, pictures held out
-    source: str  # of the pictures, in words
-    steps: int
-    augment: Augmentation | None = None
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.01
+    settings = ClassifierSettings()
+    schedule = staticmethod(warmup_then_linear)
+    what: str  # for the card: the network,
+    pictures: str  # and its pictures
+
+    def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: ClassifierSettings | None = None):
+        super().__init__(seed, steps, accelerator, settings)
+        s = self.settings
+        self.known, self.held_out = self.load()
+        self.labels = torch.as_tensor(self.known.labels)
+        self.random = torch.Generator().manual_seed(seed)
+        self.classifier = self.add(
+            "classifier",
+            lambda: Classifier(image_shape=tuple(self.known.images.shape[1:])),
+            s.learning_rate,
+            weight_decay=s.weight_decay,
+            vector_decay=s.weight_decay,
+        )
+
+    @abstractmethod
+    def load(self) -> tuple[Dataset, Dataset]:
+        """Pictures to train on, pictures held out."""
+
+    def augment(self, images: Tensor) -> Tensor:
+        """``images [N, C, H, W]`` changed by chance, by the numbers of ``self.random``."""
+        return images
+
+    def learn(self) -> dict[str, Tensor]:
+        rows = torch.randint(len(self.known), (self.settings.batch,), generator=self.random)
+        images, labels = self.shard(self.augment(self.known.images[rows])), self.shard(self.labels[rows])
+        loss = F.cross_entropy(self.classifier.wrapped(images), labels)
+        self.update(self.classifier, loss, clip=None)
+        return {"loss": loss}
+
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        network = self.classifier.network.eval().cpu()
+        held_out = self.held_out
+        accuracy = metrics.class_agreement(held_out.images, torch.as_tensor(held_out.labels), network)
+        interval = metrics.share_interval(accuracy, len(held_out))
+        about = {
+            "what": self.what,
+            "network": {"class": "Classifier", "arguments": {"classes": 10, "image_shape": list(network.image_shape)}},
+            "data": f"{self.pictures}: {len(self.known):,} pictures to train on, {len(held_out):,} others held out",
+            "metrics": {
+                "held_out_accuracy": round(accuracy, 4),
+                "held_out_accuracy_95_interval": [round(end, 4) for end in interval],
+            },
+        }
+        return zoo.store(self.name, network, about | facts, folder)
+
+
+class GlyphsClassifierRun(ClassifierRun):
+    name, steps = "glyphs_classifier", 2000
+    what = "A classifier of rendered digits; chapter 06 measures in its features."
+    pictures = "glyphs, the course's own rendered digits"
+
+    def load(self) -> tuple[Dataset, Dataset]:
+        return data.load("glyphs", count=20_000, seed=1001), data.load("glyphs", count=10_000, seed=2002)
+
+
+class MnistClassifierRun(ClassifierRun):
+    name, steps = "mnist_classifier", 5000
+    what = "A classifier of handwritten digits; chapter 06 measures in its features."
+    pictures = "MNIST (Y. LeCun and C. Cortes, CC BY-SA 3.0)"
+
+    def load(self) -> tuple[Dataset, Dataset]:
+        return data.load("mnist", split="train"), data.load("mnist", split="test")
+
+    def augment(self, images: Tensor) -> Tensor:
+        assert self.random is not None
+        return warp(images, self.random)
 
 
 def warp(images: Tensor, random: torch.Generator) -> Tensor:
@@ -64,168 +128,54 @@ def warp(images: Tensor, random: torch.Generator) -> Tensor:
     return F.grid_sample(images, grid + bend.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
 
 
-def _glyphs() -> tuple[Dataset, Dataset]:
-    return data.load("glyphs", count=20_000, seed=1001), data.load("glyphs", count=10_000, seed=2002)
+# ------------------------------------------------------------------------------------------ reading attributes
 
 
-def _mnist() -> tuple[Dataset, Dataset]:
-    return data.load("mnist", split="train"), data.load("mnist", split="test")
+@dataclass(frozen=True)
+class AttributesSettings:
+    batch: int = 64
+    learning_rate: float = 3e-3
 
 
-RECIPES = {
-    "glyphs_classifier": Recipe(
-        what="A classifier of rendered digits; chapter 06 measures in its features.",
-        load=_glyphs,
-        source="glyphs, the course's own rendered digits",
-        steps=2000,
-    ),
-    "mnist_classifier": Recipe(
-        what="A classifier of handwritten digits; chapter 06 measures in its features.",
-        load=_mnist,
-        source="MNIST (Y. LeCun and C. Cortes, CC BY-SA 3.0)",
-        steps=5000,
-        augment=warp,
-    ),
-}
+class AttributesRun(Run):
+    """The independent reader: fresh pictures every step, roughened as a generator might, one loss for each field."""
+
+    name, steps = "attributes_classifier", 4000
+    settings = AttributesSettings()
+    source: Source = GLYPHS
+    classifier = AttributeClassifier
+
+    def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: AttributesSettings | None = None):
+        super().__init__(seed, steps, accelerator, settings)
+        self.reader = self.add("reader", self.classifier, self.settings.learning_rate)
+
+    def learn(self) -> dict[str, Tensor]:
+        draw = random_numbers(self.seed, self.done)
+        records, images = draw_fresh(self.source, self.settings.batch, draw)
+        images, wanted = self.shard(roughen(images, draw)), self.shard(self.source.as_indices(records))
+        logits = self.classifier.split(self.reader.wrapped(images))
+        loss = torch.stack([F.cross_entropy(part, wanted[:, i]) for i, part in enumerate(logits)]).sum()
+        self.update(self.reader, loss)
+        return {"loss": loss}
+
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        network = self.reader.network.eval().cpu()
+        records = self.source.draw(10_000, UNSEEN, held_out=None)
+        found = sd.measure_adherence(self.source.render(records, UNSEEN), records, network)
+        about = {
+            "what": "Reads all attributes off a coloured glyph; chapters 08 and 09 measure with it.",
+            "network": {"class": self.classifier.__name__, "arguments": {}},
+            "data": f"{self.source.name}, rendered anew at every step and roughened; 10,000 others held out",
+            "metrics": {"held_out_accuracy": round(found.everything.value, 4), "each": found.rounded()},
+        }
+        return zoo.store(self.name, network, about | facts, folder)
 
 
-#: Recipes in :mod:`gan_course.recipes.long`, in the order in which one needs the other.
-LONG = ("attributes_classifier", "autoencoder", "autoencoder_without_discriminator", "text_to_image", "student")
-
-
-def schedule(step: int, steps: int) -> float:
-    """The share of the full rate at ``step`` of ``steps``: up in a straight line for a tenth, then down to nothing."""
-    return min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps), 1.0)
-
-
-class Run:
-    """A recipe being followed: the network and all else that the next step depends on."""
-
-    def __init__(self, recipe: Recipe, train: Dataset, seed: int, steps: int):
-        self.recipe, self.seed, self.steps = recipe, seed, steps
-        self.images, self.labels = train.images, torch.as_tensor(train.labels)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = Classifier(image_shape=tuple(train.images.shape[1:]))
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True
-        )
-        self.random = torch.Generator().manual_seed(seed)
-        self.done, self.seconds = 0, 0.0
-
-    def step(self) -> Tensor:
-        """One step of gradient descent on one random batch. Returns its loss."""
-        for group in self.optimizer.param_groups:  # a function of the step alone: a checkpoint need not hold it
-            group["lr"] = self.recipe.learning_rate * schedule(self.done, self.steps)
-        rows = torch.randint(len(self.images), (BATCH,), generator=self.random)
-        images = self.images[rows]
-        if self.recipe.augment is not None:
-            images = self.recipe.augment(images, self.random)
-        loss = F.cross_entropy(self.network(images), self.labels[rows])
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.done += 1
-        return loss.detach()
-
-    def save(self, path: Path) -> None:
-        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for index, values in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-        state["random"] = self.random.get_state()
-        notes = {"seed": self.seed, "steps": self.steps, "done": self.done, "seconds": self.seconds}
-        save_checkpoint(path, state, notes)
-
-    def resume(self, path: Path) -> None:
-        """Go back to the state in ``path``: from there the run goes on bit for bit as it would have.
-
-        Raises ``ValueError`` where it is of a run with another seed or other steps.
-        """
-        tensors, notes = load_checkpoint(path)
-        found = notes.get("seed"), notes.get("steps")
-        if found != (self.seed, self.steps):
-            raise ValueError(
-                f"{path} is of an interrupted run with seed {found[0]} and {found[1]} steps, not seed "
-                f"{self.seed} and {self.steps} steps: finish that one first, or delete the file"
-            )
-        prefix = "network."
-        self.network.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        weights = list(self.network.parameters())
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                if value.ndim:  # the fused Adam pairs numbers by their place in memory, which must be the weights' own
-                    value = torch.empty_like(weights[int(index)]).copy_(value)
-                state["state"].setdefault(int(index), {})[key] = value.detach()
-        self.optimizer.load_state_dict(state)
-        self.random.set_state(tensors["random"])
-        self.done, self.seconds = notes["done"], notes["seconds"]
-
-
-def train(
-    name: str, folder: Path, checkpoint: Path, seed: int = 0, steps: int | None = None, every: int = CHECKPOINT_EVERY
-) -> dict[str, Any]:
-    """Train the network ``name``, write its weights and card into ``folder`` and return the card.
-
-    Every ``every`` steps all of the run's state goes to the file ``checkpoint``. Where that exists, from a run that was
-    killed, training goes on from there; it is removed in the end. ``steps`` defaults to the recipe's. Raises
-    ``ValueError`` for an unknown name, steps under 1 and a checkpoint of another run, ``OSError`` where something can't
-    be written.
-    """
-    if steps is not None and steps < 1:
-        raise ValueError(f"can't train for {steps} steps: take at least 1, or leave the number to the recipe")
-    if name in LONG:
-        from gan_course.recipes import long as long_recipes  # needs diffusers and accelerate
-
-        return long_recipes.train(name, folder, checkpoint, seed, steps)
-    recipe = _find(name)
-    train_set, held_out = recipe.load()
-    run = Run(recipe, train_set, seed, recipe.steps if steps is None else steps)
-    if checkpoint.exists():
-        run.resume(checkpoint)
-    before = run.seconds - time.process_time()
-    with tqdm(total=run.steps, initial=run.done, unit="step", desc=name) as bar:
-        while run.done < run.steps:
-            loss = run.step()
-            bar.update()
-            if run.done % every == 0:
-                bar.set_postfix_str(f"loss {loss:.3f}")
-                run.seconds = before + time.process_time()
-                run.save(checkpoint)
-    run.seconds = before + time.process_time()
-    card = zoo.store(name, run.network, _describe(name, run, held_out), folder)
-    checkpoint.unlink(missing_ok=True)
-    return card
-
-
-def _find(name: str) -> Recipe:
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, [*RECIPES, *LONG], n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no recipe {name!r}: {hint}Known: {', '.join([*RECIPES, *LONG])}")
-    return RECIPES[name]
-
-
-def _describe(name: str, run: Run, held_out: Dataset) -> dict[str, Any]:
-    """The card, all but what the file of weights itself says."""
-    network = run.network.eval()
-    accuracy = metrics.class_agreement(held_out.images, torch.as_tensor(held_out.labels), network)
-    low, high = metrics.share_interval(accuracy, len(held_out))
-    short = "" if run.steps == run.recipe.steps else f" --steps {run.steps}"
-    return {
-        "what": run.recipe.what,
-        "network": {"class": "Classifier", "arguments": {"classes": 10, "image_shape": list(network.image_shape)}},
-        "recipe": f"gan-course train {name} --seed {run.seed}{short}",
-        "data": f"{run.recipe.source}: {len(run.images):,} pictures to train on, {len(held_out):,} others held out",
-        "seed": run.seed,
-        "steps": run.steps,
-        "cpu_seconds": round(run.seconds),
-        "hardware": f"{torch.get_num_threads()} thread(s) of a CPU ({platform.machine()}), PyTorch {torch.__version__}",
-        "metrics": {
-            "held_out_accuracy": round(accuracy, 4),
-            "held_out_accuracy_95_interval": [round(low, 4), round(high, 4)],
-        },
-        "licence": "Apache-2.0",
-    }
+def roughen(images: Tensor, draw: torch.Generator) -> Tensor:
+    """``images [N, C, H, W]``, half of them with a little noise, half a little blurred: as a decoder might blur."""
+    n = len(images)
+    noise = 0.08 * torch.rand(n, 1, 1, 1, generator=draw) * (torch.rand(n, 1, 1, 1, generator=draw) < 0.5)
+    images = images + noise * torch.randn(images.shape, generator=draw)
+    share = 0.5 * torch.rand(n, 1, 1, 1, generator=draw) * (torch.rand(n, 1, 1, 1, generator=draw) < 0.5)
+    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return (images + share * (soft - images)).clamp(-1, 1)

@@ -1,29 +1,34 @@
-"""How the one-step student was trained: what one step of its recipe does."""
+"""How the one-step student was trained: what one step of its recipe does, and how it is measured."""
 
 from __future__ import annotations
 
 import copy
+import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from gan_course import losses
-from gan_course.data.attributes import Attributes, draw_attributes, phrase
-from gan_course.recipes.run import Run, random_numbers
-from gan_course.recipes.text_to_image import encode
+from gan_course import losses, metrics, zoo
+from gan_course import stable_diffusion as sd
+from gan_course.data.render import GLYPHS, Source, shorten
+from gan_course.recipes.run import UNSEEN, Run, random_numbers, spread_evenly
 from gan_course.stable_diffusion.distill import (
+    STUDENT,
     Heads,
     distillation_loss,
     feature_widths,
     features,
+    from_the_end,
     guided_view,
     one_step,
     read_words,
 )
+from gan_course.stable_diffusion.latents import encode
 
 
 @dataclass(frozen=True)
@@ -45,36 +50,43 @@ class StudentSettings:
 class StudentRun(Run):
     """Adversarial distillation of a pipeline's U-Net into one step. The pipeline's networks stay as they are."""
 
+    name, steps = "student", 1000
+    settings = StudentSettings()
+    source: Source = GLYPHS
+    model, student_model = sd.MINI, STUDENT  # where in the zoo the teacher is, and where the student goes
+
     def __init__(
-        self,
-        seed: int,
-        steps: int,
-        teacher: Any,
-        accelerator: Accelerator | None = None,
-        settings: StudentSettings = StudentSettings(),
+        self, seed: int, steps: int, teacher: Any, accelerator: Any = None, settings: StudentSettings | None = None
     ):
-        super().__init__(seed, steps, accelerator)
-        self.settings, self.teacher, self.scheduler = settings, teacher, teacher.scheduler
+        super().__init__(seed, steps, accelerator, settings)
+        s, device = self.settings, self.accelerator.device
+        self.teacher, self.scheduler = teacher, teacher.scheduler
         for network in (teacher.unet, teacher.text_encoder, teacher.vae):
-            network.requires_grad_(False).eval()
-        teacher.unet.to(self.accelerator.device, memory_format=torch.channels_last)
-        self.records = draw_attributes(settings.pictures, seed=seed + 2)
-        self.means, self.spreads = encode(teacher.vae, self.records, seed=seed + 2)
-        teacher.text_encoder.to(self.accelerator.device)
+            network.requires_grad_(False).eval().to(device)
+        teacher.unet.to(memory_format=torch.channels_last)
+        self.records = self.source.draw(s.pictures, seed + 2)
+        self.means, self.spreads = encode(teacher.vae, self.records, seed + 2, self.source)
         self.empty = read_words(teacher, [""])
         betas = (0.0, 0.99)  # no momentum: the other side has moved by then
 
         def copied() -> nn.Module:
             return copy.deepcopy(teacher.unet).requires_grad_(True).train()
 
-        self.student = self.add("student", copied, settings.learning_rate, settings.decay, betas, weight_decay=0.0)
-        self.heads = self.add(
-            "heads",
-            lambda: Heads(feature_widths(teacher.unet), settings.width),
-            settings.heads_learning_rate,
-            betas=betas,
-            weight_decay=0.0,
-        )
+        def heads() -> nn.Module:
+            return Heads(feature_widths(teacher.unet), s.width)
+
+        self.student = self.add("student", copied, s.learning_rate, s.decay, betas, weight_decay=0.0)
+        self.heads = self.add("heads", heads, s.heads_learning_rate, betas=betas, weight_decay=0.0)
+
+    @classmethod
+    def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> StudentRun:
+        if not (folder / cls.model / "model_index.json").is_file():
+            raise FileNotFoundError(f"there is no teacher in {folder}: run gan-course train text_to_image first")
+        return cls(seed, steps, cls.load_teacher(folder), accelerator)
+
+    @classmethod
+    def load_teacher(cls, folder: Path) -> Any:
+        return sd.load_pipeline(folder=folder)
 
     def learn(self) -> dict[str, Tensor]:
         s, unet, scheduler = self.settings, self.teacher.unet, self.scheduler
@@ -85,10 +97,10 @@ class StudentRun(Run):
         noise, real_noise, fake_noise, taught_noise = torch.randn(4, *shape, generator=draw)
         captions = self.write([self.records[row] for row in rows.tolist()], draw)
         real, noise, real_noise, fake_noise, taught_noise = map(
-            self.mine, (real, noise, real_noise, fake_noise, taught_noise)
+            self.shard, (real, noise, real_noise, fake_noise, taught_noise)
         )
-        judged, taught = self.mine(self.times(s.judged_up_to, draw)), self.mine(self.times(s.taught_up_to, draw))
-        words = self.mine(read_words(self.teacher, captions))
+        judged, taught = self.shard(self.times(s.judged_up_to, draw)), self.shard(self.times(s.taught_up_to, draw))
+        words = self.shard(read_words(self.teacher, captions))
 
         made = one_step(self.student.wrapped, scheduler, noise, words)
         heads = self.heads.network.requires_grad_(False)  # bare: this step must not touch its gradients
@@ -111,15 +123,65 @@ class StudentRun(Run):
 
     def times(self, up_to: float, draw: torch.Generator) -> Tensor:
         """A timestep for each picture of the batch, below that share of the schedule, evenly spread."""
-        n = self.settings.batch
-        part = (torch.randperm(n, generator=draw) + torch.rand(n, generator=draw)) / n
+        part = spread_evenly(self.settings.batch, draw)
         return (up_to * part * self.scheduler.config.num_train_timesteps).long()
 
-    def write(self, records: Sequence[Attributes], draw: torch.Generator) -> list[str]:
+    def write(self, records: Sequence[Any], draw: torch.Generator) -> list[str]:
         """A caption each, in full or shortened."""
-        s, captions = self.settings, []
-        for record, chance in zip(records, torch.rand(len(records), 5, generator=draw).tolist(), strict=True):
-            optional = ("size", "colour", "background", "position")
-            leave_out = [name for name, c in zip(optional, chance[1:], strict=True) if c < s.left_out]
-            captions.append(phrase(record, leave_out if chance[0] < s.shortened else ()))
-        return captions
+        chances = torch.rand(len(records), 1 + len(self.source.optional), generator=draw)
+        return shorten(self.source, records, chances, self.settings.shortened, self.settings.left_out)
+
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        student = self.student.finished()
+        with tempfile.TemporaryDirectory() as place:
+            student.half().save_pretrained(place)  # 16 bits: half the file; what is measured has been rounded, too
+            about = {
+                "what": "The mini Stable Diffusion's U-Net, distilled into one step.",
+                "data": f"{self.source.name}: {self.settings.pictures:,} pictures without any of the held-out pairs",
+                "settings": asdict(self.settings),
+                "metrics": self.measure(self.load_teacher(folder), student.float()),
+            }
+            return zoo.store_files(self.student_model, Path(place), about | facts, folder)
+
+    def measure(
+        self, pipeline: Any, student: Any, count: int = 500, steps: Sequence[int] = (1, 2, 4, 8, 16, 25, 50)
+    ) -> dict[str, Any]:
+        """Teacher with ``steps`` guided steps and student side by side: readings, distances, sharpness, time.
+
+        ``count`` prompts, the same for all; seconds of one processor core for a picture. The distances are to 5,000
+        renders, in the reader's features, precision and recall to as many as there are prompts.
+        """
+        source = self.source
+        reader: Any = zoo.load("attributes_classifier")
+        renders = source.render(source.draw(5000, UNSEEN + 1), UNSEEN + 1)
+        real = metrics.extract_features(renders, reader.features)
+        teacher, one = from_the_end(pipeline), from_the_end(pipeline, student)
+        sharp = metrics.edge_energy(source.render(source.draw(count, UNSEEN), UNSEEN))
+
+        def look(model: Any, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
+            records = source.draw(count, UNSEEN, held_out)
+            prompts = [source.phrase(record) for record in records]
+            start = time.process_time()
+            images = sd.text_to_image(model, prompts, steps=n, guidance_scale=guidance)
+            seconds = (time.process_time() - start) / count
+            right = sd.measure_adherence(images, records, reader).rounded()
+            found = {"steps": n, "guidance": guidance, "right": right}
+            if held_out:
+                return found
+            made = metrics.extract_features(images, reader.features)
+            shares = metrics.precision_recall(real[:count], made)
+            return found | {
+                "frechet": round(metrics.frechet_distance(made, real), 3),
+                "precision": round(shares.precision, 4),
+                "recall": round(shares.recall, 4),
+                "edge_energy": round(metrics.edge_energy(images) / sharp, 4),
+                "seconds": round(seconds, 5),
+            }
+
+        last = sd.STEPS
+        return {
+            "prompts": count,
+            "teacher": [look(teacher, n, sd.GUIDANCE) for n in steps] + [look(teacher, 1, 1.0)],
+            "student": look(one, 1, 1.0),
+            "held_out": {"teacher": look(teacher, last, sd.GUIDANCE, True), "student": look(one, 1, 1.0, True)},
+        }

@@ -1,72 +1,30 @@
-"""How the mini Stable Diffusion and the network that judges it were trained: what a step of each recipe does.
-
-``gan-course train NAME`` follows them, ``gan_course.recipes.long`` says for how long and writes the cards.
-"""
+"""How the two halves of the mini Stable Diffusion were trained: the autoencoder, then text encoder and U-Net."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from gan_course import losses
-from gan_course.classifiers import AttributeClassifier
-from gan_course.data.attributes import FIELDS, Attributes, as_indices, draw_attributes, phrase
-from gan_course.data.glyphs import colour_glyphs
-from gan_course.recipes.run import Part, Run, random_numbers
+from gan_course import losses, metrics, zoo
+from gan_course import stable_diffusion as sd
+from gan_course.checkpoints import save_checkpoint
+from gan_course.data.render import GLYPHS, Source, draw_fresh, shorten
+from gan_course.recipes.run import UNSEEN, Part, Run, random_numbers, spread_evenly
+from gan_course.stable_diffusion.latents import encode, normalise, rebuild
 from gan_course.stable_diffusion.networks import (
-    CHANNELS,
     make_autoencoder,
     make_patch_discriminator,
     make_scheduler,
     make_text_encoder,
+    make_tokenizer,
     make_unet,
 )
-
-
-def render(records: Sequence[Attributes], seed: int) -> Tensor:
-    """A picture of each record: ``[N, 3, 32, 32]``."""
-    digits = "".join(FIELDS["character"])  # always all of them: their outlines are prepared once for each set
-    return colour_glyphs(records, seed, digits).images
-
-
-# ------------------------------------------------------------------------------------------ reading pictures
-
-
-class AttributesRun(Run):
-    """The independent reader: fresh pictures every step, roughened as a generator might, one loss for each field."""
-
-    def __init__(self, seed: int, steps: int, accelerator: Accelerator | None = None, batch: int = 64):
-        super().__init__(seed, steps, accelerator)
-        self.batch = batch
-        self.reader = self.add("reader", AttributeClassifier, learning_rate=3e-3)
-
-    def learn(self) -> dict[str, Tensor]:
-        draw = random_numbers(self.seed, self.done)
-        number = int(torch.randint(2**31, (1,), generator=draw))
-        records = draw_attributes(self.batch, number, held_out=None)
-        images = roughen(render(records, number), draw)
-        images, wanted = self.mine(images), self.mine(as_indices(records))
-        logits = AttributeClassifier.split(self.reader.wrapped(images))
-        loss = torch.stack([F.cross_entropy(part, wanted[:, i]) for i, part in enumerate(logits)]).sum()
-        self.update(self.reader, loss)
-        return {"loss": loss}
-
-
-def roughen(images: Tensor, draw: torch.Generator) -> Tensor:
-    """``images [N, C, H, W]``, half of them with a little noise, half a little blurred: as a decoder might blur."""
-    n = len(images)
-    noise = 0.08 * torch.rand(n, 1, 1, 1, generator=draw) * (torch.rand(n, 1, 1, 1, generator=draw) < 0.5)
-    images = images + noise * torch.randn(images.shape, generator=draw)
-    share = 0.5 * torch.rand(n, 1, 1, 1, generator=draw) * (torch.rand(n, 1, 1, 1, generator=draw) < 0.5)
-    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return (images + share * (soft - images)).clamp(-1, 1)
-
 
 # ------------------------------------------------------------------------------------------ the autoencoder
 
@@ -81,7 +39,7 @@ class RoundTrip(nn.Module):
         self.autoencoder = autoencoder
 
     def forward(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures rebuilt, and mean and log-variance of their latents ``[N, 8, 8, 8]``; ``noise`` as the latents."""
+        """Pictures rebuilt, and mean and log-variance of their latents ``[N, C, H/f, W/f]``; ``noise`` as these."""
         latents = self.autoencoder.encode(images).latent_dist
         rebuilt = self.autoencoder.decode(latents.mean + latents.std * noise).sample
         return rebuilt, latents.mean, latents.logvar
@@ -106,33 +64,40 @@ class AutoencoderRun(Run):
     own is four times as high. All pairs of attributes occur: an autoencoder knows no words, and must render them all.
     """
 
-    def __init__(
-        self,
-        seed: int,
-        steps: int,
-        accelerator: Accelerator | None = None,
-        settings: AutoencoderSettings = AutoencoderSettings(),
-    ):
-        super().__init__(seed, steps, accelerator)
-        self.settings = settings
-        self.trip = self.add("trip", lambda: RoundTrip(make_autoencoder(settings.widths)), settings.learning_rate)
+    name, steps = "autoencoder", 12_000
+    settings = AutoencoderSettings()
+    source: Source = GLYPHS
+    model = sd.MINI  # where in the zoo it goes
+
+    def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: AutoencoderSettings | None = None):
+        super().__init__(seed, steps, accelerator, settings)
+        s = self.settings
+        self.trip = self.add("trip", lambda: RoundTrip(self.make_autoencoder()), s.learning_rate)
+        config = self.trip.network.autoencoder.config
+        self.channels, self.factor = config.latent_channels, 2 ** (len(config.block_out_channels) - 1)
         with torch.no_grad():  # little noise in the latents to begin with: there is something to learn from at once
-            self.trip.network.autoencoder.quant_conv.bias[CHANNELS:] = -5.0
+            self.trip.network.autoencoder.quant_conv.bias[self.channels :] = -5.0
         self.critic: Part | None = None
-        if settings.discriminator_weight:
-            self.critic = self.add("critic", make_patch_discriminator, 4 * settings.learning_rate, betas=(0.5, 0.99))
+        if s.discriminator_weight:
+            self.critic = self.add("critic", self.make_discriminator, 4 * s.learning_rate, betas=(0.5, 0.99))
+
+    def make_autoencoder(self) -> nn.Module:
+        return make_autoencoder(self.settings.widths)
+
+    def make_discriminator(self) -> nn.Module:
+        return make_patch_discriminator()
 
     def learn(self) -> dict[str, Tensor]:
         s = self.settings
         draw = random_numbers(self.seed, self.done)
-        number = int(torch.randint(2**31, (1,), generator=draw))
-        images = self.mine(render(draw_attributes(s.batch, number, held_out=None), number))
-        noise = self.mine(torch.randn(s.batch, CHANNELS, 8, 8, generator=draw))
+        _, images = draw_fresh(self.source, s.batch, draw)
+        shape = s.batch, self.channels, *(side // self.factor for side in images.shape[2:])
+        images, noise = self.shard(images), self.shard(torch.randn(shape, generator=draw))
         rebuilt, mean, logvar = self.trip.wrapped(images, noise)
         error = (rebuilt - images).abs().mean() + s.squared_weight * (rebuilt - images).square().mean()
         divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum(dim=(1, 2, 3)).mean()
         loss = error + s.kl_weight * divergence
-        shown = {"error": error, "psnr": psnr(rebuilt.detach(), images), "spread": mean.std()}
+        shown = {"error": error, "psnr": metrics.psnr(rebuilt.detach(), images), "spread": mean.std()}
         if self.critic is None or self.done < s.discriminator_start * self.steps:
             self.update(self.trip, loss)
             return shown
@@ -156,33 +121,57 @@ class AutoencoderRun(Run):
             lengths.append(self.accelerator.reduce(gradient, reduction="mean").norm())
         return (lengths[0] / (lengths[1] + 1e-8)).clamp(max=1e4)
 
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        autoencoder = self.trip.finished().autoencoder
+        normalise(autoencoder, self.source.render(self.source.draw(4000, 5), 5))
+        about = facts | {"settings": asdict(self.settings), "metrics": self.measure(autoencoder)}
+        with tempfile.TemporaryDirectory() as place:
+            autoencoder.save_pretrained(Path(place, "vae"))
+            return zoo.store_files(self.model, Path(place), {"autoencoder": about}, folder)
 
-def psnr(rebuilt: Tensor, images: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, the mean over pictures ``[N, C, H, W]`` in ``[-1, 1]`` (a range of 2)."""
-    error = (rebuilt.clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
-    return 10 * torch.log10(4 / error.clamp(min=1e-10)).mean()
+    def measure(self, autoencoder: Any) -> dict[str, float]:
+        """On fresh renders: PSNR in dB, Fréchet distance in the reader's features, edges beside real ones, readings."""
+        records = self.source.draw(2000, UNSEEN, held_out=None)
+        images = self.source.render(records, UNSEEN)
+        rebuilt = rebuild(autoencoder, images)
+        reader: Any = zoo.load("attributes_classifier")
+        a, b = (metrics.extract_features(x, reader.features) for x in (images, rebuilt))
+        return {
+            "psnr_db": round(metrics.psnr(rebuilt, images).item(), 2),
+            "frechet": round(metrics.frechet_distance(a, b), 3),
+            "edge_energy": round(metrics.edge_energy(rebuilt) / metrics.edge_energy(images), 4),
+            "read_right": round(sd.measure_adherence(rebuilt, records, reader).everything.value, 4),
+        }
 
 
-@torch.no_grad()
-def rebuild(autoencoder: Any, images: Tensor) -> Tensor:
-    """``images [N, 3, H, W]`` through the autoencoder and back, without chance: ``[N, 3, H, W]`` in ``[-1, 1]``."""
-    chunks = [autoencoder.decode(autoencoder.encode(x).latent_dist.mean).sample for x in images.split(250)]
-    return torch.cat(chunks).clamp(-1, 1)
+class PlainAutoencoderRun(AutoencoderRun):
+    """The same without a discriminator. Only its pictures are kept, beside those of the other."""
+
+    name = "autoencoder_without_discriminator"
+    settings = AutoencoderSettings(discriminator_weight=0.0)
+
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        both = {"with": load_autoencoder(folder / self.model), "without": self.trip.network.autoencoder.eval().cpu()}
+        images = self.source.render(self.source.draw(64, UNSEEN, held_out=None), UNSEEN)
+        sets = {"images": images} | {name: rebuild(autoencoder, images) for name, autoencoder in both.items()}
+        about = {
+            "what": f"{len(images)} pictures no autoencoder was trained on, rebuilt by two: one trained with a "
+            "discriminator, one not.",
+            "metrics": {name: self.measure(autoencoder) for name, autoencoder in both.items()},
+        }
+        tensors = {name: ((x + 1) * 127.5).round().to(torch.uint8) for name, x in sets.items()}
+        with tempfile.TemporaryDirectory() as place:
+            save_checkpoint(Path(place, "pictures.safetensors"), tensors, {})
+            return zoo.store_files("autoencoder_comparison", Path(place), about | facts, folder)
 
 
-@torch.no_grad()
-def normalise(autoencoder: Any, count: int = 4000, seed: int = 5) -> None:
-    """Shift each latent channel to mean 0 and note the scale that brings all together to variance 1.
+def load_autoencoder(model: Path) -> Any:
+    """The autoencoder of the pipeline in the folder ``model``. Raises ``FileNotFoundError`` where there is none."""
+    from diffusers import AutoencoderKL
 
-    The shift goes into the 1x1 convolutions on both sides of the latents: what the autoencoder rebuilds stays the same.
-    """
-    images = render(draw_attributes(count, seed), seed)
-    means = torch.cat([autoencoder.encode(x).latent_dist.mean for x in images.split(250)])
-    centre = means.mean(dim=(0, 2, 3))
-    into, out = autoencoder.quant_conv, autoencoder.post_quant_conv
-    into.bias[: len(centre)] -= centre
-    out.bias += out.weight[:, :, 0, 0] @ centre
-    autoencoder.register_to_config(scaling_factor=round(1 / (means - centre[:, None, None]).std().item(), 5))
+    if not (model / "vae").is_dir():
+        raise FileNotFoundError(f"there is no autoencoder in {model / 'vae'}: run gan-course train autoencoder first")
+    return AutoencoderKL.from_pretrained(model / "vae", use_safetensors=True).eval().requires_grad_(False)
 
 
 # ------------------------------------------------------------------------------------------ text to image
@@ -223,37 +212,53 @@ class TextToImageRun(Run):
     beginning; ``tokenizer`` is a ``CLIPTokenizer``.
     """
 
+    name, steps = "text_to_image", 8000
+    settings = TextToImageSettings()
+    source: Source = GLYPHS
+    model = sd.MINI  # where in the zoo it finds its autoencoder and goes itself
+
     def __init__(
         self,
         seed: int,
         steps: int,
         autoencoder: Any,
         tokenizer: Any,
-        accelerator: Accelerator | None = None,
-        settings: TextToImageSettings = TextToImageSettings(),
+        accelerator: Any = None,
+        settings: TextToImageSettings | None = None,
     ):
-        super().__init__(seed, steps, accelerator)
-        self.settings, self.tokenizer = settings, tokenizer
-        self.scheduler = make_scheduler(settings.prediction)
-        self.records = draw_attributes(settings.pictures, seed=seed + 1)
-        self.means, self.spreads = encode(autoencoder, self.records, seed=seed + 1)
-        self.model = self.add(
-            "model",
-            lambda: Conditional(
-                make_text_encoder(tokenizer, settings.width), make_unet(settings.width, settings.widths)
-            ),
-            settings.learning_rate,
-            decay=settings.decay,
+        super().__init__(seed, steps, accelerator, settings)
+        s, device = self.settings, self.accelerator.device
+        self.tokenizer, self.scheduler = tokenizer, make_scheduler(s.prediction)
+        self.records = self.source.draw(s.pictures, seed + 1)
+        self.means, self.spreads = encode(autoencoder.to(device), self.records, seed + 1, self.source)
+        self.conditional = self.add(
+            "model", lambda: Conditional(self.make_text_encoder(), self.make_unet()), s.learning_rate, decay=s.decay
         )
+
+    @classmethod
+    def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> TextToImageRun:
+        with tempfile.TemporaryDirectory() as place:
+            tokenizer = cls.make_tokenizer(Path(place))
+        return cls(seed, steps, load_autoencoder(folder / cls.model), tokenizer, accelerator)
+
+    @staticmethod
+    def make_tokenizer(folder: Path) -> Any:
+        return make_tokenizer(folder)
+
+    def make_text_encoder(self) -> nn.Module:
+        return make_text_encoder(self.tokenizer, self.settings.width)
+
+    def make_unet(self) -> nn.Module:
+        return make_unet(self.settings.width, self.settings.widths)
 
     def learn(self) -> dict[str, Tensor]:
         s = self.settings
         draw = random_numbers(self.seed, self.done)
         rows = torch.randint(s.pictures, (s.batch,), generator=draw)
-        latents = self.means[rows] + self.spreads[rows] * torch.randn(s.batch, CHANNELS, 8, 8, generator=draw)
-        noise = torch.randn(latents.shape, generator=draw)
-        # one time in each of as many equal parts of the schedule: the same mean loss, with less chance in it
-        part = (torch.randperm(s.batch, generator=draw) + torch.rand(s.batch, generator=draw)) / s.batch
+        shape = s.batch, *self.means.shape[1:]
+        latents = self.means[rows] + self.spreads[rows] * torch.randn(shape, generator=draw)
+        noise = torch.randn(shape, generator=draw)
+        part = spread_evenly(s.batch, draw)
         if self.done < s.coarse_steps * self.steps:
             part = s.coarse_noise + (1 - s.coarse_noise) * part
         length = self.scheduler.config.num_train_timesteps
@@ -264,26 +269,55 @@ class TextToImageRun(Run):
         wanted = noise
         if s.prediction == "v_prediction":
             wanted = self.scheduler.get_velocity(latents, noise, timesteps)
-        found = self.model.wrapped(self.mine(noisy), self.mine(timesteps), self.mine(ids))
-        loss = F.mse_loss(found, self.mine(wanted))
-        self.update(self.model, loss)
+        found = self.conditional.wrapped(self.shard(noisy), self.shard(timesteps), self.shard(ids))
+        loss = F.mse_loss(found, self.shard(wanted))
+        self.update(self.conditional, loss)
         return {"loss": loss}
 
-    def write(self, records: Sequence[Attributes], draw: torch.Generator) -> list[str]:
+    def write(self, records: list[Any], draw: torch.Generator) -> list[str]:
         """A caption each: in full, shortened, or empty."""
-        s, captions = self.settings, []
-        for record, chance in zip(records, torch.rand(len(records), 6, generator=draw).tolist(), strict=True):
-            optional = ("size", "colour", "background", "position")
-            leave_out = [name for name, c in zip(optional, chance[2:], strict=True) if c < s.left_out]
-            short = phrase(record, leave_out if chance[1] < s.shortened else ())
-            captions.append("" if chance[0] < s.without_caption else short)
-        return captions
+        s = self.settings
+        chances = torch.rand(len(records), 2 + len(self.source.optional), generator=draw)
+        captions = shorten(self.source, records, chances[:, 1:], s.shortened, s.left_out)
+        empty = chances[:, 0].tolist()
+        return ["" if c < s.without_caption else text for c, text in zip(empty, captions, strict=True)]
 
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        from diffusers import StableDiffusionPipeline
 
-@torch.no_grad()
-def encode(autoencoder: Any, records: Sequence[Attributes], seed: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each picture's scaled latents: twice ``[N, 8, 8, 8]``."""
-    images = render(records, seed)
-    found = [autoencoder.encode(chunk).latent_dist for chunk in images.split(500)]
-    scale = autoencoder.config.scaling_factor
-    return torch.cat([d.mean for d in found]) * scale, torch.cat([d.std for d in found]) * scale
+        finished = self.conditional.finished()
+        pipeline: Any = StableDiffusionPipeline(
+            vae=load_autoencoder(folder / self.model),
+            text_encoder=finished.text_encoder,
+            tokenizer=self.tokenizer,
+            unet=finished.unet,
+            scheduler=self.scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        height, width = (side * pipeline.vae_scale_factor for side in self.means.shape[2:])
+        about = {
+            "what": f"A text-to-image model of Stable Diffusion's own classes, for captioned {self.source.name} of "
+            f"{width}x{height}.",
+            "data": f"{self.source.name}: {self.settings.pictures:,} pictures without any of the held-out pairs",
+            "held_out_pairs": [[list(a), list(b)] for a, b in self.source.held_out_pairs],
+            "text_to_image": facts | {"settings": asdict(self.settings), "metrics": self.measure(pipeline)},
+            "licence": "Apache-2.0",
+        }
+        with tempfile.TemporaryDirectory() as place:
+            pipeline.save_pretrained(place)
+            self.make_tokenizer(Path(place, "tokenizer"))
+            return zoo.store_files(self.model, Path(place), about, folder)
+
+    def measure(self, pipeline: Any, count: int = 500, steps: int = sd.STEPS) -> dict[str, Any]:
+        """What share of pictures shows what was asked for, with guidance and without, with intervals."""
+        found = {}
+        for name, held_out in (("seen", False), ("held_out", True)):
+            records = self.source.draw(count, UNSEEN, held_out)
+            prompts = [self.source.phrase(record) for record in records]
+            for guidance in (sd.GUIDANCE, 1.0):
+                images = sd.text_to_image(pipeline, prompts, steps=steps, guidance_scale=guidance)
+                found[f"{name}, guidance {guidance:g}"] = sd.measure_adherence(images, records).rounded()
+        return {"prompts": count, "steps": steps, "right": found}

@@ -22,6 +22,10 @@ class Adherence:
     each: dict[str, Measured]
     count: int
 
+    def rounded(self) -> dict[str, list[float]]:
+        """Share, lower and upper end by name, "all" first, for a card."""
+        return {name: [round(x, 4) for x in share] for name, share in {"all": self.everything, **self.each}.items()}
+
     def __str__(self) -> str:
         lines = [f"{self.count:,} pictures{'right':>15}   95 % interval"]
         for name, share in {"all six": self.everything, **self.each}.items():

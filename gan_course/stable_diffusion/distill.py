@@ -135,12 +135,6 @@ def distillation_loss(made: Tensor, seen: Tensor, alpha_bar: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------ the trained student
 
 
-def edge_energy(images: Tensor) -> float:
-    """How much neighbouring pixels of ``images [N, C, H, W]`` differ, squared: less for a blur than for a render."""
-    across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
-    return (across.square().mean() + down.square().mean()).item()
-
-
 def load_student(folder: Path = zoo.FOLDER, device: str = "cpu") -> Any:
     """The student of the zoo, a ``UNet2DConditionModel`` with weights of 32 bits (on the disk they have 16).
 

@@ -10,7 +10,7 @@ from gan_course.widgets.controls import guarded
 from gan_course.widgets.lab_view import LabView
 from gan_course.widgets.presets import CAUSES, PATIENTS, healthy, heaps_reached
 
-PATIENCE = 2  # wrong guesses after which the settings are shown all the same
+ATTEMPTS = 2  # wrong guesses after which the settings are shown all the same
 
 
 class ClinicView(LabView):
@@ -52,11 +52,11 @@ class ClinicView(LabView):
         self.guesses += 1
         if right:
             self.say(f"Yes: {patient.cause}. {patient.evidence} The settings are open: cure it, then press Examine.")
-        elif self.guesses < PATIENCE:
+        elif self.guesses < ATTEMPTS:
             self.say(f"No. Look again: {patient.evidence}")
         else:
             self.say(f"No. {patient.evidence} The settings are open now: which of them is unusual?")
-        if right or self.guesses >= PATIENCE:
+        if right or self.guesses >= ATTEMPTS:
             self.knob_row.layout.display = "flex"
 
     @guarded

@@ -153,9 +153,7 @@ def show(widget: Any, still: Image.Image, alt: str, name: str) -> None:
 
 def cell() -> str | None:
     """The id of the notebook cell that is running, where the page tells it."""
-    ipython = sys.modules.get("IPython")
-    shell: Any = ipython.get_ipython() if ipython else None
     try:
-        return shell.kernel.get_parent("shell")["metadata"]["cellId"]
+        return plots.kernel().get_parent("shell")["metadata"]["cellId"]
     except (AttributeError, KeyError, TypeError):
         return None

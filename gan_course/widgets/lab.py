@@ -112,10 +112,6 @@ class Game(Trainer):
             return 2 * torch.rand(shape, generator=self.random) - 1
         return torch.randn(shape, generator=self.random)
 
-    def closer_look(self) -> dict[str, Tensor]:
-        """``spread`` and ``g_gradient`` of the last step."""
-        return self._look_closer()
-
 
 class Measures(NamedTuple):
     """How near the generated points are to the real ones."""

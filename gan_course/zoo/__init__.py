@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ from safetensors.torch import save as write_tensors
 from torch import nn
 
 from gan_course.classifiers import AttributeClassifier, Classifier
+from gan_course.files import write_whole
+from gan_course.naming import nearest
 
 FOLDER = Path(__file__).parent
 NETWORKS = {"AttributeClassifier": AttributeClassifier, "Classifier": Classifier}  # what a card's "network" may name
@@ -37,9 +37,7 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     Raises ``ValueError`` for a damaged card, and for a name that ``folder`` lacks, with the nearest that it holds.
     """
     if name not in (known := _cards(folder)):
-        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no trained network {name!r}: {hint}Known: {', '.join(known) or 'none'}")
+        raise ValueError(f"there is no trained network {name!r}: {nearest(name, known)}")
     path = folder / f"{name}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -82,26 +80,13 @@ def store(name: str, network: nn.Module, about: dict[str, Any], folder: Path) ->
     content = write_tensors({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
     file = f"{name}.safetensors"
     facts = {"file": file, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    _write(name, folder, {file: content, f"{name}.json": _text(about | facts)})
+    write_whole(folder / file, content)
+    write_whole(folder / f"{name}.json", _text(about | facts))  # last: until it is new, loading says that it differs
     return about | facts
 
 
 def _text(about: dict[str, Any]) -> bytes:
     return (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _write(name: str, folder: Path, contents: dict[str, bytes]) -> None:
-    """Write each file whole or not at all. Until the card, the last, is new, it doesn't fit, and loading says so."""
-    try:
-        for file, content in contents.items():
-            target = folder / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(target.name + ".part")
-            part.write_bytes(content)
-            os.replace(part, target)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"can't write {name} to {folder} ({reason}): choose a folder that you may write to") from error
 
 
 # ------------------------------------------------------------------------------------------ folders of several networks
@@ -137,10 +122,11 @@ def store_files(name: str, source: Path, about: dict[str, Any], folder: Path) ->
     """
     old = card(name, folder) if name in _cards(folder) else {}
     contents = {p.relative_to(source).as_posix(): _placeless(p) for p in sorted(source.rglob("*")) if p.is_file()}
-    _write(name, folder / name, contents)
+    for file, content in contents.items():
+        write_whole(folder / name / file, content)
     files = _facts(folder / name)
     together = old | about | {"bytes": sum(facts["bytes"] for facts in files.values()), "files": files}
-    _write(name, folder, {f"{name}.json": _text(together)})
+    write_whole(folder / f"{name}.json", _text(together))  # last, as in store
     return together
 
 

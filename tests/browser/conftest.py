@@ -129,5 +129,5 @@ def chapter(request: pytest.FixtureRequest, chromium: Browser, lab: str, folder:
 
 @pytest.fixture(scope="module")
 def widget(request: pytest.FixtureRequest, chapter: Notebook) -> Locator:
-    """The chapter's cell in which the module's ``WIDGET`` stands."""
+    """The chapter's cell that shows the widget, the one whose code holds the module's ``WIDGET``."""
     return chapter.cell(request.module.WIDGET)

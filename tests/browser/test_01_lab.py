@@ -1,4 +1,4 @@
-"""Chapter 01 in the browser: GAN Lab at mouse and keyboard, its speed, and the live view's stop button."""
+"""Chapter 01 in the browser: GAN Lab at mouse and keyboard, and its speed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gan_course.widgets import canvas
 from gan_course.widgets.lab import EXTENT
 
 CHAPTER = "01"
-WIDGET = "gan_lab("
+WIDGET = "gan_lab("  # calls it
 MINUTES = 3
 CONTROL_MS = 150  # a control's answer, in the middle
 UPDATES = 8  # pictures a second while it plays

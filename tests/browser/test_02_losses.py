@@ -11,7 +11,7 @@ from lab_page import changed, choose_next, differ, drag, mask, pixels, settled, 
 from gan_course import plots
 
 CHAPTER = "02"
-WIDGET = "loss_explorer("
+WIDGET = "loss_explorer("  # calls it
 MINUTES = 2
 REAL, FAKE = "D(x), real", "D(G(z)), fake"
 

@@ -9,7 +9,7 @@ from lab_page import changed, choose_next, differ, pixels, settled, slider, visi
 from gan_course.data.attributes import COLOURS
 
 CHAPTER = "08"
-WIDGET = "prompt_bench("
+WIDGET = "prompt_bench("  # calls it
 MINUTES = 15  # on a busy machine; 2 are the rule
 PATIENCE = 60  # seconds for a picture
 

@@ -1,6 +1,6 @@
-"""A second environment that holds what Colab ships, to try the course in: `python environment.py LIST FOLDER`.
+"""A second environment that holds what Colab ships, to try the course in: ``python environment.py LIST FOLDER``.
 
-``LIST`` is a `pip freeze` of Colab. Every package of it that the course needs, directly or through another one, is
+``LIST`` is a ``pip freeze`` of Colab. Every package of it that the course needs, directly or through another one, is
 installed in just that version. What can't be had is said, with what was taken instead.
 """
 

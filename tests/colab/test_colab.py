@@ -1,6 +1,6 @@
 """The course on what Colab ships: installing it changes nothing there, and the chapters run.
 
-The kernel is that of a second environment with Colab's versions and a stand-in for the module `google.colab`; this
+The kernel is that of a second environment with Colab's versions and a stand-in for the module ``google.colab``; this
 environment only talks to it. The notebooks' setup cell runs as it stands: git is told to fetch the course from a copy
 of this checkout, where the cell names its public address.
 """
@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from gan_course.commands import execute, notebooks, processes
+from gan_course.commands import compare, execute, notebooks, processes
 from gan_course.commands.run import run
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,6 @@ NAMED = {
     "ipywidgets": "7.7.1", "ipython": "7.34.0", "ipykernel": "6.17.1", "matplotlib": "3.10.0", "numpy": "2.1.3",
     "diffusers": "0.39.0", "transformers": "5.15.0", "scikit-learn": "1.6.1",
 }  # fmt: skip
-MARK = "# NBVAL_CHECK_OUTPUT"  # on cells whose text is the same on every machine
 LIMIT = 300  # seconds for a cell of the tests' own notebooks: installing takes a while
 
 pytestmark = pytest.mark.skipif(
@@ -54,7 +53,7 @@ def setup_cell() -> NotebookNode:
 
 
 def publish(folder: Path) -> None:
-    """This checkout, with what is not committed yet, as the branch `main` of a repository in ``folder``."""
+    """This checkout, with what is not committed yet, as the branch ``main`` of a repository in ``folder``."""
     names = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, names):
         if (ROOT / name).is_file():
@@ -66,7 +65,7 @@ def publish(folder: Path) -> None:
 
 
 def stand_in(folder: Path) -> None:
-    """A module `google.colab`, and IPython's way to import it before the first cell, as on Colab."""
+    """A module ``google.colab``, and IPython's way to import it before the first cell, as on Colab."""
     module, startup = folder / "google/colab/__init__.py", folder / "ipython/profile_default/startup/colab.py"
     for path, text in ((module, '"""A stand-in."""\n'), (startup, "import google.colab\n")):
         path.parent.mkdir(parents=True)
@@ -160,7 +159,7 @@ def chapters(colab: Colab, course: dict[str, object]) -> dict[str, dict[str, obj
     folder.mkdir(parents=True)
     for path in CHAPTERS:
         shutil.copyfile(path, folder / path.name)
-    assert any(cell.source.startswith(MARK) for path in CHAPTERS for cell in notebooks.read(path).cells)
+    assert any(compare.is_marked(cell) for path in CHAPTERS for cell in notebooks.read(path).cells)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execute, "kernel_manager", colab.manager)
         for name in os.environ.keys() - colab.variables().keys():
@@ -208,10 +207,9 @@ def test_chapter_runs_on_colab(colab, chapters, name):
     assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     first = next(o.text for o in outputs if o.output_type == "stream")
     assert re.match(r"Running on .+ with PyTorch .+ Allow about \d+ min to run all cells\.", first), first
-    pairs = [pair for pair in zip(ran.cells, stored.cells, strict=True) if pair[0].source.startswith(MARK)]
-    for new, old in pairs:
-        assert words(new) == words(old), new.source
-    print(f"{name}: {row['seconds']:.0f} s, {row['peak_mb']} MB, {len(pairs)} cells print what is stored.")
+    assert list(compare.differences(stored, ran)) == []
+    marked = sum(map(compare.is_marked, stored.cells))
+    print(f"{name}: {row['seconds']:.0f} s, {row['peak_mb']} MB, {marked} cells print what is stored.")
 
 
 def test_gan_lab_plays_in_colabs_kernel(colab, course):
@@ -248,8 +246,3 @@ def test_gan_lab_plays_in_colabs_kernel(colab, course):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-
-
-def words(cell: NotebookNode) -> str:
-    """All that a cell says in plain text."""
-    return "".join(o.text if o.output_type == "stream" else o.data.get("text/plain", "") for o in cell.outputs)
