@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from assertions import same
 
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
@@ -33,10 +34,6 @@ def noise_for(pipeline, count=3, seed=1):
 
 def tensors_of(network):
     return {key: value.clone() for key, value in network.state_dict().items()}
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 # ------------------------------------------------------------------------------------------ one step

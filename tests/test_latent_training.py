@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from assertions import same
 
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
@@ -50,10 +51,6 @@ def weights(training):
         if part.average is not None:
             found |= {f"{name}.average.{key}": v.clone() for key, v in part.average.state_dict().items()}
     return found
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.mark.parametrize("name", ["attributes", "autoencoder", "text to image"])

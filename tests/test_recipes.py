@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 import torch.nn.functional as F
+from assertions import same
 
 from gan_course import cli, data, recipes, zoo
 from gan_course.checkpoints import load_checkpoint, save_checkpoint
@@ -130,10 +131,6 @@ def everything(run):
             moments = part.optimizer.state.get(weight, {})
             found |= {f"{name}/{key}/{what}": value.clone() for what, value in moments.items()}
     return found
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 class AveragedRun(TinyRun):
