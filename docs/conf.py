@@ -6,7 +6,7 @@ project_copyright = "The gan_course authors. Text and figures: CC BY 4.0, code: 
 
 extensions = ["myst_nb"]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "chapters/*.ipynb", "exercises/*.ipynb", "solutions/*.ipynb", "*.md"]
+include_patterns = ["docs/**", "gan_course/ledger/glossary.md", "chapters/*.ipynb", "exercises/*.ipynb", "solutions/*.ipynb", "*.md"]
 
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath"]
