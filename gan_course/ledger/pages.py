@@ -146,7 +146,7 @@ def settle(claim: Claim) -> Finding | None:
 
 
 def article(claim: Claim) -> str:
-    """One row of the ledger in full, with its anchor."""
+    """One row of the ledger in full, with its anchor, for a web page and for JupyterLab."""
     level, kind = ("h5", ' class="gc-item"') if claim.item else ("h4", "")
     finding = settle(claim)
     computed = (
@@ -157,7 +157,7 @@ def article(claim: Claim) -> str:
     sources = "; ".join(reading.citation(key) for key in claim.sources)
     return (
         f"<article{kind}>"
-        f'<{level} id="{claim.id}" class="jp-toc-ignore">{claim.id} '
+        f'<{level} id="{claim.id}" data-jupyter-id="{claim.id}" class="jp-toc-ignore">{claim.id} '
         f'<span class="gc-verdict">{claim.verdict}</span></{level}>'
         f"<p>Section {claim.section if claim.section != '0' else '0, title and abstract'}. {escape(claim.claim)}</p>"
         f"<p><b>What holds.</b> {escape(claim.correct)}</p>{computed}"
@@ -199,12 +199,13 @@ def show_reading() -> None:
     display(f"<ol>{html}</ol>", "\n".join(text))
 
 
-def plain(formula: str) -> str:
+def plain(markdown: str) -> str:
     """Markdown with a little LaTeX as HTML: ``$-\\log D$`` as "−log D" in italics."""
-    text = escape(formula)
-    return re.sub(
-        r"\$(.+?)\$", lambda m: f"<i>{m[1].replace(chr(92), '').replace('-', '−').replace('log', 'log ')}</i>", text
-    )
+
+    def formula(match: re.Match) -> str:
+        return f"<i>{match[1].replace('-', '−').replace(chr(92) + 'log', 'log')}</i>"
+
+    return re.sub(r"\$(.+?)\$", formula, escape(markdown))
 
 
 def show_glossary() -> None:
