@@ -9,6 +9,7 @@ floor  modules                                             holds
 4      ``cli``, ``instructor``                             commands for people who run the course
 3      ``checks``                                          instant feedback on exercises
 3      ``widgets``                                         interactive figures
+2      ``ledger``                                          the document's claims and their verdicts
 2      ``training``, ``diagnosis``                         the training loop, what its log says
 2      ``diffusion``, ``latent``                           noise and back; text to image, asked and measured
 2      ``distill``                                         many steps taught to a copy that takes one

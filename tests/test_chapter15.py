@@ -101,7 +101,7 @@ def test_where_a_row_is_shown():
     row = ledger.get("S2.1-a").model_copy(update={"evidence": ["07#a", "12", "07#b", "15#c"]})
     assert re.sub(r"<.*?>", "", pages.shown_in(row)) == "07 (1, 2), 12 (open), 15"
     assert 'href="07_diffusion.ipynb#cell-id=a"' in pages.shown_in(row) and 'href="#cell-id=c"' in pages.shown_in(row)
-    assert pages.shown_in(row.model_copy(update={"evidence": []})) == "by its sources"
+    assert pages.shown_in(row.model_copy(update={"evidence": []})) == "no cell"
 
 
 def test_sentences_that_count_are_right():

@@ -134,7 +134,7 @@ def shown_in(claim: Claim) -> str:
             parts.append(link(links[0], chapter))
         else:
             parts.append(f"{chapter} ({', '.join(link(each, str(n)) for n, each in enumerate(links, start=1))})")
-    return ", ".join(parts) or "by its sources"
+    return ", ".join(parts) or "no cell"
 
 
 def settle(claim: Claim) -> Finding | None:
