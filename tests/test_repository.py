@@ -308,7 +308,9 @@ def test_instructors_table_agrees_with_the_exercises():
 
 
 def test_glossary_words_occur_in_the_chapter_it_names():
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (\d\d) \|$", read("gan_course/ledger/glossary.md"), flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (\d\d) \|$", read("gan_course/ledger/glossary.md"), flags=re.MULTILINE
+    )
     assert len(rows) > 25
     names = [row[0].lower() for row in rows]
     assert names == sorted(names)
