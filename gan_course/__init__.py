@@ -19,6 +19,7 @@ floor  modules                                             holds
 1      ``networks``, ``losses``, ``plots``                 parts
 1      ``attributes``, ``latent_networks``                 what glyphs show; Stable Diffusion's classes, small
 1      ``attention``                                       which word was looked at where
+1      ``costs``                                           facts about the market, unit economics, operations
 0      ``data``, ``setup``                                 data sets; device, seed, profile
 =====  ==================================================  ==========================================
 

@@ -35,6 +35,7 @@ COLAB = {
     "scikit-image": "0.25.2",
     "pooch": "1.9.0",
     "safetensors": "0.8.0",
+    "pydantic": "2.13.4",
 }
 CONDA_NAMES = {"torch": "pytorch"}  # where they differ
 # In pieces, so that this file does not name what it looks for.
