@@ -135,7 +135,7 @@ def stairs(business: Business) -> Image.Image:
 class EconomicsView(Panel):
     """The widget: ``sliders`` by parameter, ``cases`` by name; ``business`` is what they say now."""
 
-    name = "The economics sliders"
+    name = "The economics widget"
 
     def __init__(self, business: Business, cases: Mapping[str, Mapping[str, float]] | None = None):
         super().__init__()
