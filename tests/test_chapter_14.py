@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 
-from gan_course import costs
+from gan_course import checks, costs
 from gan_course.costs import Business
 from gan_course.widgets.economics_view import KNOBS, EconomicsView, money, month, parts
 
@@ -93,6 +97,23 @@ def test_every_fact_that_the_chapter_shows_keeps_its_status(chapter):
     for name in costs.TABLES:
         for address in costs.sources(costs.load(name)).values():
             assert address in text
+
+
+def test_no_function_of_the_chapter_solves_a_task(chapter):
+    """Pasted in place of an answer, each of them fails each check."""
+    cells = [
+        cell for cell in chapter.cells if cell.cell_type == "code" and "setup" not in cell.metadata.get("tags", [])
+    ]
+    source = "\n".join(cell.source for cell in cells)
+    found = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    space: dict = {"costs": costs, "np": np, "torch": torch, "nn": torch.nn}
+    for node in found:
+        exec(compile(ast.Module([node], []), "chapter", "exec"), space)
+    assert {"count_operations", "training_operations", "needed_price"} <= {node.name for node in found}
+    tasks = ("price_with_margin", "break_even_subscribers", "training_gpu_hours", "combine_reports", "sensitivities")
+    for task, node in itertools.product(tasks, found):
+        with pytest.raises(checks.CheckFailed):
+            getattr(checks, f"check_{task}")(space[node.name])
 
 
 # ------------------------------------------------------------------------------------------ the sliders
