@@ -19,42 +19,46 @@ from gan_course.widgets.controls import guarded
 from gan_course.widgets.panel import Panel, column
 
 
+def decades(low: float, high: float) -> list[float]:
+    """Round numbers from ``low`` to ``high``, ten to each factor of ten."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [x for k in powers for d in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if low <= (x := float(f"{d}e{k}")) <= high]
+
+
 class Knob(NamedTuple):
-    """One slider: its label, its ends, how its number is written, and whether equal distances are equal factors."""
+    """One slider: its label and the values that it offers, besides the business's own."""
 
     label: str
-    low: float
-    high: float
-    written: str
-    factors: bool = False
+    values: Sequence[float]
 
 
+SHARES = [k / 20 for k in range(21)]
 KNOBS = {
-    "price_usd_per_image": Knob("USD a picture", 0.0005, 0.5, ".4f", factors=True),
-    "images_per_month": Knob("pictures/month", 1e4, 1e9, ".3s", factors=True),
-    "free_share": Knob("free share", 0.0, 0.95, ".2f"),
-    "utilisation": Knob("utilisation", 0.05, 1.0, ".2f"),
-    "steps": Knob("steps", 1, 50, "d"),
-    "gpu_usd_per_hour": Knob("USD a GPU-hour", 0.2, 15.0, ".2f", factors=True),
-    "fixed_usd_per_month": Knob("fixed USD/month", 1e3, 1e7, ".3s", factors=True),
-    "training_usd": Knob("training USD", 1e3, 1e8, ".3s", factors=True),
+    "price_usd_per_image": Knob("USD a picture", decades(0.0005, 0.5)),
+    "images_per_month": Knob("pictures/month", decades(1e4, 1e9)),
+    "free_share": Knob("free share", SHARES[:-1]),
+    "utilisation": Knob("utilisation", SHARES[1:]),
+    "steps": Knob("steps", [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50]),
+    "gpu_usd_per_hour": Knob("USD a GPU-hour", decades(0.2, 15)),
+    "fixed_usd_per_month": Knob("fixed USD/month", decades(1e3, 1e7)),
+    "training_usd": Knob("training USD", decades(1e3, 1e8)),
 }
-NOTCHES = 200  # of a slider over factors
 
 
-def make(name: str, value: float, others: Sequence[float] = ()) -> Any:
-    """The slider of parameter ``name``; its ends give way to ``value`` and to ``others`` outside."""
+def short(value: float) -> str:
+    """A slider's value in a few letters: "0.01", "60M", "304.5k"."""
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def make(name: str, own: Sequence[float]) -> Any:
+    """The slider of parameter ``name``, at the first of its ``own`` values, which join those of its knob."""
     knob = KNOBS[name]
-    needed = [knob.low, knob.high, *(x for x in (value, *others) if x > 0 or not knob.factors)]
-    low, high = min(needed), max(needed)
-    kind, traits = widgets.FloatSlider, {"min": low, "max": high, "step": 0.01}
-    if knob.factors:
-        ends = math.log10(low), math.log10(high)
-        kind, traits = widgets.FloatLogSlider, {"min": ends[0], "max": ends[1], "step": (ends[1] - ends[0]) / NOTCHES}
-    elif name == "steps":
-        kind, traits = widgets.IntSlider, {"min": math.floor(low), "max": math.ceil(high)}
-        value = round(value)
-    return controls.control(kind, knob.label, value=max(value, low), readout_format=knob.written, **traits)
+    exact = {short(value): value for value in [*knob.values, *own]}  # two values that read the same are one
+    options = sorted(exact.items(), key=lambda option: option[1])
+    return controls.control(widgets.SelectionSlider, knob.label, options=options, value=exact[short(own[0])])
 
 
 def scaled(amount: float) -> tuple[float, str]:
@@ -143,7 +147,7 @@ class EconomicsView(Panel):
         for changes in self.changes.values():
             business.but(**changes)  # refuses what can't be
         self.sliders = {
-            name: make(name, getattr(business, name), [case[name] for case in self.changes.values() if name in case])
+            name: make(name, [getattr(business.but(**changes), name) for changes in self.changes.values()])
             for name in KNOBS
         }
         self.cases = {
@@ -183,7 +187,7 @@ class EconomicsView(Panel):
         self.quiet = True
         try:
             for key, slider in self.sliders.items():
-                slider.value = getattr(wanted, key)
+                slider.value = dict(slider.options)[short(getattr(wanted, key))]
         finally:
             self.quiet = False
         self._paint()
