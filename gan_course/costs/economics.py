@@ -1,4 +1,4 @@
-"""A business that sells pictures, in ten parameters. Every name carries its unit.
+"""A business that sells pictures, in eleven parameters. Every name carries its unit.
 
 The model: all pictures cost GPU time, only some of them are paid for, and some costs are there without any picture.
 """
