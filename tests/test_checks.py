@@ -16,6 +16,7 @@ import test_checks_06
 import test_checks_07
 import test_checks_08
 import test_checks_09
+import test_checks_14
 import torch
 from nbclient import NotebookClient
 from notebooks import code, notebook
@@ -26,7 +27,7 @@ from gan_course import checks
 TABLES = (
     *(test_checks_01, test_checks_02, test_checks_03, test_checks_04),
     *(test_checks_05, test_checks_06, test_checks_07, test_checks_08),
-    test_checks_09,
+    *(test_checks_09, test_checks_14),
 )
 TASKS = [name.removeprefix("check_") for name in checks.__all__ if name.startswith("check_")]
 

@@ -42,6 +42,13 @@ from gan_course.checks.chapter08_inpainting import check_keep_outside
 from gan_course.checks.chapter08_sampling import check_guided, check_latent_scale, check_steps_walked
 from gan_course.checks.chapter09_frontier import check_on_frontier, check_speed_up
 from gan_course.checks.chapter09_student import check_ask_teacher, check_ideal_view
+from gan_course.checks.chapter14 import (
+    check_break_even_subscribers,
+    check_combine_reports,
+    check_price_with_margin,
+    check_sensitivities,
+    check_training_gpu_hours,
+)
 from gan_course.checks.report import CheckFailed
 
 __all__ = [
@@ -50,8 +57,10 @@ __all__ = [
     "check_arrows",
     "check_ask_teacher",
     "check_attend",
+    "check_break_even_subscribers",
     "check_calm_guidance",
     "check_calm_weights",
+    "check_combine_reports",
     "check_cured_round",
     "check_density_and_coverage",
     "check_difference_interval",
@@ -89,15 +98,18 @@ __all__ = [
     "check_output_sides",
     "check_paint_range",
     "check_play_dirac",
+    "check_price_with_margin",
     "check_projection_logits",
     "check_r1_penalty",
     "check_random_shift",
     "check_ring",
+    "check_sensitivities",
     "check_speed_up",
     "check_step_back",
     "check_steps_walked",
     "check_take_apart",
     "check_to_training_tensors",
+    "check_training_gpu_hours",
     "check_update_average",
     "check_warm_average",
     "check_word_map",
