@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import nbformat
+from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -29,6 +30,14 @@ def notebook(*cells: NotebookNode) -> NotebookNode:
     made = new_notebook(cells=[nbformat.from_dict(cell) for cell in cells])
     made.metadata.kernelspec = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     made.metadata.language_info = {"name": "python"}
+    return made
+
+
+def executed(folder: Path, *cells: NotebookNode | str, **options) -> NotebookNode:
+    """The notebook of these cells, run by a real kernel in ``folder``. ``options``: see nbclient's NotebookClient."""
+    made = notebook(*(code(cell) if isinstance(cell, str) else cell for cell in cells))
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(made, timeout=180, resources=resources, **options).execute()
     return made
 
 

@@ -11,37 +11,11 @@ import torch
 
 pytest.importorskip("diffusers")
 
-from diffusers import StableDiffusionPipeline
-
 from gan_course import diffusion
 from gan_course import stable_diffusion as sd
-from gan_course.stable_diffusion.networks import (
-    make_autoencoder,
-    make_scheduler,
-    make_text_encoder,
-    make_tokenizer,
-    make_unet,
-)
+from gan_course.stable_diffusion.networks import make_scheduler, make_tokenizer
 
 CHAPTER = Path(__file__).parents[1] / "chapters" / "08_stable_diffusion.ipynb"
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
-    torch.manual_seed(0)
-    tokenizer = make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-    made = StableDiffusionPipeline(
-        vae=make_autoencoder((8, 8, 16)).eval(),
-        text_encoder=make_text_encoder(tokenizer, width=32).eval(),
-        tokenizer=tokenizer,
-        unet=make_unet(32, (16, 16)).eval(),
-        scheduler=make_scheduler("v_prediction"),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    made.set_progress_bar_config(disable=True)
-    return made
 
 
 @pytest.fixture

@@ -9,51 +9,20 @@ import torch.nn.functional as F
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 
-from diffusers import StableDiffusionPipeline
 
 from gan_course import stable_diffusion as sd
-from gan_course import zoo
 from gan_course.data.attributes import draw_attributes, is_held_out, phrase
 from gan_course.recipes import find, student
 from gan_course.recipes import run as runs
 from gan_course.stable_diffusion import distill
-from gan_course.stable_diffusion.networks import (
-    make_autoencoder,
-    make_scheduler,
-    make_text_encoder,
-    make_tokenizer,
-    make_unet,
-)
 
 TINY = student.StudentSettings(pictures=24, batch=8, width=8)
 PROMPTS = ["a small red seven on a blue background", "a pink two", ""]
 
 
-def make_pipeline(folder, prediction="v_prediction"):
-    torch.manual_seed(0)
-    tokenizer = make_tokenizer(folder)
-    made = StableDiffusionPipeline(
-        vae=make_autoencoder((8, 8, 16)).eval(),
-        text_encoder=make_text_encoder(tokenizer, width=32).eval(),
-        tokenizer=tokenizer,
-        unet=make_unet(32, (32, 32)).eval(),
-        scheduler=make_scheduler(prediction),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    made.set_progress_bar_config(disable=True)
-    return made
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("tokenizer")
-
-
 @pytest.fixture
-def pipeline(folder):
-    return make_pipeline(folder)
+def pipeline(make_pipeline):
+    return make_pipeline(widths=(32, 32))
 
 
 def noise_for(pipeline, count=3, seed=1):
@@ -74,8 +43,8 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
-def test_one_step_is_the_pipelines_own(folder, prediction):
-    pipeline = make_pipeline(folder, prediction)
+def test_one_step_is_the_pipelines_own(make_pipeline, prediction):
+    pipeline = make_pipeline(prediction, widths=(32, 32))
     noise = noise_for(pipeline)
     with torch.no_grad():
         ours = distill.one_step(pipeline.unet, pipeline.scheduler, noise, distill.read_words(pipeline, PROMPTS))
@@ -245,13 +214,9 @@ def test_no_held_out_pair_is_ever_trained_on_and_captions_stay_true(pipeline):
 
 
 @pytest.fixture(scope="module")
-def trained(folder, tmp_path_factory):
+def trained(make_pipeline, store_pipeline):
     """A zoo with a tiny teacher and its student, made by the recipe."""
-    pipeline, place = make_pipeline(folder), tmp_path_factory.mktemp("zoo")
-    source = tmp_path_factory.mktemp("source")
-    pipeline.save_pretrained(source)
-    make_tokenizer(source / "tokenizer")
-    zoo.store_files(sd.MINI, source, {"what": "A trial."}, place)
+    place = store_pipeline(make_pipeline(widths=(32, 32)))
     run = student.StudentRun(0, 2, sd.load_pipeline(folder=place), settings=TINY)
     run.step()
     measure = run.measure

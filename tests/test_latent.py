@@ -11,47 +11,16 @@ import torch
 
 pytest.importorskip("diffusers")
 
-from diffusers import StableDiffusionPipeline
 
 from gan_course import diffusion, zoo
 from gan_course import stable_diffusion as sd
 from gan_course.data.attributes import as_indices, draw_attributes
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.stable_diffusion.networks import (
-    make_autoencoder,
-    make_scheduler,
-    make_text_encoder,
-    make_tokenizer,
-    make_unet,
-)
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
-    torch.manual_seed(0)
-    tokenizer = make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-    made = StableDiffusionPipeline(
-        vae=make_autoencoder((8, 8, 16)).eval(),
-        text_encoder=make_text_encoder(tokenizer, width=32).eval(),
-        tokenizer=tokenizer,
-        unet=make_unet(32, (16, 16)).eval(),
-        scheduler=make_scheduler("v_prediction"),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    made.set_progress_bar_config(disable=True)
-    return made
-
-
-@pytest.fixture(scope="module")
-def folder(pipeline, tmp_path_factory):
-    """A zoo that holds this pipeline as its mini model."""
-    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("zoo")
-    pipeline.save_pretrained(source)
-    make_tokenizer(source / "tokenizer")
-    zoo.store_files(sd.MINI, source, {"what": "A trial."}, folder)
-    return folder
+def folder(pipeline, store_pipeline):
+    return store_pipeline(pipeline)
 
 
 @pytest.fixture

@@ -28,11 +28,6 @@ TINY = text_to_image.TextToImageSettings(pictures=24, batch=8, width=32, widths=
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-
-
-@pytest.fixture(scope="module")
 def autoencoder():
     torch.manual_seed(0)
     return make_autoencoder((8, 8, 16)).eval().requires_grad_(False)

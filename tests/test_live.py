@@ -12,8 +12,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
+from notebooks import executed
 
 from gan_course import live, plots
 
@@ -347,9 +346,7 @@ def outputs(cell):
 
 
 def test_in_a_real_kernel(tmp_path):
-    notebook = new_notebook(cells=[new_code_cell(source) for source in (TRAIN, INTERRUPT, SHOW)])
-    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    notebook = executed(tmp_path, TRAIN, INTERRUPT, SHOW)
     train, interrupt, show = map(outputs, notebook.cells)
     assert "widgets" not in notebook.metadata
     assert "widget" not in str([cell.outputs for cell in notebook.cells])

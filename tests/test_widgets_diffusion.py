@@ -1,17 +1,14 @@
 """The diffusion explorer: its paths against a network that knows the answer, its controls, its page. No browser."""
 
-import re
 import time
 from statistics import median
 
 import pytest
 import torch
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
 from torch import nn
+from widget_page import assert_a_still_is_left, assert_drops, said
 
 from gan_course import data, diffusion, widgets
-from gan_course.commands import notebooks
 from gan_course.unet import DiffusionUNet
 from gan_course.widgets import canvas, controls, diffusion_view, panel
 from gan_course.widgets.diffusion_view import SCALES, WIDTH, DiffusionView, Explorer
@@ -56,10 +53,6 @@ def view():
     made = DiffusionView(explorer(), "cosine")
     yield made
     made.close()
-
-
-def said(view):
-    return re.sub("<.*?>", "", view.message.value)
 
 
 def shown(view):
@@ -256,13 +249,8 @@ def test_a_malformed_seed_becomes_a_sentence(view, wrong, capsys):
 
 
 def test_a_malformed_message_from_the_page_is_dropped(view, capsys):
-    for widget in (view.time, *view.knobs.values()):
-        value = widget.value
-        for state in ({"index": 999}, {"index": "x"}, {"value": {"no": "value"}}, {"value": None}, {"value": [1]}):
-            widget._handle_msg(
-                {"content": {"data": {"method": "update", "state": state, "buffer_paths": []}}, "buffers": []}
-            )
-        assert widget.value == value
+    states = ({"index": 999}, {"index": "x"}, {"value": {"no": "value"}}, {"value": None}, {"value": [1]})
+    assert_drops((view.time, *view.knobs.values()), *states)
     assert capsys.readouterr() == ("", "")
 
 
@@ -338,15 +326,7 @@ widgets.diffusion_explorer(network, glyphs, {"cosine": diffusion.cosine_betas}, 
 
 
 def test_in_a_real_kernel_without_a_page_a_still_is_left(tmp_path):
-    notebook = new_notebook(cells=[new_code_cell(KERNEL)])
-    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    (output,) = notebook.cells[0].outputs
-    assert set(output.data) == {"image/png", "text/plain", controls.VIEW}
-    assert output.metadata["image/png"]["alt"].startswith("Diffusion explorer at timestep 495.")
-    assert len(output.data["image/png"]) < 400_000
-    notebooks.keep_stills(notebook)
-    assert set(output.data) == {"image/png", "text/plain"} and "widgets" not in notebook.metadata
+    assert_a_still_is_left(tmp_path, KERNEL, "Diffusion explorer at timestep 495.", 400_000)
 
 
 def test_outside_a_notebook_it_is_one_line(capsys):

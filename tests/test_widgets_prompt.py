@@ -9,16 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
+from widget_page import assert_a_still_is_left, assert_drops
 
 from gan_course import stable_diffusion as sd
 from gan_course import widgets, zoo
-from gan_course.commands import notebooks
 from gan_course.data.attributes import FIELDS, Attributes, contrast, phrase
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.widgets import canvas, controls
+from gan_course.widgets import canvas
 from gan_course.widgets.prompt_view import FIRST, HISTORY, OPEN_FIELDS, PromptView, compose
 
 
@@ -200,13 +198,8 @@ def test_ink_that_cannot_be_seen_becomes_a_sentence_at_once(view, painter):
 
 
 def test_a_malformed_message_from_the_page_is_dropped(view, capsys):
-    for widget in (*view.menus.values(), *view.knobs.values()):
-        value = widget.value
-        for state in ({"index": 999}, {"index": "x"}, {"value": {"no": "value"}}, {"value": None}):
-            widget._handle_msg(
-                {"content": {"data": {"method": "update", "state": state, "buffer_paths": []}}, "buffers": []}
-            )
-        assert widget.value == value
+    states = ({"index": 999}, {"index": "x"}, {"value": {"no": "value"}}, {"value": None})
+    assert_drops((*view.menus.values(), *view.knobs.values()), *states)
     assert capsys.readouterr() == ("", "")
 
 
@@ -282,15 +275,7 @@ widgets.prompt_bench(sd.load_pipeline(), steps=4)
 
 
 def test_in_a_real_kernel_without_a_page_a_still_is_left(tmp_path):
-    notebook = new_notebook(cells=[new_code_cell(KERNEL)])
-    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    (output,) = notebook.cells[0].outputs
-    assert set(output.data) == {"image/png", "text/plain", controls.VIEW}
-    assert output.metadata["image/png"]["alt"].startswith("Prompt bench: “a large yellow seven in bold on a purple")
-    assert len(output.data["image/png"]) < 150_000
-    notebooks.keep_stills(notebook)
-    assert set(output.data) == {"image/png", "text/plain"} and "widgets" not in notebook.metadata
+    assert_a_still_is_left(tmp_path, KERNEL, "Prompt bench: “a large yellow seven in bold on a purple", 150_000)
 
 
 def test_outside_a_notebook_it_is_one_line(pipeline, painter, capsys):

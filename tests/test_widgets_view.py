@@ -10,8 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
+from notebooks import executed
+from widget_page import receive, said
 
 from gan_course import widgets
 from gan_course.commands import notebooks
@@ -26,10 +26,6 @@ def view():
     made = LabView()
     yield made
     made.close()
-
-
-def said(view):
-    return re.sub("<.*?>", "", view.message.value)
 
 
 def play(view, seconds=1.0):
@@ -113,11 +109,6 @@ def test_a_malformed_seed_becomes_a_sentence(view, wrong, capsys):
 
 MALFORMED = ({"index": 999}, {"index": "x"}, {"index": None}, {"value": {"no": "value"}}, {"value": None},
              {"value": "x"})  # fmt: skip
-
-
-def receive(widget, state):
-    """What the kernel does with a message from the page."""
-    widget._handle_msg({"content": {"data": {"method": "update", "state": state, "buffer_paths": []}}, "buffers": []})
 
 
 def test_a_malformed_message_from_the_page_is_dropped(view, capsys):
@@ -394,9 +385,7 @@ KERNEL = [
 
 def test_in_a_real_kernel_without_a_page(tmp_path):
     """Each cell leaves one still picture with alternative text, and no traceback and no warning anywhere."""
-    notebook = new_notebook(cells=[new_code_cell(source) for source in KERNEL])
-    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    notebook = executed(tmp_path, *KERNEL)
     assert "widgets" in notebook.metadata
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     assert {o.output_type for o in outputs} == {"display_data", "stream"}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gan_course.checks.report import Attempt, describe, run
+from gan_course.checks.report import Attempt, Parts, check, describe
 
 Report = tuple[float | None, float | None, str]
 
@@ -60,10 +60,9 @@ def _price_free(attempt: Attempt) -> None:
         _compare_price(attempt, case, hint)
 
 
-def check_price_with_margin(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(batch_seconds, batch_size, ...) -> USD``. Parts: ``cost``, ``margin``, ``free``."""
-    names = "batch_seconds batch_size gpu_usd_per_hour utilisation free_share margin"
-    run("price_with_margin", function, names, {"cost": _price_cost, "margin": _price_margin, "free": _price_free}, part)
+@check("price_with_margin(batch_seconds, batch_size, gpu_usd_per_hour, utilisation, free_share, margin) -> USD")
+def check_price_with_margin() -> Parts:
+    return {"cost": _price_cost, "margin": _price_margin, "free": _price_free}
 
 
 # ------------------------------------------------------------------------------------------ break-even
@@ -143,14 +142,12 @@ def _subscribers_never(attempt: Attempt) -> None:
         _compare_subscribers(attempt, case, hint)
 
 
-def check_break_even_subscribers(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(fee, ...) -> whole number or None``. Parts: ``paying``, ``free``, ``never``."""
-    names = (
-        "fee_usd_per_month images_per_subscriber free_users_per_subscriber images_per_free_user gpu_usd_per_image "
-        "fixed_usd_per_month"
-    )
-    parts = {"paying": _subscribers_paying, "free": _subscribers_free, "never": _subscribers_never}
-    run("break_even_subscribers", function, names, parts, part)
+@check(
+    "break_even_subscribers(fee_usd_per_month, images_per_subscriber, free_users_per_subscriber, "
+    "images_per_free_user, gpu_usd_per_image, fixed_usd_per_month) -> whole number or None"
+)
+def check_break_even_subscribers() -> Parts:
+    return {"paying": _subscribers_paying, "free": _subscribers_free, "never": _subscribers_never}
 
 
 # ------------------------------------------------------------------------------------------ training estimate
@@ -207,13 +204,9 @@ def _hours_again(attempt: Attempt) -> None:
     _compare_hours(attempt, [(3e6, 2e11, 5e10)], 1e14, 0.4, True, hint)
 
 
-def check_training_gpu_hours(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(phases, peak_operations_per_second, utilisation, recomputed) -> hours``.
-
-    Parts: ``one``, ``phases``, ``again``.
-    """
-    parts = {"one": _hours_one, "phases": _hours_phases, "again": _hours_again}
-    run("training_gpu_hours", function, "phases peak_operations_per_second utilisation recomputed", parts, part)
+@check("training_gpu_hours(phases, peak_operations_per_second, utilisation, recomputed) -> hours")
+def check_training_gpu_hours() -> Parts:
+    return {"one": _hours_one, "phases": _hours_phases, "again": _hours_again}
 
 
 # ------------------------------------------------------------------------------------------ conflicting sources
@@ -316,10 +309,9 @@ def _reports_open(attempt: Attempt) -> None:
             _compare_reports(attempt, list(order), hint)
 
 
-def check_combine_reports(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(reports) -> (low, high, agree)``. Parts: ``agree``, ``conflict``, ``open``."""
-    parts = {"agree": _reports_agree, "conflict": _reports_conflict, "open": _reports_open}
-    run("combine_reports", function, "reports", parts, part)
+@check("combine_reports(reports) -> (low, high, agree)")
+def check_combine_reports() -> Parts:
+    return {"agree": _reports_agree, "conflict": _reports_conflict, "open": _reports_open}
 
 
 # ------------------------------------------------------------------------------------------ sensitivity
@@ -404,7 +396,6 @@ def _sensitivity_losses(attempt: Attempt) -> None:
     _compare_sensitivities(attempt, worse, {"n": 100.0, "p": 0.3}, hint)
 
 
-def check_sensitivities(function: Callable[..., Any], part: str | None = None) -> None:
-    """``function(result, values) -> {name: number}``. Parts: ``powers``, ``sums``, ``losses``."""
-    parts = {"powers": _sensitivity_powers, "sums": _sensitivity_sums, "losses": _sensitivity_losses}
-    run("sensitivities", function, "result values", parts, part)
+@check("sensitivities(result, values) -> {name: number}")
+def check_sensitivities() -> Parts:
+    return {"powers": _sensitivity_powers, "sums": _sensitivity_sums, "losses": _sensitivity_losses}

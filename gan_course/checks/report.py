@@ -1,23 +1,26 @@
 """How a check runs and what it says.
 
-A check is a dictionary of named parts. A part is a function that receives an :class:`Attempt`, calls the student's
-function through it and compares what comes back. The first difference ends the check with a :class:`CheckFailed`, whose
-message holds all that the student is to see: what was tried, what came back, what was expected, and a hint.
+A check has named parts. A part is a function that receives an :class:`Attempt`, calls the student's function through it
+and compares what comes back. Its first difference ends the part; the other parts still run. The student sees which
+parts passed, and for the first that did not: what was tried, what came back, what was expected, and a hint.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
 
+Part = Callable[["Attempt"], None]
+Parts = Mapping[str, Part]
 Mistakes = Sequence[tuple[Any, str]]  # (what the mistake would give for these inputs, the hint that fits it)
 
 RETURNS_NOTHING = "Does your function end in a return statement?"
@@ -30,38 +33,96 @@ class CheckFailed(AssertionError):
         return str(self).splitlines()
 
 
-def run(
-    name: str,
-    function: Callable[..., Any],
-    arguments: str,
-    parts: Mapping[str, Callable[[Attempt], None]],
-    part: str | None = None,
-) -> None:
-    """Run one part of the check of task ``name``, or all of them, and print one line when the answer is right.
+class Check(Protocol):
+    """What students and graded cells call."""
 
-    ``arguments``: the names of the function's parameters, to describe the calls with. Raises :class:`CheckFailed` for a
-    wrong answer, ``NotImplementedError`` for a stub that is not written yet, ``ValueError`` for an unknown part.
+    def __call__(self, answer: Callable[..., Any], part: str | None = None) -> None: ...
+
+
+CHECKS: dict[str, Check] = {}  # by their names, check_NAME
+
+
+def check(signature: str) -> Callable[[Callable[[], Parts]], Check]:
+    """Turn a function that makes the parts of ``check_NAME`` into the check itself, ``check_NAME(answer, part=None)``.
+
+    ``signature``: what the student is to write, ``NAME(argument, argument [shape], ...) -> result``. The check runs all
+    parts, or one of them, and prints one line when the answer is right. It raises :class:`CheckFailed` for a wrong
+    answer, ``NotImplementedError`` for a stub that is not written yet, ``ValueError`` for an unknown part.
     """
+    name, listed = re.match(r"(\w+)\((.*)\) ->", signature).groups()  # type: ignore[union-attr]
+    arguments = [argument.split()[0] for argument in re.sub(r"\[.*?\]", "", listed).split(",") if argument]
+
+    def decorate(make_parts: Callable[[], Parts]) -> Check:
+        def checked(answer: Callable[..., Any], part: str | None = None) -> None:
+            _run(name, answer, arguments, make_parts(), part)
+
+        checked.__name__ = checked.__qualname__ = make_parts.__name__
+        checked.__module__ = make_parts.__module__
+        checked.__doc__ = f"Check ``{signature}``: all of its parts, or the one called ``part``."
+        CHECKS[checked.__name__] = checked
+        return checked
+
+    return decorate
+
+
+def cases(compare: Callable[..., Any], *rows: Iterable[Any], **always: Any) -> Part:
+    """A part that compares answers case by case: ``compare(attempt, *row, **always)`` for each of ``rows``."""
+
+    def part(attempt: Attempt) -> None:
+        for row in rows:
+            compare(attempt, *row, **always)
+
+    return part
+
+
+def _run(name: str, answer: Any, arguments: Sequence[str], parts: Parts, part: str | None) -> None:
     if part is not None and part not in parts:
         raise ValueError(f"check_{name} has no part {part!r}: its parts are {', '.join(parts)}")
-    if not callable(function) or isinstance(function, nn.Module):
+    if not callable(answer) or isinstance(answer, nn.Module):
         raise CheckFailed(
-            f"check_{name} wants the function {name} itself but got {describe(function)}: write "
+            f"check_{name} wants the function {name} itself but got {describe(answer)}: write "
             f"checks.check_{name}({name}), with no brackets after the second {name}"
         )
     title = f"check_{name}" if part is None else f"check_{name}, part {part!r}"
-    attempt = Attempt(title, name, function, arguments.split())
-    with torch.enable_grad():  # even where the notebook has switched gradients off
-        for chosen in parts if part is None else [part]:
-            parts[chosen](attempt)
-    print(f"{title}: all {attempt.calls} tests passed" if attempt.calls > 1 else f"{title}: passed")
+    calls, passed, failed = 0, [], {}
+    for chosen in parts if part is None else [part]:
+        attempt = Attempt(name, answer, arguments)
+        try:
+            with torch.enable_grad():  # even where the notebook has switched gradients off
+                parts[chosen](attempt)
+            passed.append(chosen)
+        except _Difference as difference:
+            failed[chosen] = difference.facts
+        calls += attempt.calls
+    if failed:
+        raise CheckFailed(_message(title, passed, failed, of_many=part is None)) from None
+    print(f"{title}: all {calls} tests passed" if calls > 1 else f"{title}: passed")
+
+
+def _message(title: str, passed: list[str], failed: dict[str, dict[str, str]], of_many: bool) -> str:
+    first, *later = failed
+    parts = {"passed": ", ".join(passed) or "no part", "not yet": ", ".join([f"{first} (shown here)", *later])}
+    facts = (parts if of_many else {}) | failed[first]
+    lines = [
+        textwrap.fill(text, 110, initial_indent=f"  {name + ':':<10}", subsequent_indent=" " * 12)
+        for name, text in facts.items()
+    ]
+    return "\n".join([f"{title}: not right yet.", *lines])
+
+
+class _Difference(Exception):
+    """What a part found. ``facts``: tried, got, expected, hint."""
+
+    def __init__(self, facts: dict[str, str]):
+        super().__init__(facts)
+        self.facts = facts
 
 
 class Attempt:
     """Calls the student's function, remembers the call, and reports what is wrong with the answer."""
 
-    def __init__(self, title: str, name: str, function: Callable[..., Any], arguments: Sequence[str]):
-        self.title, self.name, self.function, self.arguments = title, name, function, arguments
+    def __init__(self, name: str, function: Callable[..., Any], arguments: Sequence[str]):
+        self.name, self.function, self.arguments = name, function, arguments
         self.calls, self.call = 0, f"{name}()"
 
     def __call__(self, *values: Any) -> Any:
@@ -94,13 +155,8 @@ class Attempt:
         )
 
     def fail(self, got: str, expected: str, hint: str) -> NoReturn:
-        """Raise :class:`CheckFailed` with the four facts a student needs."""
-        facts = {"tried": self.call, "got": got, "expected": expected, "hint": hint}
-        lines = [
-            textwrap.fill(text, 110, initial_indent=f"  {name + ':':<10}", subsequent_indent=" " * 12)
-            for name, text in facts.items()
-        ]
-        raise CheckFailed("\n".join([f"{self.title}: not right yet.", *lines])) from None
+        """End the part with the four facts that a student needs."""
+        raise _Difference({"tried": self.call, "got": got, "expected": expected, "hint": hint}) from None
 
     def tensor(self, value: Any, *shapes: Sequence[int], hint: str, what: str = "the result") -> Tensor:
         """``value`` as a finite tensor of the first of ``shapes``; any of them will do, and a number is shape []."""
@@ -152,6 +208,16 @@ class Attempt:
         label = f"{what}{place} = "
         self.fail(f"{label}{describe(got)}", f"{label}{describe(right)}", thought)
 
+    def unchanged(self, given: Tensor, before: Tensor, what: str, hint: str = "Make a new tensor.") -> None:
+        """Report that ``what`` was changed, unless ``given``, which went into the function, still equals ``before``."""
+        if not torch.equal(given.detach(), before):
+            self.fail(f"{what} changed", "what went in, as it came in", hint)
+
+    def dtype(self, value: Tensor, wanted: torch.dtype, what: str, hint: str) -> None:
+        """Report ``value`` unless its numbers are of the kind ``wanted``."""
+        if value.dtype != wanted:
+            self.fail(f"{what} of dtype {describe(value.dtype)}", f"{what} of dtype {describe(wanted)}", hint)
+
     def gradient(self, value: Any, inputs: Tensor, what: str) -> Tensor:
         """d(value)/d(inputs), or a report that there is none."""
         if not (isinstance(value, Tensor) and value.requires_grad):
@@ -173,6 +239,21 @@ def near(a: Tensor, b: Tensor, tolerance: float = 1e-4) -> bool:
     return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance / 10)
 
 
+def first_hint(mistakes: Mistakes, made: Callable[[Any], bool], otherwise: str) -> str:
+    """The hint of the first mistake that was ``made``."""
+    return next((hint for wrong, hint in mistakes if made(wrong)), otherwise)
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    """Gaussian noise, the same in every run; the notebook's own random numbers stay as they are."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def per_picture(values: Tensor, images: Tensor) -> Tensor:
+    """``values [N]`` in the shape that multiplies ``images [N, ...]``."""
+    return values.reshape(-1, *[1] * (images.ndim - 1))
+
+
 def flat(network: nn.Module) -> Tensor:
     """All parameters of ``network`` in one row."""
     return torch.cat([p.detach().flatten() for p in network.parameters()])
@@ -191,10 +272,10 @@ def describe(value: Any) -> str:
             return describe(value.item())
         if value.numel() <= 6:
             return f"tensor({_numbers(value.tolist())})"
-        kind = str(value.dtype).removeprefix("torch.")
-        if value.is_complex():
-            return f"tensor {list(value.shape)} {kind}"
-        return f"tensor {list(value.shape)} {kind}, {value.min().item():.4g} to {value.max().item():.4g}"
+        size = f"tensor {list(value.shape)} {describe(value.dtype)}"
+        return size if value.is_complex() else f"{size}, {value.min().item():.4g} to {value.max().item():.4g}"
+    if isinstance(value, torch.dtype):
+        return str(value).removeprefix("torch.")
     if hasattr(value, "description"):
         return value.description
     return f"an object of type {type(value).__name__}"

@@ -1,0 +1,432 @@
+"""Checks of chapter 02: losses from probabilities and from logits, what lies behind them, hinge, the R1 penalty."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu, softplus
+
+from gan_course.checks.players import Bowl, Plane
+from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check, describe, near
+
+LOSSES = ("L_D", "L_G")
+HINTS = (
+    "Two questions, one term each: how surprised is D by the real batch, and how surprised is it by the fake one? "
+    "Average each over its batch and add the two.",
+    "The generator wants D to believe in its fakes. What number is small when it succeeds?",
+)
+SUM = "That is the sum over the batch. A mean keeps its size when the batch grows."
+HALF = "That is half of it. The two terms are added, not averaged."
+
+
+def _compare(attempt: Attempt, result: Any, expected: tuple[Tensor, ...], hints: tuple[str, ...], *mistakes: Mistakes):
+    for i, value in enumerate(attempt.pair(result, LOSSES)):
+        attempt.close(value, expected[i], hints[i], mistakes[i] if mistakes else (), what=LOSSES[i])
+
+
+def _common_mistakes(loss: Tensor, count: int) -> list[tuple[Tensor, str]]:
+    """Mistakes that any loss of logarithms can suffer from."""
+    sign = "Only the sign is wrong. The logarithm of a probability is negative; when is the surprise a positive number?"
+    base = "The size is off by a factor of {}: that is the logarithm to base {}. The losses use the natural one."
+    return [
+        (-loss, sign),
+        (loss / math.log(2), base.format("1.44", 2)),
+        (loss / math.log(10), base.format("0.43", 10)),
+        (loss * count, SUM),
+    ]
+
+
+def _discriminator_mistakes(real: Tensor, fake: Tensor) -> list[tuple[Tensor, str]]:
+    """What goes wrong with L_D; ``real`` and ``fake`` are probabilities."""
+    right = -real.log().mean() - (1 - fake).log().mean()
+    return [
+        (
+            -real.log().mean() - fake.log().mean(),
+            "The argument of the second logarithm is swapped: it rewards D for believing in fakes. With what "
+            "probability does D say that a fake is a fake?",
+        ),
+        (real.log().mean() + fake.log().mean(), "Two faults: the signs, and the argument of the second logarithm."),
+        (-real.log().mean(), "The fake batch is missing: such a D learns to call everything real."),
+        (-(1 - fake).log().mean(), "The real batch is missing: such a D learns to call everything fake."),
+        (right / 2, HALF),
+        *_common_mistakes(right, len(real)),
+    ]
+
+
+def _generator_mistakes(fake: Tensor) -> list[tuple[Tensor, str]]:
+    """What goes wrong with L_G; ``fake`` are probabilities."""
+    return [
+        (
+            (1 - fake).log().mean(),
+            "That is the saturating loss of the original game. It has the same aim, but its gradient fades where the "
+            "generator is losing. The task asks for the non-saturating one.",
+        ),
+        (
+            -(1 - fake).log().mean(),
+            "This is small when D recognises the fakes, which is what D wants. What does the generator want?",
+        ),
+        *_common_mistakes(-fake.log().mean(), len(fake)),
+    ]
+
+
+# ------------------------------------------------------------------------------------------ from probabilities
+
+
+def _probabilities(attempt: Attempt, real: list[float], fake: list[float]) -> None:
+    p, q = torch.tensor(real), torch.tensor(fake)
+    expected = (-p.log().mean() - (1 - q).log().mean(), -q.log().mean())
+    _compare(
+        attempt, attempt(p.clone(), q.clone()), expected, HINTS, _discriminator_mistakes(p, q), _generator_mistakes(q)
+    )
+
+
+@check("losses_from_probabilities(p_real [N], p_fake [N]) -> (L_D, L_G)")
+def check_losses_from_probabilities() -> Parts:
+    return {
+        "pairs": cases(
+            _probabilities,
+            ([0.7], [0.2]),  # unequal doubts first: here every mistake gives a number of its own
+            ([0.9], [0.1]),  # the worked example
+            ([0.5], [0.5]),  # a clueless discriminator
+        ),
+        "batches": cases(_probabilities, ([0.9, 0.6, 0.8], [0.1, 0.3, 0.2]), ([0.99, 0.2], [0.01, 0.7])),
+    }
+
+
+# ------------------------------------------------------------------------------------------ from logits
+
+
+def _losses_of_logits(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    return softplus(-real).mean() + softplus(fake).mean(), softplus(-fake).mean()
+
+
+def _compare_logits(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
+    twice = "These are the losses after two sigmoids. A loss 'with logits' applies one itself."
+    p, q = real.sigmoid(), fake.sigmoid()
+    double = _losses_of_logits(p, q)
+    mistakes = (
+        [(double[0], twice), *_discriminator_mistakes(p, q)],
+        [(double[1], twice), *_generator_mistakes(q)],
+    )
+    _compare(attempt, attempt(real.clone(), fake.clone()), _losses_of_logits(real, fake), HINTS, *mistakes)
+
+
+def _compare_extremes(attempt: Attempt, logit: float) -> None:
+    hint = (
+        "In float32 the sigmoid of 200 is exactly 1 and that of -200 exactly 0, so the logarithm has nothing left to "
+        "work with, and a limit on it hides how wrong D is. Go from the logit to the loss without the stop at a "
+        "probability."
+    )
+    real, fake = torch.tensor([logit, 1.0]), torch.tensor([-logit, -1.0])
+    _compare(attempt, attempt(real.clone(), fake.clone()), _losses_of_logits(real, fake), (hint, hint))
+
+
+def _logit_gradients(attempt: Attempt) -> None:
+    real = torch.tensor([-200.0, 0.0, 3.0, 200.0], requires_grad=True)
+    fake = torch.tensor([-200.0, -2.0, 0.0, 200.0], requires_grad=True)
+    results = attempt.pair(attempt(real, fake), LOSSES)
+    expected = _losses_of_logits(real, fake)
+    hint = (
+        "The gradient must stay alive where D is completely wrong: there it is needed most. A limit on the probability "
+        "or on the logarithm kills it."
+    )
+    for which, inputs, name in ((0, real, "real"), (0, fake, "fake"), (1, fake, "fake")):
+        (wanted,) = torch.autograd.grad(expected[which], inputs, retain_graph=True)
+        gradient = attempt.gradient(results[which], inputs, LOSSES[which])
+        attempt.close(gradient, wanted, hint, what=f"d {LOSSES[which]} / d {name}_logits")
+
+
+@check("losses_from_logits(real_logits [N], fake_logits [N]) -> (L_D, L_G)")
+def check_losses_from_logits() -> Parts:
+    column = torch.tensor([[-1.0], [4.0]]), torch.tensor([[0.3], [2.0]])  # is as good as a row
+    return {
+        "values": cases(_compare_logits, (torch.tensor([2.0, 0.5]), torch.tensor([-1.0, -3.0])), column),
+        "extremes": cases(_compare_extremes, [-200.0], [200.0], [-30.0]),
+        "gradients": _logit_gradients,
+    }
+
+
+# ------------------------------------------------------------------------------------------ hinge
+
+
+def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    return relu(1 - real).mean() + relu(1 + fake).mean()
+
+
+def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list[float]) -> None:
+    real, fake = torch.tensor(real_logits), torch.tensor(fake_logits)
+    right = _hinge_discriminator(real, fake), -fake.mean()
+    d_mistakes = [
+        (
+            _hinge_discriminator(-real, -fake),
+            "The signs are swapped: real logits shall lie above +1 and fake ones below -1.",
+        ),
+        (
+            relu(1 - real.mean()) + relu(1 + fake.mean()),
+            "The mean comes too early: one good sample must not excuse a bad one. What comes first, hinge or mean?",
+        ),
+        (
+            (1 - real).mean() + (1 + fake).mean(),
+            "There is no hinge: a logit beyond the margin must not lower the loss any further.",
+        ),
+        (
+            relu(-real).mean() + relu(fake).mean(),
+            "The margin is missing: the right side of 0 is not enough. How far on that side should a logit be?",
+        ),
+        (relu(1 - real).mean(), "The fake batch is missing."),
+        (relu(1 + fake).mean(), "The real batch is missing."),
+        (right[0] / 2, HALF),
+        (right[0] * len(real), SUM),
+        (-right[0], "Only the sign is wrong."),
+    ]
+    g_mistakes = [
+        (relu(1 - fake).mean(), "The generator's loss has no hinge: it raises the fake logits and never stops."),
+        (relu(1 + fake).mean(), "That is the discriminator's fake term. The generator wants the opposite."),
+        (fake.mean(), "Only the sign is wrong: minimising this lowers the fake logits."),
+        (-fake.sum(), SUM),
+        (softplus(-fake).mean(), "That is the non-saturating loss. The hinge pair uses the plain score."),
+    ]
+    hints = (
+        "Each real logit below +1 pays by how much it falls short. Each fake logit above -1 pays likewise.",
+        "The generator simply wants the fake logits high.",
+    )
+    _compare(attempt, attempt(real.clone(), fake.clone()), right, hints, d_mistakes, g_mistakes)
+
+
+@check("hinge_losses(real_logits [N], fake_logits [N]) -> (L_D, L_G)")
+def check_hinge_losses() -> Parts:
+    return {
+        "values": cases(_compare_hinge, ([0.5, -0.3], [-0.2, 0.7]), ([0.25], [0.5])),
+        "margin": cases(_compare_hinge, ([2.0, 5.0, -4.0], [-3.0, -1.5, 6.0]), ([1.0, 3.0], [-1.0, -9.0])),
+    }
+
+
+GRADIENTS = ("saturating", "non_saturating")
+
+
+# ------------------------------------------------------------------------------------------ the generator's gradients
+
+
+def _compare_gradients(attempt: Attempt, fake_logits: list[float], hint: str) -> None:
+    logits = torch.tensor(fake_logits)
+    p = logits.sigmoid()
+    right, by_probability = (-p, p - 1), (-1 / (1 - p), -1 / p)
+    for i, value in enumerate(attempt.pair(attempt(logits.clone()), GRADIENTS)):
+        mistakes = [
+            (right[1 - i], "This is the other loss's gradient. Which of the two fades where D is sure of the fake?"),
+            (-right[i], "Only the sign is wrong. Both losses fall when the logit rises."),
+            (
+                by_probability[i],
+                "That is the derivative with respect to the probability. The chain rule has one more factor: how the "
+                "probability changes with the logit.",
+            ),
+            (
+                p * (1 - p),
+                "That is the derivative of the sigmoid alone. It is one factor of the chain rule; the logarithm gives "
+                "the other.",
+            ),
+            (right[i] / len(logits), "Divided by the batch size: the task asks for one derivative a logit, no mean."),
+        ]
+        attempt.close(value, right[i], hint, mistakes, what=GRADIENTS[i])
+
+
+@check("generator_gradients(fake_logits [N]) -> (saturating [N], non_saturating [N])")
+def check_generator_gradients() -> Parts:
+    chain_rule = (
+        "Differentiate log(1 - sigmoid(a)) and -log(sigmoid(a)) by the chain rule. Much cancels: each result is short."
+    )
+    overflow = (
+        "In float32 exp(200) is infinite, and infinity divided by infinity is NaN. PyTorch's sigmoid has no such "
+        "trouble: can you write the result with nothing else?"
+    )
+    return {
+        "values": cases(_compare_gradients, [[-3.0, -1.0, 0.5, 2.0]], [[-6.0, 1.5]], hint=chain_rule),
+        "extremes": cases(_compare_gradients, [[-200.0, -100.0, 100.0, 200.0]], hint=overflow),
+    }
+
+
+# ------------------------------------------------------------------------------------------ the optimal discriminator
+
+
+def _optimal(attempt: Attempt, real: list, fake: list, hint: str) -> None:
+    p, q = torch.tensor(real), torch.tensor(fake)
+    total = p + q
+    right = torch.where(total > 0, p / total.where(total > 0, torch.ones_like(p)), torch.full_like(p, 0.5))
+    mistakes = [
+        (1 - right, "This is the belief that a point is fake. D answers how likely it is that the point is real."),
+        (
+            p / q,
+            "This is the ratio of the densities. A belief lies between 0 and 1: which share of all points there is "
+            "real?",
+        ),
+        ((p / q).log(), "This is the best logit. The task asks for the probability that belongs to it."),
+        (total, "This is how many points lie there in all. Which share of them is real?"),
+        (p, "A density is no belief: it does not say how many fakes lie at the same place."),
+        (
+            p / (total + 1e-8),
+            "Something is added to the denominator. It drowns small densities, and where nothing lies it answers 0 and "
+            "not one half.",
+        ),
+        (
+            p.where(total > 0, total) / total.where(total > 0, total + 1),
+            "Where nothing lies this answers 0: certainly fake.",
+        ),
+    ]
+    attempt.close(attempt(p.clone(), q.clone()), right, hint, mistakes)
+
+
+@check("optimal_discriminator(p [...], q [...]) -> D* [...]")
+def check_optimal_discriminator() -> Parts:
+    nothing_there = (
+        "Where no point ever falls, nothing speaks for real or for fake: the task asks for one half. Densities far "
+        "out in the tail are tiny but not zero, and their ratio still counts."
+    )
+    return {
+        "values": cases(
+            _optimal,
+            ([0.3, 0.1, 0.5], [0.1, 0.3, 0.5]),
+            ([0.0, 0.8, 2.0], [0.4, 0.2, 0.6]),
+            ([[0.2, 0.4], [0.9, 1.5]], [[0.6, 0.1], [0.3, 0.5]]),
+            hint="Of all the points that fall at x, which share comes from the data?",
+        ),
+        "empty": cases(
+            _optimal,
+            ([0.0, 0.2, 0.0], [0.0, 0.6, 0.3]),
+            ([3e-12, 2e-30], [1e-12, 8e-30]),
+            hint=nothing_there,
+        ),
+    }
+
+
+# ------------------------------------------------------------------------------------------ Jensen-Shannon
+
+
+def _kl(p: Tensor, q: Tensor, dx: float) -> Tensor:
+    """Kullback-Leibler divergence on a grid; a place where p is 0 contributes nothing."""
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum() * dx
+
+
+def _jensen_shannon(attempt: Attempt, p: Tensor, q: Tensor, dx: float, hint: str) -> None:
+    m = (p + q) / 2
+    right = (_kl(p, m, dx) + _kl(q, m, dx)) / 2
+    middle = "Jensen-Shannon compares both densities with the one half way between them."
+    mistakes = [
+        (right / math.log(2), "This is in bits. The task asks for nats: the natural logarithm."),
+        (2 * right, "Twice too much: each of the two divergences counts one half."),
+        (right / dx, "The sum needs the width of a grid cell: a density times a width is a probability."),
+        (right - math.log(2), "Off by log 2: the density in the middle is the mean of p and q, it integrates to 1."),
+        (right.clamp_min(0).sqrt(), "This is the Jensen-Shannon distance, a square root. The divergence has no root."),
+        (_kl(p, q, dx), f"This is Kullback-Leibler from p to q. {middle}"),
+        (_kl(q, p, dx), f"This is Kullback-Leibler from q to p. {middle}"),
+        ((_kl(p, q, dx) + _kl(q, p, dx)) / 2, f"Here p and q are compared with each other. {middle}"),
+        (_kl(p, m, dx), "Only p is compared with the middle. The divergence treats p and q alike."),
+        (-right, "Only the sign is wrong: a divergence is never negative."),
+    ]
+    attempt.close(attempt(p.clone(), q.clone(), dx), right, hint, mistakes, tolerance=1e-3)
+
+
+def _bell(x: Tensor, centre: float, width: float) -> Tensor:
+    return torch.exp(-((x - centre) ** 2) / (2 * width**2)) / (width * math.sqrt(2 * math.pi))
+
+
+@check("jensen_shannon(p [M], q [M], dx) -> scalar")
+def check_jensen_shannon() -> Parts:
+    x = torch.linspace(-8, 8, 321)
+    middle = "Put a density half way between p and q. How far, on average, are p and q from it?"
+    pairs = (
+        (-1, 1, 1, 1.2, middle),
+        (0, 0.9, 0.5, 1.5, middle),
+        (0, 1, 0, 1, "Two equal densities have the divergence 0."),
+    )
+    left, beside, right = torch.zeros(3, 40)
+    left[:10], beside[5:15], right[20:30] = 1.0, 1.0, 1.0
+    zeros = (
+        "Where a density is 0, its term in the sum is 0, although log 0 is minus infinity. Two densities that never "
+        "meet have the divergence log 2 = 0.6931."
+    )
+    return {
+        "values": cases(_jensen_shannon, *[(_bell(x, a, s), _bell(x, b, w), 0.05, hint) for a, s, b, w, hint in pairs]),
+        "zeros": cases(_jensen_shannon, (left, right, 0.1), (left, beside, 0.1), hint=zeros),
+    }
+
+
+# ------------------------------------------------------------------------------------------ the R1 penalty
+
+
+def _bowl() -> Bowl:
+    """A weight of one half makes the gradient x itself."""
+    return Bowl(0.5, 0.0, "D(x) = weight |x|^2")
+
+
+def _compare_r1(attempt: Attempt, discriminator: nn.Module, real: Tensor, gradient: Tensor) -> None:
+    """``gradient``: the discriminator's gradient at each sample."""
+    rows = gradient.flatten(1)
+    squares = rows.square().sum(1)
+    right = squares.mean() / 2
+    p = discriminator(real).detach().sigmoid().flatten()
+    of_belief = squares * (p * (1 - p)).square()
+    mistakes = [
+        (2 * right, "The half is missing."),
+        (squares.sum() / 2, SUM),
+        (squares.sum(), "Two faults: a sum over the batch in place of the mean, and no half."),
+        (
+            rows.square().mean() / 2,
+            "Averaged over the coordinates too. The squared length of a gradient is the sum over its coordinates.",
+        ),
+        (squares.sqrt().mean() / 2, "The length is not squared."),
+        (squares.sqrt().mean(), "The length is not squared, and the half is missing."),
+        ((squares.sqrt() - 1).square().mean(), "That pulls the length to 1, as WGAN-GP does. R1 pulls it to 0."),
+        (
+            right / len(rows) ** 2,
+            "Each gradient is too small by the batch size. Of what did you take it: the mean of the logits, or their "
+            "sum?",
+        ),
+        (of_belief.mean() / 2, "That is the slope of the probability. R1 looks at the logit."),
+    ]
+    hint = (
+        "How steep is the discriminator at each real sample? Take half the squared length of its gradient there, then "
+        "the mean over the batch."
+    )
+    attempt.close(attempt(discriminator, real.clone()), right, hint, mistakes)
+
+
+def _r1_trains(attempt: Attempt) -> None:
+    images = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4)
+    bowl = _bowl()
+    result = attempt(bowl, images.clone())
+    if isinstance(result, Tensor) and not result.requires_grad:
+        attempt.fail(
+            "a penalty that does not depend on the discriminator's weights",
+            "a penalty that trains the discriminator",
+            "The penalty is itself a loss: it is differentiated once more, by the weights. Autograd must keep the "
+            "graph of the first gradient for that.",
+        )
+    gradient = attempt.gradient(result, bowl.weight, "the penalty")
+    hint = "Its gradient by the weights is off. Is everything between weights and penalty in autograd's graph?"
+    # The penalty is 2 weight^2 mean|x|^2.
+    wanted = 4 * bowl.weight.item() * images.flatten(1).square().sum(1).mean()
+    attempt.close(gradient, wanted, hint, what="d penalty / d weight")
+
+
+def _r1_clean(attempt: Attempt) -> None:
+    bowl = _bowl()
+    bowl.weight.grad = torch.tensor(7.0)
+    attempt(bowl, torch.ones(2, 1, 2, 2))
+    if bowl.weight.grad is None or not near(bowl.weight.grad, torch.tensor(7.0)):
+        attempt.fail(
+            f"the weight's .grad went from 7 to {describe(bowl.weight.grad)}",
+            "a .grad as before the call",
+            "backward() adds to the .grad of every weight on its way, and the next training step would use that. There "
+            "is a way to ask autograd for one gradient only.",
+        )
+
+
+@check("r1_penalty(discriminator, real [N, ...]) -> scalar")
+def check_r1_penalty() -> Parts:
+    plane, points = Plane([3.0, -4.0], "D(x) = 3 x1 - 4 x2"), torch.tensor([[0.1, 0.2], [-0.3, 0.1], [0.4, -0.1]])
+    images = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4) * torch.tensor([1.0, 0.5])[:, None, None, None]
+    values = (plane, points, plane.slope.detach().expand(3, 2)), (_bowl(), images, images)
+    return {"values": cases(_compare_r1, *values), "trains": _r1_trains, "clean": _r1_clean}

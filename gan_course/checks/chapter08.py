@@ -1,0 +1,272 @@
+"""Checks of chapter 08: inside the sampling loop, where words meet the picture, outside of the mask."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, describe, first_hint, near, normal
+
+# ------------------------------------------------------------------------------------------ guidance
+
+
+def _compare_guidance(attempt: Attempt, both: Tensor, weight: float) -> None:
+    away, towards = both.chunk(2)
+    right = away + weight * (towards - away)
+    mistakes = [
+        (
+            towards + weight * (away - towards),
+            "The two halves are swapped: the answer for the negative prompt comes first.",
+        ),
+        (away - weight * (towards - away), "The sign is wrong: this moves away from the prompt."),
+        (
+            towards + weight * (towards - away),
+            "A guidance of 1 must give the prompt's own answer, and 0 the other one.",
+        ),
+        (weight * (towards - away), "This is the way alone. From where does it start?"),
+        (weight * towards, "Where is the answer for the negative prompt?"),
+        ((1 - weight) * towards + weight * away, "At a guidance of 1 the prompt counts alone, not the negative one."),
+        (towards, "The guidance has no effect."),
+    ]
+    hint = "Start at the answer for the negative prompt and walk towards the prompt's: 1 arrives there, 2 twice as far."
+    attempt.close(attempt(both.clone(), weight), right, hint, mistakes, what="the guided answer")
+
+
+@check("guided(both [2N, ...], guidance_scale) -> [N, ...]")
+def check_guided() -> Parts:
+    by_hand = torch.tensor([[1.0, 0.0], [3.0, -2.0]])
+    one, other = normal(2, 2, 3, 3, seed=1), normal(2, 2, 3, 3, seed=2)
+    many = [(normal(2 * n, 2, 3, 3, seed=n), weight) for n, weight in ((2, 3.0), (3, 1.0), (5, 0.5))]
+    return {
+        "one": cases(_compare_guidance, (by_hand, 1.0), (by_hand, 3.0), (one, 0.0), (other, 7.5)),
+        "many": cases(_compare_guidance, *many),
+    }
+
+
+# ------------------------------------------------------------------------------------------ scale
+
+
+def _compare_scale(attempt: Attempt, latents: Tensor) -> None:
+    x = latents.double()
+    right, root = 1 / x.std(), 1 / x.square().mean().sqrt()
+    hint = "Which number must the latents be multiplied with, so that their standard deviation becomes 1?"
+    mistakes = [
+        (x.std(), "This is the spread itself. The scale has to undo it."),
+        (1 / x.var(), "The variance grows with the square of the scale."),
+        (1 / x.abs().max(), "One far-off value must not decide. What is wanted is a spread of 1."),
+        (1 / x.abs().mean(), "The spread is the standard deviation, not the mean size."),
+        (
+            (1 / x.std(dim=(0, 2, 3))).mean(),
+            "One spread over all channels together, not the mean of each channel's.",
+        ),
+        (1 / x.std(dim=(1, 2, 3)).mean(), "One spread over all pictures, not the mean of each one's."),
+    ]
+    if not near(root, right, 1e-2):
+        mistakes.append((root, "The mean of these latents is not 0: the spread is measured around it."))
+    attempt.close(attempt(latents.clone()), right, hint, mistakes, what="the scale", tolerance=2e-3)
+
+
+def _latents(spreads: list[float], seed: int, centre: float = 0.0) -> Tensor:
+    return centre + torch.tensor(spreads)[:, None, None] * normal(20, len(spreads), 8, 8, seed=seed)
+
+
+@check("latent_scale(latents [N, C, H, W]) -> float")
+def check_latent_scale() -> Parts:
+    return {
+        "even": cases(_compare_scale, [_latents([5.5] * 4, 1)], [_latents([0.2] * 4, 2)]),
+        "uneven": cases(
+            _compare_scale, [_latents([1.0, 8.0, 3.0, 0.5], 3)], [_latents([2.0, 4.0, 1.0, 6.0], 4, centre=2.5)]
+        ),
+    }
+
+
+# ------------------------------------------------------------------------------------------ image to image
+
+
+def _compare_start(attempt: Attempt, steps: int, strength: float) -> None:
+    every = [i * (1000 // steps) + 1 for i in reversed(range(steps))]
+    taken = int(steps * strength)
+    right = every[steps - taken :]
+    given = attempt(torch.tensor(every), strength)
+    if given is None:
+        attempt.fail("None", "the timesteps that are walked", RETURNS_NOTHING)
+    try:
+        found = [int(t) for t in given]
+    except (TypeError, ValueError, RuntimeError):  # of complex tensors, for one
+        attempt.fail(describe(given), "a row of timesteps", "Return the part of the timesteps that is walked.")
+    if found == right:
+        return
+    mistakes = [
+        (every[:taken], "These are the noisiest ones: the walk must end at the clean end, where noise is gone."),
+        (every[: steps - taken], "These are the steps that are left out."),
+        (every[taken:], "A strength of 1 must walk all the steps, and a small one only the last few."),
+        (
+            every[max(0, steps - taken - 1) :],
+            "One step too many." if taken == steps * strength else "A part of a step is not walked: round down.",
+        ),
+        (every[steps - taken + 1 :], "One step too few."),
+        ([t for t in every if t <= strength * 1000], "Count steps, not timesteps: the list need not be even."),
+        (list(reversed(right)), "The walk goes from noisy to clean."),
+    ]
+    hint = "How many steps is `strength` of all of them, rounded down? Which ones: the first of the list or the last?"
+    got, expected = (f"{len(row)} timesteps {describe(tuple(row))}" for row in (found, right))
+    attempt.fail(got, expected, first_hint(mistakes, lambda wrong: wrong == found, hint))
+
+
+@check("steps_walked(timesteps [K], strength) -> the timesteps walked")
+def check_steps_walked() -> Parts:
+    return {
+        "whole": cases(_compare_start, (10, 0.3), (20, 0.5), (4, 1.0), (25, 0.2)),
+        "rounded": cases(_compare_start, (10, 0.77), (25, 0.5), (7, 0.99), (30, 0.25)),
+    }
+
+
+# ------------------------------------------------------------------------------------------ attention
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None, over: int = -1) -> Tensor:
+    """Scaled dot-product attention: every place's mean of the words' values."""
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    return (scale * query @ key.transpose(-1, -2)).softmax(dim=over) @ value
+
+
+def _compare_attention(attempt: Attempt, query: Tensor, key: Tensor, value: Tensor) -> None:
+    right = _attend(query.double(), key.double(), value.double())
+    q, k, v = query.double(), key.double(), value.double()
+    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    mistakes = [
+        (_attend(q, k, v, scale=1.0), "The products were not divided by the root of the number of features."),
+        (_attend(q, k, v, scale=1 / q.shape[-1]), "Divide by the root of the number of features, not by the number."),
+        (
+            _attend(q, k, v, scale=k.shape[-2] ** -0.5),
+            "Divide by the root of the number of *features* of a query, not of words.",
+        ),
+        (_attend(q, k, v, over=-2), "The softmax runs over the wrong axis: at each place, the *words* share 1."),
+        (scores @ v, "Scores are no shares yet: at each place they must be positive and sum to 1."),
+        (
+            (scores / scores.sum(dim=-1, keepdim=True)) @ v,
+            "Dividing by the sum leaves negative shares. Which function makes all of them positive?",
+        ),
+        (
+            torch.nn.functional.one_hot(scores.argmax(dim=-1), k.shape[-2]).double() @ v,
+            "The best word takes all here. Each word should count by its share.",
+        ),
+        (v.mean(dim=-2, keepdim=True).expand_as(right), "All words count the same: the queries have no effect."),
+    ]
+    if k.shape == v.shape:
+        mistakes.append((_attend(q, v, k), "Keys and values are swapped: keys decide, values are handed out."))
+    hint = "Products of each query with all keys, scaled; a softmax over the words; the weighted mean of the values."
+    result = attempt(query.clone(), key.clone(), value.clone())
+    attempt.close(result, right, hint, mistakes, what="what the places learn", tolerance=1e-3)
+
+
+def _drawn(front: list[int], places: int, words: int, features: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key and value, with pictures and heads in ``front``."""
+    query, key, value = (normal(*front, n, features, seed=seed + i) for i, n in enumerate((places, words, words)))
+    return query, key, value
+
+
+@check("attend(query [..., P, D], key [..., W, D], value [..., W, E]) -> [..., P, E]")
+def check_attend() -> Parts:
+    two_words = torch.tensor([[2.0, 0.0, 0.0, 0.0], [1.0, 2.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 4.0]])
+    queries = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+    query, key, value = _drawn([1, 2], 6, 5, 4, 7)
+    return {
+        "plain": cases(
+            _compare_attention,
+            *[(query, *two_words) for query in queries],  # can be followed by hand
+            (normal(5, 3, seed=1), normal(4, 3, seed=2), normal(4, 6, seed=3)),
+        ),
+        "heads": cases(
+            _compare_attention, _drawn([2, 4], 16, 5, 8, 40), _drawn([1, 2], 9, 9, 12, 50), _drawn([3, 1], 4, 7, 2, 60)
+        ),
+        # Scores so large that the exponential of the bare number is infinite.
+        "large": cases(_compare_attention, (30 * query, 30 * key, value)),
+    }
+
+
+# ------------------------------------------------------------------------------------------ the map of a word
+
+
+def _compare_map(attempt: Attempt, probabilities: Tensor, word: int) -> None:
+    count, _, places, _ = probabilities.shape
+    side = int(places**0.5)
+    p = probabilities.double()
+
+    def square(of: Tensor) -> Tensor:
+        return of.reshape(-1, side, side)
+
+    right = square(p[count // 2 :, :, :, word].mean(dim=1))
+    mistakes = [
+        (square(p[: count // 2, :, :, word].mean(dim=1)), "This is the half without the prompt: it comes first."),
+        (square(p[0::2, :, :, word].mean(dim=1)), "The two halves follow each other, they don't alternate."),
+        (square(p[1::2, :, :, word].mean(dim=1)), "The two halves follow each other, they don't alternate."),
+        (square(p[count // 2 :, :, :, word].sum(dim=1)), "The mean over the heads is wanted, not the sum."),
+        (square(p[count // 2 :, 0, :, word]), "This is the first head alone."),
+        (square(p[count // 2 :, :, :, word].amax(dim=1)), "The mean over the heads is wanted, not the largest."),
+        (right.transpose(1, 2), "Rows and columns are swapped: places are counted row by row."),
+        (square((p[: count // 2] + p[count // 2 :])[..., word].mean(dim=1) / 2), "Both halves are mixed here."),
+    ]
+    hint = "Take the second half of the pictures, the word's column, and the mean over the heads; then fold the places."
+    result = attempt(probabilities.clone(), word)
+    attempt.close(result, right, hint, mistakes, what="the map", tolerance=1e-3)
+
+
+def _probabilities(count: int, heads: int, side: int, words: int, seed: int) -> Tensor:
+    return (2 * normal(2 * count, heads, side * side, words, seed=seed)).softmax(dim=-1)
+
+
+@check("word_map(probabilities [2N, heads, side², words], word) -> [N, side, side]")
+def check_word_map() -> Parts:
+    return {
+        "one": cases(_compare_map, (_probabilities(1, 1, 2, 3, 1), 1), (_probabilities(1, 4, 4, 6, 2), 0)),
+        "many": cases(_compare_map, (_probabilities(3, 4, 8, 24, 3), 5), (_probabilities(2, 8, 4, 24, 4), 23)),
+    }
+
+
+# ------------------------------------------------------------------------------------------ outside of the mask
+
+
+def _compare_outside(attempt: Attempt, count: int, side: int, seed: int, alpha_bar: float) -> None:
+    made, original, noise = normal(3, count, side, side, side, seed=seed)
+    mask = torch.zeros(count, 1, side, side)
+    for i in range(count):
+        mask[i, :, i % side :, : side // 2 + i % 2] = 1
+    m, o, n = made.double(), original.double(), noise.double()
+    inside = mask.double().expand_as(m)
+    known = alpha_bar**0.5 * o + (1 - alpha_bar) ** 0.5 * n
+
+    def blend(outside: Tensor, within: Tensor = m) -> Tensor:
+        return inside * within + (1 - inside) * outside
+
+    mistakes = [
+        (inside * known + (1 - inside) * m, "Inside and outside are swapped: where the mask is 1, paint anew."),
+        (blend(o), "The original goes in without noise: then the two parts don't belong to the same timestep."),
+        (
+            blend(alpha_bar * o + (1 - alpha_bar) * n),
+            "alpha_bar is a share of the power: what multiplies the values is its root.",
+        ),
+        (blend((1 - alpha_bar) ** 0.5 * o + alpha_bar**0.5 * n), "Picture and noise have each other's share."),
+        (blend(o + (1 - alpha_bar) ** 0.5 * n), "Picture and noise together: the picture has to fade, too."),
+        (blend(torch.zeros_like(o)), "Outside of the mask nothing is left."),
+        (blend(n), "Outside there is noise alone."),
+        (
+            blend(known, alpha_bar**0.5 * m + (1 - alpha_bar) ** 0.5 * n),
+            "Inside, the loop's own latents stay as they are.",
+        ),
+        (m, "Nothing was put back."),
+        (known, "The original is everywhere: what was painted inside is lost."),
+    ]
+    hint = "Add noise to the original, as much as belongs to this timestep; then choose between both with the mask."
+    given = made.clone()
+    result = attempt(given, original, noise, mask, alpha_bar)
+    attempt.close(result, blend(known), hint, mistakes, what="the latents")
+    attempt.unchanged(given, made, "the given latents were", "Return a new tensor, don't write into x.")
+
+
+@check("keep_outside(x [N, C, H, W], original, noise, mask [N, 1, H, W], alpha_bar) -> [N, C, H, W]")
+def check_keep_outside() -> Parts:
+    return {
+        "last": cases(_compare_outside, (1, 4, 1, 1.0), (3, 4, 2, 1.0)),  # the clean end: no noise at all
+        "on_the_way": cases(_compare_outside, (2, 8, 3, 0.25), (2, 8, 4, 0.7), (2, 8, 5, 0.0)),
+    }

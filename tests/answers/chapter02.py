@@ -1,0 +1,269 @@
+"""Right and wrong answers to the tasks of chapter 02."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.spatial.distance import jensenshannon
+
+# ------------------------------------------------------------------------------------------ answers
+
+
+def from_probabilities(loss_d, loss_g):
+    """An answer made of two formulas in (p_real, p_fake)."""
+    return lambda p, q: (loss_d(p, q), loss_g(q))
+
+
+def right_d(p, q):
+    return -p.log().mean() - (1 - q).log().mean()
+
+
+def right_g(q):
+    return -q.log().mean()
+
+
+def from_logits(loss_d, loss_g):
+    return lambda r, f: (loss_d(r, f), loss_g(f))
+
+
+def soft_d(r, f):
+    return F.softplus(-r).mean() + F.softplus(f).mean()
+
+
+def soft_g(f):
+    return F.softplus(-f).mean()
+
+
+def bce(logits, target):
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+def bce_of_probability(logits, target):
+    return F.binary_cross_entropy(logits.sigmoid(), torch.full_like(logits, target))
+
+
+def clamped(p):
+    return p.clamp(1e-7, 1 - 1e-7)
+
+
+def naive(r, f):
+    return right_d(r.sigmoid(), f.sigmoid()), right_g(f.sigmoid())
+
+
+def with_clamp(r, f):
+    return right_d(clamped(r.sigmoid()), clamped(f.sigmoid())), right_g(clamped(f.sigmoid()))
+
+
+def by_autograd(logits):
+    def slope(loss):
+        a = logits.clone().requires_grad_()
+        return torch.autograd.grad(loss(a).sum(), a)[0]
+
+    return slope(lambda a: F.logsigmoid(-a)), slope(lambda a: -F.logsigmoid(a))
+
+
+def optimal(p, q):
+    return torch.where(p + q > 0, p / (p + q), 0.5)
+
+
+def optimal_by_masking(p, q):
+    answer = torch.full_like(p, 0.5)
+    seen = (p > 0) | (q > 0)
+    answer[seen] = 1 / (1 + q[seen] / p[seen])
+    return answer
+
+
+def js_by_xlogy(p, q, dx):
+    m = (p + q) / 2
+    return 0.5 * dx * (torch.xlogy(p, p) - torch.xlogy(p, m) + torch.xlogy(q, q) - torch.xlogy(q, m)).sum()
+
+
+def js_by_best_discriminator(p, q, dx):
+    """log 2 minus half the loss of the optimal discriminator."""
+    d = optimal(p, q).double()
+    return math.log(2) + 0.5 * dx * (torch.xlogy(p.double(), d) + torch.xlogy(q.double(), 1 - d)).sum()
+
+
+def js_by_scipy(p, q, dx):
+    return float(jensenshannon(np.asarray(p), np.asarray(q)) ** 2)
+
+
+def kl(p, q, dx):
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum() * dx
+
+
+def js_naive(p, q, dx):
+    m = (p + q) / 2
+    return 0.5 * dx * (p * (p / m).log() + q * (q / m).log()).sum()
+
+
+def hinge_d(r, f):
+    return F.relu(1 - r).mean() + F.relu(1 + f).mean()
+
+
+def hinge_by_minimum(r, f):
+    return -torch.minimum(r - 1, torch.zeros_like(r)).mean() - (-f - 1).clamp(max=0).mean(), -f.sum() / len(f)
+
+
+def gradient_of(discriminator, real, reduce=torch.sum, create_graph=True):
+    real = real.clone().requires_grad_()
+    return torch.autograd.grad(reduce(discriminator(real)), real, create_graph=create_graph)[0].flatten(1)
+
+
+def r1(discriminator, real):
+    return gradient_of(discriminator, real).square().sum(1).mean() / 2
+
+
+def r1_by_norm(discriminator, real):
+    real.requires_grad_(True)
+    logits = discriminator(real)
+    (g,) = torch.autograd.grad(logits, real, torch.ones_like(logits), create_graph=True)
+    return 0.5 * (g.reshape(len(real), -1).norm(2, dim=1) ** 2).mean()
+
+
+def r1_by_backward(discriminator, real):
+    real = real.clone().requires_grad_()
+    discriminator(real).sum().backward(create_graph=True)
+    return real.grad.flatten(1).square().sum(1).mean() / 2
+
+
+RIGHT = {
+    "losses_from_probabilities": [
+        from_probabilities(right_d, right_g),
+        lambda p, q: [float(right_d(p.double(), q.double())), float(right_g(q))],
+        lambda p, q: (
+            F.binary_cross_entropy(p, torch.ones_like(p)) + F.binary_cross_entropy(q, torch.zeros_like(q)),
+            F.binary_cross_entropy(q, torch.ones_like(q)),
+        ),
+    ],
+    "losses_from_logits": [
+        from_logits(soft_d, soft_g),
+        lambda r, f: (bce(r, 1.0) + bce(f, 0.0), bce(f, 1.0)),
+        lambda r, f: (-(F.logsigmoid(r) + F.logsigmoid(-f)).mean(), -F.logsigmoid(f).mean()),
+    ],
+    "generator_gradients": [
+        lambda a: (-torch.sigmoid(a), -torch.sigmoid(-a)),
+        lambda a: (-1 / (1 + torch.exp(-a)), torch.sigmoid(a) - 1),
+        by_autograd,
+    ],
+    "optimal_discriminator": [optimal, optimal_by_masking, lambda p, q: (p / (p + q)).nan_to_num(0.5)],
+    "jensen_shannon": [js_by_xlogy, js_by_best_discriminator, js_by_scipy],
+    "hinge_losses": [from_logits(hinge_d, lambda f: -f.mean()), hinge_by_minimum],
+    "r1_penalty": [r1, r1_by_norm],
+}
+
+WRONG = {
+    "losses_from_probabilities": [
+        # The document's own faults first.
+        (from_probabilities(lambda p, q: -(p.log() + q.log()).mean(), right_g), "swapped"),
+        (from_probabilities(lambda p, q: (p.log() + q.log()).mean(), right_g), "Two faults"),
+        (from_probabilities(lambda p, q: -right_d(p, q), right_g), "sign is wrong"),
+        (from_probabilities(right_d, lambda q: q.log().mean()), "sign is wrong"),
+        (from_probabilities(lambda p, q: -p.log2().mean() - (1 - q).log2().mean(), right_g), "base 2"),
+        (from_probabilities(right_d, lambda q: -q.log10().mean()), "base 10"),
+        (from_probabilities(lambda p, q: -p.log().sum() - (1 - q).log().sum(), right_g), "sum"),
+        (from_probabilities(right_d, lambda q: -q.log().sum()), "sum over the batch"),
+        (from_probabilities(lambda p, q: right_d(p, q) / 2, right_g), "half of it"),
+        (from_probabilities(lambda p, q: -p.log().mean(), right_g), "fake batch is missing"),
+        (from_probabilities(lambda p, q: right_d(q, q), right_g), "how surprised"),
+        (from_probabilities(right_d, lambda q: (1 - q).log().mean()), "saturating"),
+        (from_probabilities(right_d, lambda q: -(1 - q).log().mean()), "which is what D wants"),
+        (from_probabilities(lambda p, q: -p.log() - (1 - q).log(), right_g), "shape [3]"),
+        (lambda p, q: right_d(p, q), "two results"),
+        (lambda p, q: None, "two results"),
+    ],
+    "losses_from_logits": [
+        (naive, "float32"),
+        (with_clamp, "a limit on it hides"),
+        (
+            lambda r, f: (bce_of_probability(r, 1.0) + bce_of_probability(f, 0.0), bce_of_probability(f, 1.0)),
+            "a limit on it hides",
+        ),
+        (lambda r, f: (soft_d(r.sigmoid(), f.sigmoid()), soft_g(f.sigmoid())), "two sigmoids"),
+        (from_logits(lambda r, f: F.softplus(-r).mean() + F.softplus(-f).mean(), soft_g), "swapped"),
+        (from_logits(soft_d, lambda f: -F.softplus(f).mean()), "saturating"),
+        (from_logits(soft_d, lambda f: F.softplus(f).mean()), "which is what D wants"),
+        (lambda r, f: (soft_d(r, f).item(), soft_g(f).item()), "needs the gradient"),
+        (lambda r, f: (soft_d(r, f) / 2, soft_g(f)), "half of it"),
+        (lambda r, f: (torch.log1p(torch.exp(-r)).mean() + torch.log1p(torch.exp(f)).mean(), soft_g(f)), "float32"),
+        (lambda r, f: (r.log() + f.log(), f.log()), "L_D"),
+    ],
+    "generator_gradients": [
+        (lambda a: (-torch.sigmoid(-a), -torch.sigmoid(a)), "other loss"),
+        (lambda a: (torch.sigmoid(a), torch.sigmoid(-a)), "sign is wrong"),
+        (lambda a: (-torch.sigmoid(a), 1 - torch.sigmoid(a)), "sign is wrong"),
+        (lambda a: (-1 / (1 - a.sigmoid()), -1 / a.sigmoid()), "with respect to the probability"),
+        (lambda a: (a.sigmoid() * (1 - a.sigmoid()),) * 2, "derivative of the sigmoid alone"),
+        (lambda a: (-a.sigmoid() / len(a), -(-a).sigmoid() / len(a)), "batch size"),
+        (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1), "infinity"),
+        (lambda a: (-a.sigmoid().mean(), (a.sigmoid() - 1).mean()), "shape [4]"),
+    ],
+    "optimal_discriminator": [
+        (lambda p, q: torch.where(p + q > 0, q / (p + q), 0.5), "is fake"),
+        (lambda p, q: p / q.clamp_min(1e-30), "ratio of the densities"),
+        (lambda p, q: (p / q).log(), "best logit"),
+        (lambda p, q: p, "no belief"),
+        (lambda p, q: p / (p + q), "one half"),
+        (lambda p, q: p / (p + q + 1e-8), "denominator"),
+        (lambda p, q: torch.where(p + q > 0, p / (p + q), 0.0), "certainly fake"),
+        (lambda p, q: torch.where(p + q > 1e-6, p / (p + q), 0.5), "tail"),
+        (lambda p, q: (p / (p + q)).mean(), "shape [3]"),
+    ],
+    "jensen_shannon": [
+        (lambda p, q, dx: js_by_xlogy(p, q, dx) / math.log(2), "bits"),
+        (lambda p, q, dx: js_by_xlogy(p, q, dx) * 2, "one half"),
+        (lambda p, q, dx: js_by_xlogy(p, q, 1.0), "width of a grid cell"),
+        (lambda p, q, dx: js_by_xlogy(p, q, dx) - math.log(2), "log 2"),
+        (lambda p, q, dx: js_by_xlogy(p, q, dx).clamp_min(0).sqrt(), "distance"),
+        (kl, "Kullback-Leibler from p to q"),
+        (lambda p, q, dx: kl(q, p, dx), "Kullback-Leibler from q to p"),
+        (lambda p, q, dx: (kl(p, q, dx) + kl(q, p, dx)) / 2, "compared with each other"),
+        (lambda p, q, dx: kl(p, (p + q) / 2, dx), "Only p"),
+        (js_naive, "minus infinity"),
+        (lambda p, q, dx: -js_by_xlogy(p, q, dx), "sign"),
+    ],
+    "hinge_losses": [
+        (from_logits(lambda r, f: F.relu(1 + r).mean() + F.relu(1 - f).mean(), lambda f: -f.mean()), "swapped"),
+        (lambda r, f: (F.relu(1 - r.mean()) + F.relu(1 + f.mean()), -f.mean()), "mean comes too early"),
+        (lambda r, f: ((1 - r).mean() + (1 + f).mean(), -f.mean()), "no hinge"),
+        (lambda r, f: (F.relu(-r).mean() + F.relu(f).mean(), -f.mean()), "margin is missing"),
+        (lambda r, f: (F.relu(1 - r).mean(), -f.mean()), "fake batch is missing"),
+        (lambda r, f: (hinge_d(r, f) / 2, -f.mean()), "half of it"),
+        (lambda r, f: (hinge_d(r, f) * len(r), -f.mean()), "sum over the batch"),
+        (lambda r, f: (hinge_d(r, f), F.relu(1 - f).mean()), "no hinge"),
+        (lambda r, f: (hinge_d(r, f), F.relu(1 + f).mean()), "opposite"),
+        (lambda r, f: (hinge_d(r, f), f.mean()), "sign is wrong"),
+        (lambda r, f: (hinge_d(r, f), F.softplus(-f).mean()), "non-saturating"),
+    ],
+    "r1_penalty": [
+        (lambda d, x: 2 * r1(d, x), "The half is missing"),
+        (lambda d, x: len(x) * r1(d, x), "sum over the batch"),
+        (lambda d, x: gradient_of(d, x).square().mean() / 2, "coordinates"),
+        (lambda d, x: gradient_of(d, x).norm(dim=1).mean() / 2, "not squared"),
+        (lambda d, x: (gradient_of(d, x).norm(dim=1) - 1).square().mean(), "WGAN-GP"),
+        (lambda d, x: gradient_of(d, x, torch.mean).square().sum(1).mean() / 2, "mean of the logits"),
+        (lambda d, x: r1(lambda y: d(y).sigmoid(), x), "probability"),
+        (lambda d, x: gradient_of(d, x, create_graph=False).square().sum(1).mean() / 2, "differentiated once more"),
+        (lambda d, x: r1(d, x).detach(), "differentiated once more"),
+        (lambda d, x: r1(d, x).item(), "needs the gradient"),
+        (r1_by_backward, "backward()"),
+        (lambda d, x: torch.autograd.grad(d(x).sum(), x)[0].square().sum() / 2, "does not require grad"),
+    ],
+}
+
+# The part that passes and the one that fails.
+HALF_RIGHT = {
+    "losses_from_probabilities": [(from_probabilities(right_d, lambda q: -q.log().sum()), "pairs", "batches")],
+    "losses_from_logits": [
+        (naive, "values", "extremes"),
+        (lambda r, f: (soft_d(r, f).item(), soft_g(f).item()), "extremes", "gradients"),
+    ],
+    "generator_gradients": [(lambda a: (-a.exp() / (1 + a.exp()), a.sigmoid() - 1), "values", "extremes")],
+    "optimal_discriminator": [(lambda p, q: p / (p + q), "values", "empty")],
+    "jensen_shannon": [(js_naive, "values", "zeros")],
+    "hinge_losses": [(lambda r, f: ((1 - r).mean() + (1 + f).mean(), -f.mean()), "values", "margin")],
+    "r1_penalty": [(lambda d, x: r1(d, x).detach(), "values", "trains"), (r1_by_backward, "trains", "clean")],
+}

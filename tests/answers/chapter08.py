@@ -1,0 +1,235 @@
+"""Right and wrong answers to the tasks of chapter 08."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from gan_course import diffusion
+from gan_course.stable_diffusion import attention
+
+# ------------------------------------------------------------------------------------------ guidance, scale, steps
+
+
+def guided(away_first=True, weigh=diffusion.guide):
+    def answer(both, guidance_scale):
+        away, towards = both.chunk(2) if away_first else both.chunk(2)[::-1]
+        return weigh(away, towards, guidance_scale)
+
+    return answer
+
+
+def guided_as_a_mixture(both, guidance_scale):
+    n = len(both) // 2
+    weights = torch.tensor([1 - guidance_scale, guidance_scale]).view(2, 1, *[1] * (both.ndim - 1))
+    return (weights * both.view(2, n, *both.shape[1:])).sum(dim=0)
+
+
+def guided_alternating(both, guidance_scale):
+    return both[0::2] + guidance_scale * (both[1::2] - both[0::2])
+
+
+def scale_by_numpy(latents):
+    return 1 / float(latents.numpy().std())
+
+
+def scale_by_hand(latents):
+    x = latents.flatten() - latents.mean()
+    return torch.sqrt(x.numel() / (x**2).sum())
+
+
+def walked(count=lambda n, s: int(n * s), pick=lambda t, n: t[len(t) - n :]):
+    return lambda timesteps, strength: pick(timesteps, count(len(timesteps), strength))
+
+
+def walked_by_diffusers(timesteps, strength):
+    from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline
+
+    class Pipeline:
+        scheduler = DDIMScheduler(steps_offset=1)
+
+    Pipeline.scheduler.set_timesteps(len(timesteps))
+    assert Pipeline.scheduler.timesteps.tolist() == timesteps.tolist()
+    return StableDiffusionImg2ImgPipeline.get_timesteps(Pipeline, len(timesteps), strength, "cpu")[0]
+
+
+def walked_as_a_list(timesteps, strength):
+    first = math.ceil(round(len(timesteps) * (1 - strength), 9))
+    return timesteps.tolist()[first:]
+
+
+# ------------------------------------------------------------------------------------------ inpainting
+
+
+def outside(
+    known=lambda o, n, alpha_bar: alpha_bar**0.5 * o + (1 - alpha_bar) ** 0.5 * n,
+    choose=lambda m, x, o: m * x + (1 - m) * o,
+):
+    return lambda x, original, noise, mask, alpha_bar: choose(mask, x, known(original, noise, alpha_bar))
+
+
+def outside_by_where(x, original, noise, mask, alpha_bar):
+    table = torch.tensor([alpha_bar])
+    return torch.where(mask.bool(), x, diffusion.add_noise(original, noise, 0, table))
+
+
+def outside_by_index(x, original, noise, mask, alpha_bar):
+    result, hidden = x.clone(), mask.expand_as(x) < 0.5
+    result[hidden] = (math.sqrt(alpha_bar) * original + math.sqrt(1 - alpha_bar) * noise)[hidden]
+    return result
+
+
+def outside_in_place(x, original, noise, mask, alpha_bar):
+    x.copy_(outside()(x, original, noise, mask, alpha_bar))
+    return x
+
+
+# ------------------------------------------------------------------------------------------ attention
+
+
+def attend(scale=lambda q, k: q.shape[-1] ** -0.5, share=lambda s: s.softmax(dim=-1), swap=False):
+    def answer(query, key, value):
+        if swap:
+            key, value = value, key
+        return share(scale(query, key) * query @ key.transpose(-1, -2)) @ value
+
+    return answer
+
+
+def attend_by_einsum(query, key, value):
+    scores = torch.einsum("...pd,...wd->...pw", query, key) / math.sqrt(query.shape[-1])
+    weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
+    return torch.einsum("...pw,...we->...pe", weights / weights.sum(dim=-1, keepdim=True), value)
+
+
+def attend_without_care(query, key, value):
+    weights = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).exp()
+    return weights / weights.sum(dim=-1, keepdim=True) @ value
+
+
+def attend_one_head(query, key, value):
+    return (query @ key.T / math.sqrt(query.shape[-1])).softmax(dim=-1) @ value
+
+
+def fold(x):
+    return x.unflatten(-1, (round(x.shape[-1] ** 0.5), -1))
+
+
+def word_map(half=1, heads=lambda x: x.mean(dim=1), last=lambda x: x):
+    return lambda probabilities, word: last(fold(heads(probabilities.chunk(2)[half][..., word])))
+
+
+def word_map_by_the_course(probabilities, word):
+    side = round(probabilities.shape[2] ** 0.5)
+    return attention.maps([probabilities[len(probabilities) // 2 :]], side)[:, word]
+
+
+def word_map_by_loops(probabilities, word):
+    count, heads, places, _ = probabilities.shape
+    side = math.isqrt(places)
+    result = torch.zeros(count // 2, side, side)
+    for i in range(count // 2):
+        for place in range(places):
+            result[i, place // side, place % side] = probabilities[count // 2 + i, :, place, word].sum() / heads
+    return result
+
+
+RIGHT = {
+    "guided": [guided(), guided_as_a_mixture, guided(weigh=lambda a, t, w: torch.lerp(a, t, w))],
+    "latent_scale": [lambda latents: 1 / latents.std(), scale_by_numpy, scale_by_hand],
+    "steps_walked": [walked(), walked(count=lambda n, s: math.floor(n * s)), walked_by_diffusers, walked_as_a_list],
+    "keep_outside": [outside(), outside_by_where, outside_by_index],
+    "attend": [attend(), F.scaled_dot_product_attention, attend_by_einsum],
+    "word_map": [word_map(), word_map_by_the_course, word_map_by_loops],
+}
+
+WRONG = {
+    "guided": [
+        (guided(away_first=False), "The two halves are swapped"),
+        (guided(weigh=lambda a, t, w: a - w * (t - a)), "The sign is wrong"),
+        (guided(weigh=lambda a, t, w: t + w * (t - a)), "A guidance of 1 must give the prompt's own answer"),
+        (guided(weigh=lambda a, t, w: w * (t - a)), "From where does it start?"),
+        (guided(weigh=lambda a, t, w: w * t), "Where is the answer for the negative prompt?"),
+        (guided(weigh=lambda a, t, w: t), "The guidance has no effect"),
+        (guided(weigh=lambda a, t, w: None), "a return statement"),
+        (lambda both, w: both[:1] + w * (both[1:] - both[:1]), "the guided answer with shape"),
+        (guided_alternating, "Start at the answer for the negative prompt"),
+    ],
+    "latent_scale": [
+        (lambda x: x.std(), "This is the spread itself"),
+        (lambda x: 1 / x.var(), "The variance grows with the square"),
+        (lambda x: 1 / x.abs().max(), "One far-off value must not decide"),
+        (lambda x: 1 / x.abs().mean(), "not the mean size"),
+        (lambda x: (1 / x.std(dim=(0, 2, 3))).mean(), "not the mean of each channel's"),
+        (lambda x: 1 / x.std(dim=(1, 2, 3)).mean(), "over all pictures"),
+        (lambda x: 1 / x.square().mean().sqrt(), "the spread is measured around it"),
+        (lambda x: 1 / x.std(dim=(0, 2, 3)), "as one number"),
+        (lambda x: 0.18215, "so that their standard deviation becomes 1"),
+    ],
+    "steps_walked": [
+        (walked(pick=lambda t, n: t[:n]), "These are the noisiest ones"),
+        (walked(pick=lambda t, n: t[: len(t) - n]), "left out"),
+        (walked(pick=lambda t, n: t[n:]), "A strength of 1 must walk all the steps"),
+        (walked(count=lambda n, s: math.ceil(n * s)), "round down"),
+        (walked(count=lambda n, s: round(n * s + 0.01)), "round down"),
+        (walked(count=lambda n, s: int(n * s) + 1), "One step too many"),
+        (walked(count=lambda n, s: max(1, int(n * s) - 1)), "One step too few"),
+        (walked(pick=lambda t, n: t[len(t) - n :].flip(0)), "from noisy to clean"),
+        (walked(pick=lambda t, n: None), "a return statement"),
+        (walked(pick=lambda t, n: n), "a row of timesteps"),
+        (lambda timesteps, strength: timesteps, "rounded down"),
+        (walked(pick=lambda t, n: t[-n - 2 :]), "rounded down"),
+    ],
+    "keep_outside": [
+        (outside(choose=lambda m, x, o: m * o + (1 - m) * x), "Inside and outside are swapped"),
+        (outside(known=lambda o, n, alpha_bar: o), "The original goes in without noise"),
+        (outside(known=lambda o, n, alpha_bar: alpha_bar * o + (1 - alpha_bar) * n), "is its root"),
+        (outside(known=lambda o, n, alpha_bar: o + (1 - alpha_bar) ** 0.5 * n), "the picture has to fade"),
+        (outside(known=lambda o, n, alpha_bar: (1 - alpha_bar) ** 0.5 * o + alpha_bar**0.5 * n), "each other's share"),
+        (outside(choose=lambda m, x, o: m * x), "nothing is left"),
+        (outside(choose=lambda m, x, o: x), "Nothing was put back"),
+        (outside(choose=lambda m, x, o: o), "what was painted inside is lost"),
+        (outside_in_place, "Return a new tensor"),
+    ],
+    "attend": [
+        (attend(scale=lambda q, k: 1.0), "not divided by the root"),
+        (attend(scale=lambda q, k: 1 / q.shape[-1]), "not by the number"),
+        (attend(scale=lambda q, k: k.shape[-2] ** -0.5), "not of words"),
+        (attend(share=lambda s: s.softmax(dim=-2)), "runs over the wrong axis"),
+        (attend(share=lambda s: s), "Scores are no shares yet"),
+        (attend(share=lambda s: s / s.sum(dim=-1, keepdim=True)), "expected: what the places learn"),
+        (attend(share=lambda s: F.one_hot(s.argmax(-1), s.shape[-1]).float()), "The best word takes all"),
+        (attend(share=lambda s: torch.ones_like(s) / s.shape[-1]), "All words count the same"),
+        (attend_without_care, "without NaN"),
+        (attend_one_head, "got: the error RuntimeError"),
+        (lambda q, k, v: (q @ k.transpose(-1, -2)).softmax(-1), "what the places learn"),
+    ],
+    "word_map": [
+        (word_map(half=0), "the half without the prompt"),
+        (word_map(heads=lambda x: x.sum(dim=1)), "not the sum"),
+        (word_map(heads=lambda x: x[:, 0]), "the first head alone"),
+        (word_map(heads=lambda x: x.amax(dim=1)), "not the largest"),
+        (word_map(last=lambda x: x.transpose(1, 2)), "Rows and columns are swapped"),
+        (lambda p, word: fold(p[1::2, :, :, word].mean(1)), "they don't alternate"),
+        (lambda p, word: fold(p[..., word].mean(1)), "the map with shape [2, 2, 2]"),
+        (lambda p, word: p.chunk(2)[1][..., word].mean(1), "the map with shape [1, 4]"),
+    ],
+}
+
+# The part that passes and the one that fails.
+HALF_RIGHT = {
+    "guided": [(guided_alternating, "one", "many")],
+    "latent_scale": [
+        (lambda x: 1 / x.std(dim=(0, 2, 3)).mean(), "even", "uneven"),
+        (lambda x: 1 / x.square().mean().sqrt(), "even", "uneven"),
+    ],
+    "steps_walked": [(walked(count=lambda n, s: round(n * s)), "whole", "rounded")],
+    "keep_outside": [
+        (outside(known=lambda o, n, alpha_bar: o), "last", "on_the_way"),
+        (outside(known=lambda o, n, alpha_bar: alpha_bar * o + (1 - alpha_bar) * n), "last", "on_the_way"),
+    ],
+    "attend": [(attend_one_head, "plain", "heads"), (attend_without_care, "heads", "large")],
+    "word_map": [(lambda p, word: fold(p[1::2, :, :, word].mean(1)), "one", "many")],
+}
