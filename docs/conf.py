@@ -1,15 +1,51 @@
 """The site: ``sphinx-build -c docs . build/site`` in the course folder. Notebooks show the outputs stored in them."""
 
+import json
+import re
+from pathlib import Path
+
+from docutils import nodes
+
 project = "gan_course"
 author = "The gan_course authors"
 project_copyright = "The gan_course authors. Text and figures: CC BY 4.0, code: Apache-2.0"
 
 extensions = ["myst_nb"]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "chapters/*.ipynb", "exercises/*.ipynb", "solutions/*.ipynb", "*.md"]
+include_patterns = [
+    "docs/**",
+    "gan_course/ledger/glossary.md",
+    "chapters/*.ipynb",
+    "exercises/*.ipynb",
+    "solutions/*.ipynb",
+    "*.md",
+]
 
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+# The rows of chapter 15's ledger are anchors in its outputs, which MyST doesn't read; a test follows these links.
+suppress_warnings = ["myst.xref_missing"]
 html_theme = "alabaster"
 html_static_path: list[str] = []
+
+
+def name_cells(app, doctree):
+    """Give each code cell the anchor that it has in JupyterLab, so that the ledger can point at it."""
+    path = Path(app.env.doc2path(app.env.docname))
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        for node in doctree.findall(nodes.container):
+            if node.get("nb_element") == "cell_code":
+                node["ids"].append(f"cell-id={cells[node['cell_index']]['id']}")
+
+
+def link_pages(app, pagename, templatename, context, doctree):
+    """Links in outputs lead to notebooks; here these are pages, side by side."""
+    if "body" in context:
+        context["body"] = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', context["body"])
+
+
+def setup(app):
+    app.connect("doctree-read", name_cells)
+    app.connect("html-page-context", link_pages)

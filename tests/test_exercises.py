@@ -42,6 +42,11 @@ def is_check(cell) -> bool:
     return grading(cell).get("locked", False)
 
 
+def is_use(cell) -> bool:
+    """A cell that uses the student's function: it shows something, and counts nothing."""
+    return "use" in notebooks.tags(cell)
+
+
 def tasks(notebook) -> list[str]:
     return [grading(cell)["grade_id"] for cell in notebook.cells if grading(cell).get("solution")]
 
@@ -62,6 +67,9 @@ def test_every_check_belongs_to_a_task_and_every_task_to_a_check():
 def test_solutions_pass_quickly_and_quietly(name, tmp_path):
     notebook = run(read("solutions", name), tmp_path, record_timing=True)
     for cell in notebook.cells:
+        if is_use(cell):
+            assert cell.outputs and all(output.get("name") != "stderr" for output in cell.outputs), cell.source
+            continue
         if not is_check(cell):
             assert not cell.get("outputs"), cell.source
             continue
@@ -83,6 +91,8 @@ def test_released_exercises_fail_only_where_the_student_is_to_write(name, tmp_pa
             assert output.ename == "NotImplementedError"
             called = re.search(r"checks\.check_(\w+)\(\1[,)]", cell.source)
             assert called and output.evalue.startswith(f"{called[1]} is not written yet")
+        elif is_use(cell):
+            assert outputs[-1].ename == "NotImplementedError", cell.source
         else:
             assert not outputs, cell.source
 

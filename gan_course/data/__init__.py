@@ -6,6 +6,7 @@ name                what                                                        
 ``ring`` …          points in the plane: ring, grid, spiral, moons               none
 ``digits``          real handwriting, 8x8 grey, 1,797 pictures (scikit-learn)    none
 ``glyphs``          rendered digits and letters, 28x28 grey or 32x32 colour      none
+``scenes``          landscape panoramas, 64x128 and larger, with depth           none
 ``photos``          crops of real photographs (scikit-image, scikit-learn)       none
 ``mnist``           the real 28x28 digits, 70,000 pictures                       once, checksummed
 ``fashion_mnist``   28x28 pieces of clothing, 70,000 pictures                    once, checksummed
@@ -82,12 +83,13 @@ def _digits() -> Dataset:
 
 
 def _loaders() -> dict[str, Callable[..., Dataset]]:
-    from gan_course.data import downloads, glyphs, photos, toy
+    from gan_course.data import downloads, glyphs, photos, scenes, toy
 
     return {
         **{name: getattr(toy, name) for name in toy.NAMES},
         "digits": _digits,
         "glyphs": glyphs.glyphs,
+        "scenes": scenes.scenes,
         "photos": photos.photos,
         "mnist": downloads.mnist,
         "fashion_mnist": downloads.fashion_mnist,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gan_course.costs import Business
     from gan_course.data import Dataset
     from gan_course.stable_diffusion import Pipeline
 
@@ -71,3 +72,14 @@ def prompt_bench(pipeline: Pipeline, seed: int = 0, steps: int = 25, guidance_sc
     from gan_course.widgets.prompt_view import PromptView
 
     PromptView(pipeline, seed, steps, guidance_scale).show()
+
+
+def economics(business: Business, cases: Mapping[str, Mapping[str, float]] | None = None) -> None:
+    """A picture service moved by hand: price, volume, free share, utilisation, steps, GPU price, fixed costs, training.
+
+    ``business``: where the sliders start. ``cases``: a button each, by name, with the parameters that it changes.
+    Raises ``ValueError`` for a case that no business can be.
+    """
+    from gan_course.widgets.economics_view import EconomicsView
+
+    EconomicsView(business, cases).show()
