@@ -23,7 +23,7 @@ course: $(STAMP) ## install if needed, run all chapters, leave pages in build/
 lab: $(STAMP) ## open the course in JupyterLab
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
 
-test: $(STAMP) ## unit tests side by side, then what `make course` printed against what is committed
+test: $(STAMP) build/summary.json ## unit tests side by side, then what `make course` printed against what is committed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/gan-course compare
 
@@ -55,6 +55,10 @@ exercises: $(STAMP) ## write exercises/ from solutions/
 clean: ## remove the environment, pages and caches
 	rm -rf .venv build runs *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Who tests first, before the course has run, runs it here.
+build/summary.json: | $(STAMP)
+	$(BIN)/gan-course run --jobs $(JOBS)
 
 # Made anew only when what is to be installed has changed.
 $(STAMP): pyproject.toml constraints.txt
