@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from gan_course import costs, networks
+from gan_course import costs, networks, unet
 from gan_course.costs import facts
 
 # ------------------------------------------------------------------------------------------ the tables
@@ -364,7 +364,7 @@ def mini_networks():
     yield "text encoder", pipeline.text_encoder, (torch.zeros(2, 24, dtype=torch.long),), {}
     yield "generator", networks.ConvGenerator(), (torch.randn(3, 64),), {}
     yield "discriminator", networks.ConvDiscriminator(), (torch.randn(3, 1, 28, 28),), {}
-    yield "chapter 07", networks.DiffusionUNet(classes=10), (torch.randn(3, 1, 28, 28), 500), {}
+    yield "chapter 07", unet.DiffusionUNet(classes=10), (torch.randn(3, 1, 28, 28), 500), {}
 
 
 def test_operations_agree_with_pytorchs_own_counter():
