@@ -14,12 +14,19 @@ from urllib.parse import unquote
 from gan_course.commands import notebooks
 from gan_course.files import write_whole
 
-# nbconvert's lab page, with two changes: pictures carry the alternative text of their output, and nothing is fetched
-# from the network: neither require.js, which only live widgets need, nor MathJax, because formulas are MathML here.
+# nbconvert's lab page, with three changes: pictures carry the alternative text of their output; on a phone a printed
+# table scrolls instead of breaking its lines; and nothing is fetched from the network: neither require.js, which only
+# live widgets need, nor MathJax, because formulas are MathML here.
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_css -%}
+{{ super() }}
+<style>@media (max-width: 640px) {
+  .jp-RenderedText.jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
+}</style>
+{%- endblock -%}
 {%- block data_png scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
 <img alt="{{ (output | get_metadata('alt', 'image/png') or 'Output of the cell above') | escape_html }}"

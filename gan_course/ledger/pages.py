@@ -51,6 +51,7 @@ STYLE = """<style>
   .gc-review thead { display: none; }
   .gc-review tr { border-top: 2px solid #8888; padding: .3em 0; }
   .gc-review td { border: 0; padding: .1em 0; }
+  .gc-review .gc-key { font-weight: bold; }
 }
 </style>"""
 
