@@ -164,8 +164,8 @@ class Trainer:
         decay = min(self.settings.average_decay, young / (young + 1 / self.settings.average_share))
         for average, weight in self._weights:
             average.lerp_(weight, 1 - decay)
-        for kept, buffer in self._buffers:  # batch statistics are averages already
-            kept.copy_(buffer)
+        for statistic, buffer in self._buffers:  # batch statistics are averages already
+            statistic.copy_(buffer)
 
     def real_batch(self) -> tuple[Tensor, tuple[Tensor, ...]]:
         """``[batch_size, ...]`` real samples at random, and what the networks get with them: the labels, if any."""

@@ -42,6 +42,21 @@ def test_training_loads_neither_pyplot_nor_scikit_learn_nor_tensorboard():
     assert not loaded & {"matplotlib.pyplot", "sklearn", "skimage", "pooch", "tensorboard", "IPython"}
 
 
+def imports_of(notebook):
+    """The import lines of a notebook's code cells, wherever in a cell they stand."""
+    cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    code = ["".join(line for line in cell["source"] if not line.lstrip().startswith(("%", "!"))) for cell in cells]
+    nodes = [node for source in code for node in ast.walk(ast.parse(source))]
+    return [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_chapters_00_to_07_load_neither_diffusers_nor_accelerate():
+    lines = [line for path in sorted(ROOT.parent.glob("chapters/0[0-7]_*.ipynb")) for line in imports_of(path)]
+    assert "from gan_course.training import Settings, Trainer" in lines
+    loaded = loaded_by("\n".join(line for line in dict.fromkeys(lines) if "google.colab" not in line))
+    assert "gan_course.diffusion" in loaded and not loaded & {"accelerate", "diffusers", "transformers"}
+
+
 # ---------------------------------------------------------------------------------------------- floors
 
 
