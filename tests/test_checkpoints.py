@@ -11,6 +11,7 @@ import time
 import pytest
 import torch
 from safetensors.torch import save_file
+from states import sentence
 from torch import nn
 
 from gan_course import files, networks
@@ -55,12 +56,6 @@ def assert_equal(first, second):
     assert first[1:] == second[1:]
     assert first[0].keys() == second[0].keys()
     assert [name for name, value in first[0].items() if not torch.equal(value, second[0][name])] == []
-
-
-def sentence(caught):
-    text = str(caught.value)
-    assert text and "\n" not in text
-    return text
 
 
 # ---------------------------------------------------------------------------------------------- resuming

@@ -10,6 +10,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from states import sentence
 from torch import nn
 
 from gan_course import data, metrics, networks, training
@@ -45,13 +46,6 @@ def values(network):
 
 def same(network, before):
     return all(torch.equal(a, b) for a, b in zip(network.parameters(), before, strict=True))
-
-
-def sentence(caught):
-    """The message of a caught error, which must be one line."""
-    text = str(caught.value)
-    assert text and "\n" not in text
-    return text
 
 
 # ---------------------------------------------------------------------------------------------- one step
