@@ -84,12 +84,12 @@ def run_race(options: argparse.Namespace) -> tuple[list[race.Mark], table.Floor]
     judge = race.judge(real)
     floor = judge.floor()
     contenders = race.entries()
-    runs = race.plan(list(contenders), options.seconds, options.seeds, options.peer_seeds)
-    minutes = sum(max(run.seconds) for run in runs) / 60
-    print(f"\nThe race: {len(runs)} runs, {minutes:.0f} minutes of training.", flush=True)
+    turns = race.plan(list(contenders), options.seconds, options.seeds, options.peer_seeds)
+    minutes = sum(max(turn.seconds) for turn in turns) / 60
+    print(f"\nThe race: {len(turns)} runs, {minutes:.0f} minutes of training.", flush=True)
     marks: list[race.Mark] = []
     try:
-        for mark in race.race(runs, contenders, real[: race.TRAINED_ON], judge, options.samples):
+        for mark in race.race(turns, contenders, real[: race.TRAINED_ON], judge, options.samples):
             marks.append(mark)
             name = f"{mark.contender}, seed {mark.seed}, {mark.seconds} s"
             print(f"{name:40}{mark.frechet:8.3f} after {mark.steps:,} steps", flush=True)

@@ -168,41 +168,41 @@ def draw_samples(contender: Contender, count: int = SAMPLES) -> np.ndarray:
     return as_bytes(torch.cat([contender.sample(chunk) for chunk in noise.split(CHUNK)]))
 
 
-class Run(NamedTuple):
+class Turn(NamedTuple):
     contender: str
     seed: int
     seconds: tuple[int, ...]
 
 
-def plan(names: Sequence[str], seconds: Iterable[int], seeds: Sequence[int], peer_seeds: Sequence[int]) -> list[Run]:
+def plan(names: Sequence[str], seconds: Iterable[int], seeds: Sequence[int], peer_seeds: Sequence[int]) -> list[Turn]:
     """Who runs, with which seeds, up to which marks: seed by seed, so that those to be compared run side by side."""
     ours, *others = names
     marks = tuple(sorted(set(seconds)))
     early = tuple(mark for mark in marks if mark <= PEER_SECONDS)
-    runs = []
+    turns = []
     for seed in dict.fromkeys([*seeds, *peer_seeds]):
-        runs += [Run(ours, seed, marks)] if seed in seeds else []
-        runs += [Run(name, seed, early) for name in others if seed in peer_seeds and early]
-    return runs
+        turns += [Turn(ours, seed, marks)] if seed in seeds else []
+        turns += [Turn(name, seed, early) for name in others if seed in peer_seeds and early]
+    return turns
 
 
-def sample_file(folder: Path, run: Run, mark: int) -> Path:
-    name = re.sub(r"\W+", "_", run.contender).strip("_")
-    return folder / f"{name}_seed{run.seed}_{mark}s.npz"
+def sample_file(folder: Path, turn: Turn, mark: int) -> Path:
+    name = re.sub(r"\W+", "_", turn.contender).strip("_")
+    return folder / f"{name}_seed{turn.seed}_{mark}s.npz"
 
 
 def race(
-    runs: Iterable[Run], contenders: dict[str, Entry], images: Tensor, judge: Judge, samples: Path | None = None
+    turns: Iterable[Turn], contenders: dict[str, Entry], images: Tensor, judge: Judge, samples: Path | None = None
 ) -> Iterator[Mark]:
-    """Train each of ``runs`` on ``images`` and yield its marks; write the pictures into ``samples``, if given."""
-    for run in runs:
-        entry = contenders[run.contender]
-        torch.manual_seed(run.seed)  # the weights' first values
-        contender = entry.build(images, run.seed)
-        for mark, seconds, steps in train(contender, run.seconds):
+    """Train each of ``turns`` on ``images`` and yield its marks; write the pictures into ``samples``, if given."""
+    for turn in turns:
+        entry = contenders[turn.contender]
+        torch.manual_seed(turn.seed)  # the weights' first values
+        contender = entry.build(images, turn.seed)
+        for mark, seconds, steps in train(contender, turn.seconds):
             pictures = draw_samples(contender)
             if samples is not None:
                 samples.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(sample_file(samples, run, mark), images=pictures)
+                np.savez_compressed(sample_file(samples, turn, mark), images=pictures)
             rate = steps * entry.pictures / seconds
-            yield Mark(run.contender, run.seed, mark, steps, rate, judge.distance(pictures))
+            yield Mark(turn.contender, turn.seed, mark, steps, rate, judge.distance(pictures))

@@ -22,7 +22,7 @@ GROWN = (
     60  # entries: by then the samples of every healthy run that we measured had spread to at least 0.75 of real ones
 )
 HUGE = 100.0  # a loss beyond this is on its way to infinity
-UNSEEN = (
+NOT_IN_A_LOG = (
     "pictures learned by heart, a class that is never drawn, a forgotten detach: look at samples, count classes, "
     "measure distances"
 )
@@ -56,7 +56,7 @@ class Diagnosis:
         lines.append(f"Looked at: {self.looked_at}")
         if self.not_looked_at:
             lines.append(f"Could not look at: {', '.join(self.not_looked_at)} (not in this log)")
-        lines.append(f"No log shows: {UNSEEN}")
+        lines.append(f"No log shows: {NOT_IN_A_LOG}")
         return "\n".join(lines)
 
 

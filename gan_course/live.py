@@ -25,7 +25,7 @@ SHARE = 0.015  # of the training time may go into pictures; some more is lost wh
 LINES = 0.005  # of it into the line of progress, which takes a millisecond or two
 PAUSE = 0.2  # seconds at least between two lines, and between two pictures
 GUESS = 0.08  # seconds that a picture takes, as long as none has been drawn
-PATIENCE = 3.0  # seconds after which a second interrupt no longer waits
+STUCK = 3.0  # seconds after an interrupt: a step that still runs, a second interrupt cuts in half
 HINT = "To stop: interrupt the cell. What was learned is kept."
 
 
@@ -113,7 +113,7 @@ class LiveView:
         now = time.monotonic()
         if self.interrupted is None:
             self.interrupted = now
-        elif now - self.interrupted > PATIENCE:  # a step that never ends
+        elif now - self.interrupted > STUCK:  # a step that never ends
             raise KeyboardInterrupt
 
     # ------------------------------------------------------------------------------------------ what is shown

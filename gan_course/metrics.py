@@ -299,11 +299,11 @@ def _described(samples: Tensor, real: Tensor, features: Features | None) -> tupl
             raise ValueError(f"the {name} won't do: {error}") from error
     name = "features of your own"
     if features is None:
-        name, features = _default_features(real)
+        name, features = default_features(real)
     return *_checked(extract_features(samples, features), extract_features(real, features)), name
 
 
-def _default_features(real: Tensor) -> tuple[str, Features]:
+def default_features(real: Tensor) -> tuple[str, Features]:
     """The zoo's classifier that takes such pictures and is surest of the first 500 ``real`` ones."""
     shape, sure = tuple(real.shape[1:]), {}
     for name in zoo.names():

@@ -25,15 +25,10 @@ from gan_course.settings import Settings, check_fit
 
 LOG_EVERY = 10  # steps between two entries of the log
 COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
-HELD_OUT = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
+HELD_OUT_IMAGES = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
 EXPLODED = 1e4  # a loss beyond this never comes back
-BESIDE = (
-    "generator_optimizer",
-    "discriminator_optimizer",
-    "log",
-    "random",
-    "torch_random",
-)  # networks, in a checkpoint
+#: What a checkpoint holds beside the networks.
+BESIDE = ("generator_optimizer", "discriminator_optimizer", "log", "random", "torch_random")
 
 
 class TrainingDiverged(RuntimeError):
@@ -79,7 +74,7 @@ class Trainer:
         check_fit(generator, discriminator, images, self.settings, device, labels, held_out)
         self.images, self.device = images.to(device), device
         self.labels = None if labels is None else labels.to(device)
-        self.held_out = None if held_out is None else held_out[:HELD_OUT].to(device)
+        self.held_out = None if held_out is None else held_out[:HELD_OUT_IMAGES].to(device)
         self.augment = augment
         self.latent_dim: int = generator.latent_dim  # type: ignore[assignment]  # check_fit has seen that it is there
         self.loss = LOSSES[self.settings.loss]
@@ -169,8 +164,8 @@ class Trainer:
         decay = min(self.settings.average_decay, young / (young + 1 / self.settings.average_share))
         for average, weight in self._weights:
             average.lerp_(weight, 1 - decay)
-        for kept, buffer in self._buffers:  # batch statistics are averages already
-            kept.copy_(buffer)
+        for statistic, buffer in self._buffers:  # batch statistics are averages already
+            statistic.copy_(buffer)
 
     def real_batch(self) -> tuple[Tensor, tuple[Tensor, ...]]:
         """``[batch_size, ...]`` real samples at random, and what the networks get with them: the labels, if any."""

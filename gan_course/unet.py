@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.networks import check_labels, pixel_by_pixel, square_shape
+from gan_course.networks import channels_last, check_labels, square_shape
 
 
 class DiffusionUNet(nn.Module):
@@ -41,7 +41,7 @@ class DiffusionUNet(nn.Module):
         self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
         self.high_again = _Block(width, emb_dim)
         self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), zero_init(nn.Conv2d(width, 4 * channels, 3, 1, 1)))
-        pixel_by_pixel(self)
+        channels_last(self)
 
     def forward(self, x: Tensor, t: Tensor | int, labels: Tensor | None = None) -> Tensor:
         if labels is None:

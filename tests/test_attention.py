@@ -7,14 +7,13 @@ import torch
 
 pytest.importorskip("diffusers")
 
-from gan_course.stable_diffusion import attention
-from gan_course.stable_diffusion import networks as latent_networks
+from gan_course.stable_diffusion import attention, networks
 
 
 @pytest.fixture(scope="module")
 def unet():
     torch.manual_seed(0)
-    return latent_networks.make_unet(32, (16, 16)).eval()
+    return networks.make_unet(32, (16, 16)).eval()
 
 
 def inputs(unet, count=2, words=7):

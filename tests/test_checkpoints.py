@@ -10,8 +10,8 @@ import time
 
 import pytest
 import torch
-from assertions import sentence
 from safetensors.torch import save_file
+from states import sentence
 from torch import nn
 
 from gan_course import files, networks

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gan_course import data, networks
-from gan_course.training import COLUMNS, HELD_OUT, Settings, Trainer
+from gan_course.training import COLUMNS, HELD_OUT_IMAGES, Settings, Trainer
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 32, 32)]
 SMALL = Settings(batch_size=8)
@@ -185,7 +185,7 @@ def test_held_out_pictures_are_logged():
     log = trainer.run(10)
     assert set(log) == {*COLUMNS, "held_out_logit"}
     with torch.no_grad():
-        expected = trainer.discriminator(images[64 : 64 + HELD_OUT]).mean().item()
+        expected = trainer.discriminator(images[64 : 64 + HELD_OUT_IMAGES]).mean().item()
     assert log["held_out_logit"] == [pytest.approx(expected, abs=1e-5)]
     digits = glyphs()
     pair = networks.ConvGenerator(classes=10, width=8), networks.ConvDiscriminator(classes=10, width=4)

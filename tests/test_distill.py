@@ -5,11 +5,12 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from assertions import same
 
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 
+
+from states import same, tensors_of, weights
 
 from gan_course import stable_diffusion as sd
 from gan_course.data.attributes import draw_attributes, is_held_out, phrase
@@ -30,10 +31,6 @@ def noise_for(pipeline, count=3, seed=1):
     config = pipeline.unet.config
     shape = (count, config.in_channels, config.sample_size, config.sample_size)
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def tensors_of(network):
-    return {key: value.clone() for key, value in network.state_dict().items()}
 
 
 # ------------------------------------------------------------------------------------------ one step
@@ -138,11 +135,6 @@ def test_only_the_students_pictures_are_a_path_for_gradients():
 # ------------------------------------------------------------------------------------------ the run
 
 
-def weights(run):
-    found = {f"{name}.{key}": v for name, part in run.parts.items() for key, v in tensors_of(part.network).items()}
-    return found | {f"average.{key}": value for key, value in tensors_of(run.student.average).items()}
-
-
 def test_the_student_starts_as_a_copy_and_the_teacher_never_learns(pipeline):
     networks = pipeline.unet, pipeline.text_encoder, pipeline.vae
     before = [tensors_of(network) for network in networks]
@@ -154,8 +146,8 @@ def test_the_student_starts_as_a_copy_and_the_teacher_never_learns(pipeline):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in run.student.network.parameters() if p.ndim > 1)
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in run.heads.network.parameters())
     moved = weights(run)
-    assert any(not torch.equal(first[key], moved[key]) for key in first if key.startswith("student."))
-    assert any(not torch.equal(first[key], moved[key]) for key in first if key.startswith("heads."))
+    assert any(not torch.equal(first[key], moved[key]) for key in first if key.startswith("student/network/"))
+    assert any(not torch.equal(first[key], moved[key]) for key in first if key.startswith("heads/network/"))
     assert all(p.grad is None for network in networks for p in network.parameters())
     assert all(same(tensors_of(network), old) for network, old in zip(networks, before, strict=True))
 

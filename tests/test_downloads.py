@@ -15,7 +15,7 @@ import torch
 
 from gan_course import data
 from gan_course.data import downloads
-from gan_course.data.fetching import Source, fetch
+from gan_course.data.fetching import FileSet, fetch
 
 TRAIN, TEST = 30, 12
 
@@ -116,7 +116,7 @@ def cache(tmp_path, monkeypatch):
 def source(files, server):
     def make(*behaviours):
         sums = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
-        return Source("mnist", sums, tuple(map(server.address, behaviours)), 1, tuple("0123456789"))
+        return FileSet("mnist", sums, tuple(map(server.address, behaviours)), 1, tuple("0123456789"))
 
     return make
 
@@ -202,7 +202,7 @@ def test_no_server_at_all(cache, files):
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         with pytest.raises(ConnectionError, match=f"{address}train-images-idx3-ubyte.gz .no connection"):
-            fetch(Source("mnist", dict.fromkeys(files, "0" * 64), (address,), 1, ()), patience=5)
+            fetch(FileSet("mnist", dict.fromkeys(files, "0" * 64), (address,), 1, ()), patience=5)
 
 
 def test_damaged_cache_is_found_and_fetched_again(cache, source, server, files):
@@ -269,7 +269,7 @@ def test_local_subset_is_used_without_any_request(cache, source, server, subset,
 def test_local_subset_is_never_taken_for_fashion_mnist(subset, files, server, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_COURSE_DATA", str(tmp_path))
     sums = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
-    fashion = Source("fashion_mnist", sums, (server.address("missing"),), 1, ())
+    fashion = FileSet("fashion_mnist", sums, (server.address("missing"),), 1, ())
     with pytest.raises(ConnectionError, match="fashion_mnist could not be downloaded"):
         data.load("fashion_mnist", source=fashion)
 

@@ -42,6 +42,21 @@ def test_training_loads_neither_pyplot_nor_scikit_learn_nor_tensorboard():
     assert not loaded & {"matplotlib.pyplot", "sklearn", "skimage", "pooch", "tensorboard", "IPython"}
 
 
+def imports_of(notebook):
+    """The import lines of a notebook's code cells, wherever in a cell they stand."""
+    cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    code = ["".join(line for line in cell["source"] if not line.lstrip().startswith(("%", "!"))) for cell in cells]
+    nodes = [node for source in code for node in ast.walk(ast.parse(source))]
+    return [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_chapters_00_to_07_load_neither_diffusers_nor_accelerate():
+    lines = [line for path in sorted(ROOT.parent.glob("chapters/0[0-7]_*.ipynb")) for line in imports_of(path)]
+    assert "from gan_course.training import Settings, Trainer" in lines
+    loaded = loaded_by("\n".join(line for line in dict.fromkeys(lines) if "google.colab" not in line))
+    assert "gan_course.diffusion" in loaded and not loaded & {"accelerate", "diffusers", "transformers"}
+
+
 # ---------------------------------------------------------------------------------------------- floors
 
 
@@ -100,3 +115,46 @@ def test_modules_of_one_floor_do_not_import_each_other_in_a_circle():
         return any(n == goal or (n not in seen and reaches(n, goal, (*seen, n))) for n in uses.get(start, ()))
 
     assert not [name for name in uses if reaches(name, name)]
+
+
+# ---------------------------------------------------------------------------------------------- underscores
+
+
+def private(tree):
+    """Name → line of each member with a leading underscore that ``tree`` takes from an object other than its own."""
+    used = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in OWN):
+            used[node.attr] = node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            used |= {alias.name: node.lineno for alias in node.names}
+    return {name: line for name, line in used.items() if re.fullmatch(r"_[^_]\w*", name)}
+
+
+def defined(tree):
+    """What ``tree`` defines or assigns, at any depth."""
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    stored = [node for node in ast.walk(tree) if isinstance(getattr(node, "ctx", None), ast.Store)]
+    return names | {getattr(node, "attr", None) or getattr(node, "id", None) for node in stored}
+
+
+OWN = ("self", "cls")
+
+
+def test_members_with_a_leading_underscore_stay_in_their_module():
+    """Those of other libraries are their business; ours are looked for in tests and bench/, too."""
+    repository = ROOT.parent
+    paths = [path for folder in ("gan_course", "bench", "tests") for path in (repository / folder).rglob("*.py")]
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    ours = set().union(*(defined(tree) for path, tree in trees.items() if ROOT in path.parents))
+    assert "_check" in ours and private(ast.parse("from a import _b\nself._c; d._e; f.__g__; h.i")) == {
+        "_b": 1,
+        "_e": 2,
+    }
+    taken = [
+        f"{path.relative_to(repository)}:{line} {name}"
+        for path, tree in trees.items()
+        for name, line in private(tree).items()
+        if name in ours - defined(tree) and not name.endswith("_")  # IPython asks errors for _render_traceback_
+    ]
+    assert not taken

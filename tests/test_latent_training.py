@@ -8,12 +8,12 @@ import sys
 
 import pytest
 import torch
-from assertions import same
 
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file
+from states import same, weights
 
 from gan_course import stable_diffusion as sd
 from gan_course import zoo
@@ -42,15 +42,6 @@ def start(name, tokenizer, autoencoder, steps=6, seed=0):
         settings = text_to_image.AutoencoderSettings(batch=4, widths=(8, 8, 16))
         return text_to_image.AutoencoderRun(seed, steps, settings=settings)
     return text_to_image.TextToImageRun(seed, steps, autoencoder, tokenizer, settings=TINY)
-
-
-def weights(training):
-    parts = training.parts.items()
-    found = {f"{name}.{key}": v.clone() for name, part in parts for key, v in part.network.state_dict().items()}
-    for name, part in parts:
-        if part.average is not None:
-            found |= {f"{name}.average.{key}": v.clone() for key, v in part.average.state_dict().items()}
-    return found
 
 
 @pytest.mark.parametrize("name", ["attributes", "autoencoder", "text to image"])

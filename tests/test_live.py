@@ -255,7 +255,7 @@ def test_a_second_interrupt_comes_through_where_the_first_one_waits_too_long(mon
     notebook = Notebook(monkeypatch)
     with notebook.view(10) as view:
         interrupt()
-        notebook.now += live.PATIENCE + 1  # a step that never ends
+        notebook.now += live.STUCK + 1  # a step that never ends
         interrupt()
         raise AssertionError("the second one should have come through")
     assert view.done == 0 and capsys.readouterr().out == STOPPED.format(0)

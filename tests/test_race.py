@@ -416,7 +416,7 @@ def test_the_seed_decides_the_weights(clock):
         return walker
 
     for _ in range(2):
-        runs = [race.Run("w", seed, (1,)) for seed in (0, 1)]
+        runs = [race.Turn("w", seed, (1,)) for seed in (0, 1)]
         list(race.race(runs, {"w": race.Entry(build, 1)}, pictures(10), Judge()))
     assert firsts[0][0] == firsts[0][1] != firsts[1][0] == firsts[1][1]
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
-from assertions import sentence
+from states import sentence
 from torch import nn
 
 from gan_course import data, metrics, networks, training

@@ -132,7 +132,7 @@ def test_it_is_the_courses_trainer_that_plays():
     trainer = training.Trainer(
         twin.generator, twin.discriminator, played.real, training.Settings(r1_weight=0.3), seed=3
     )
-    trainer.noise(lab.SHOWN)  # the lab draws the noise that it watches first
+    trainer.noise(lab.WATCHED)  # the lab draws the noise that it watches first
     played.step(20)
     for _ in range(20):
         trainer.step()
@@ -173,7 +173,7 @@ def test_every_target_and_prior_plays(target, prior, dim):
     played = Lab(Knobs(target=target, prior=prior, prior_dim=dim))
     played.step(12)
     assert played.steps == 12 and played.finite
-    assert played.watched.shape == (lab.SHOWN, dim)
+    assert played.watched.shape == (lab.WATCHED, dim)
     if prior == "uniform":
         assert played.watched.abs().max() <= 1 and played.watched.std() == pytest.approx(3**-0.5, abs=0.03)
     assert played.real.shape == (lab.POINTS, 2) and played.real.abs().max() < 2
@@ -265,7 +265,7 @@ def test_grid_shares_count_every_point_once_and_know_up_from_right():
 
 def test_measures_of_perfect_of_collapsed_and_of_flown_points():
     played = Lab()
-    perfect = played.measure(lab.heaps(played.centres)[: lab.SHOWN])
+    perfect = played.measure(lab.heaps(played.centres)[: lab.WATCHED])
     assert perfect.heaps == 8 and perfect.coverage == 1 and perfect.divergence < 0.05
     collapsed = played.measure(played.centres[:1] + 0.05 * torch.randn(1000, 2))
     assert collapsed.heaps == 1 and collapsed.coverage == 1 / 8 and 0.4 < collapsed.divergence < math.log(2)

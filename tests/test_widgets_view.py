@@ -338,9 +338,9 @@ def test_gradients_by_finite_differences(loss):
 
 def test_dragging_changes_numbers_and_pictures():
     explorer = LossView()
-    before = explorer.numbers.value, explorer.line.value, explorer.chart.value
+    before = explorer.numbers.value, explorer.left.value, explorer.right.value
     explorer.fake.value = 0.001
-    after = explorer.numbers.value, explorer.line.value, explorer.chart.value
+    after = explorer.numbers.value, explorer.left.value, explorer.right.value
     assert all(a != b for a, b in zip(before, after, strict=True))
     assert "-0.9990" in after[0]  # the non-saturating push where the fake is spotted
     explorer.loss.value = "saturating"

@@ -17,10 +17,10 @@ def _jump(attempt: Attempt, shape: tuple[int, ...], steps: list[int], betas: Ten
     x, noise = normal(2, *shape, seed=shape[0])
     x, t, left = x.clamp(-1, 1), torch.tensor(steps), diffusion.cumulative_alphas(betas)
 
-    def mixed(kept: Tensor, other: Tensor | None = None) -> Tensor:
-        """√kept x + √other noise, each picture with its own timestep."""
-        other = 1 - kept if other is None else other
-        return per_picture(kept[t].sqrt(), x) * x + per_picture(other[t].sqrt(), x) * noise
+    def mixed(alpha_bar: Tensor, rest: Tensor | None = None) -> Tensor:
+        """√ᾱ x + √rest noise, each picture with its own timestep."""
+        rest = 1 - alpha_bar if rest is None else rest
+        return per_picture(alpha_bar[t].sqrt(), x) * x + per_picture(rest[t].sqrt(), x) * noise
 
     earlier, later = torch.cat([torch.ones(1), left[:-1]]), torch.cat([left[1:], left[-1:] * (1 - betas[-1])])
     mistakes = [
@@ -121,22 +121,22 @@ def check_first_drowned() -> Parts:
 def _take_apart(attempt: Attempt, t: int, alphas_cumprod: Tensor) -> None:
     x, noise = normal(2, 3, 1, 4, 4, seed=t)
     left = alphas_cumprod.double()
-    kept, other = left[t].sqrt(), (1 - left[t]).sqrt()
+    a, b = left[t].sqrt(), (1 - left[t]).sqrt()  # the strengths of picture and noise
     noisy = diffusion.add_noise(x.double(), noise.double(), t, left)
     v = diffusion.velocity(x.double(), noise.double(), t, left)
     result = attempt(noisy.float(), v.float(), t, alphas_cumprod.clone())
     pictures, found = attempt.pair(result, ("the clean pictures", "the noise"))
     from_noise = [
-        (kept * noisy + other * v, "The sign: the velocity points from the picture to the noise."),
-        (other * noisy - kept * v, "The two shares are exchanged. Try t = 0: what must come out?"),
-        ((noisy - other * v) / kept, "This is the formula for predicted noise. Here the network gives a velocity."),
+        (a * noisy + b * v, "The sign: the velocity points from the picture to the noise."),
+        (b * noisy - a * v, "The two shares are exchanged. Try t = 0: what must come out?"),
+        ((noisy - b * v) / a, "This is the formula for predicted noise. Here the network gives a velocity."),
         (left[t] * noisy - (1 - left[t]) * v, "Shares of the power have to pass through a root."),
         (noisy - v, "Both count with their shares at timestep t."),
         (noise, "The order is clean pictures, noise."),
     ]
     from_picture = [
-        (other * noisy - kept * v, "The sign of the velocity: more of it means more noise."),
-        (kept * noisy + other * v, "The two shares are exchanged. Try t = 0: the picture is clean, so what is v?"),
+        (b * noisy - a * v, "The sign of the velocity: more of it means more noise."),
+        (a * noisy + b * v, "The two shares are exchanged. Try t = 0: the picture is clean, so what is v?"),
         (v, "The velocity is not the noise. Which part of it is?"),
         ((1 - left[t]) * noisy + left[t] * v, "Shares of the power have to pass through a root."),
         (noisy + v, "Both count with their shares at timestep t."),
@@ -258,17 +258,17 @@ def _back(attempt: Attempt, t: int, previous: int, reach: float) -> None:
     """A step for pictures that show ``seen`` under ``noise``; where ``seen`` leaves [-1, 1] it must be clamped."""
     drawn, noise = normal(2, 2, 1, 2, 2, seed=t)
     seen = (drawn * 9).tanh() * reach
-    left = diffusion.cumulative_alphas(diffusion.linear_betas(10, 0.01, 0.3)).double()
-    ones = torch.cat([left, torch.ones(1).double()])  # index -1 is the clean picture
-    kept, before = left[t], ones[previous]
-    noisy = kept.sqrt() * seen.double() + (1 - kept).sqrt() * noise.double()
+    alphas_cumprod = diffusion.cumulative_alphas(diffusion.linear_betas(10, 0.01, 0.3)).double()
+    ones = torch.cat([alphas_cumprod, torch.ones(1).double()])  # index -1 is the clean picture
+    alpha_bar, earlier_bar = alphas_cumprod[t], ones[previous]
+    noisy = alpha_bar.sqrt() * seen.double() + (1 - alpha_bar).sqrt() * noise.double()
 
     def earlier(x0: Tensor, fresh: Tensor) -> Tensor:
-        return before.sqrt() * x0 + (1 - before).sqrt() * fresh
+        return earlier_bar.sqrt() * x0 + (1 - earlier_bar).sqrt() * fresh
 
     x0 = seen.double().clamp(-1, 1)
-    again = (noisy - kept.sqrt() * x0) / (1 - kept).sqrt()
-    wrong_last = left[previous]  # what index -1 gives by accident
+    again = (noisy - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+    wrong_last = alphas_cumprod[previous]  # what index -1 gives by accident
     mistakes = [
         (
             earlier(seen.double(), noise.double()),
@@ -284,15 +284,15 @@ def _back(attempt: Attempt, t: int, previous: int, reach: float) -> None:
         ),
         (noisy, "Nothing happened. Mix the two parts anew with the shares of the earlier timestep."),
         (x0, "This jumps to the clean picture at once. The step ends at the earlier timestep."),
-        (before * x0 + (1 - before) * again, "Shares of the power have to pass through a root."),
+        (earlier_bar * x0 + (1 - earlier_bar) * again, "Shares of the power have to pass through a root."),
         (earlier(again, x0), "Picture and noise are exchanged."),
         (
-            kept.sqrt() * x0 + (1 - kept).sqrt() * again,
+            alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * again,
             "This mixes with the old timestep's shares and leads back to where you were.",
         ),
     ]
     hint = "First x0 and the noise as the network sees them, then mix both with the shares of the earlier timestep."
-    result = attempt(noisy.float(), noise.clone(), t, previous, left.float())
+    result = attempt(noisy.float(), noise.clone(), t, previous, alphas_cumprod.float())
     attempt.close(result, earlier(x0, again), hint, mistakes, what="the earlier pictures", tolerance=1e-3)
 
 

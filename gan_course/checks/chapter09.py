@@ -63,11 +63,11 @@ def check_speed_up() -> Parts:
 
 def _true_frontier(seconds: Tensor, errors: Tensor) -> Tensor:
     """Each model against each other one."""
-    kept = []
+    best = []
     for s, e in zip(seconds.tolist(), errors.tolist(), strict=True):
         others = zip(seconds.tolist(), errors.tolist(), strict=True)
-        kept.append(not any(a <= s and b <= e and (a < s or b < e) for a, b in others))
-    return torch.tensor(kept)
+        best.append(not any(a <= s and b <= e and (a < s or b < e) for a, b in others))
+    return torch.tensor(best)
 
 
 def _compare_frontier(attempt: Attempt, first: list[float], second: list[float]) -> None:

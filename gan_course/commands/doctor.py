@@ -23,7 +23,7 @@ MIN_PYTHON = (3, 11)
 MIN_MEMORY_GB = 2.0  # a chapter needs 1.2 at the most; the browser and JupyterLab need some as well
 MIN_DISK_GB = 1.0  # the pages of all chapters and both MNIST sets, with room to spare
 DATA_HOSTS = ("https://ossci-datasets.s3.amazonaws.com/", "https://storage.googleapis.com/")
-PATIENCE = 4.0  # seconds to wait for a host
+TIMEOUT = 4.0  # seconds to wait for a host
 # The JupyterLab extension that belongs to each major version of ipywidgets.
 LAB_WIDGETS = {7: 1, 8: 3}
 
@@ -233,10 +233,10 @@ def version(distribution: str) -> str | None:
 
 
 def answers(host: str) -> bool:
-    """Whether a host answers at all within ``PATIENCE``; an error status is an answer, too."""
+    """Whether a host answers at all within ``TIMEOUT``; an error status is an answer, too."""
     try:
         request = urllib.request.Request(host, method="HEAD")
-        with urllib.request.urlopen(request, timeout=PATIENCE):
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
             return True
     except urllib.error.HTTPError:
         return True

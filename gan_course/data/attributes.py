@@ -9,11 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from gan_course.data.outlines import STYLES, check_characters
+
+Pairs = tuple[tuple[tuple[str, str], tuple[str, str]], ...]  # of (field, value) that no record may hold together
+Record = TypeVar("Record")
 
 # sRGB in 0..1. Chosen far apart, so that the nearest name of a slightly changed colour is still its own.
 COLOURS = {
@@ -133,7 +138,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 #: Pairs that the mini model never saw together, though it saw each half with others: does it compose them?
-HELD_OUT_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+HELD_OUT_PAIRS: Pairs = (
     (("character", "0"), ("colour", "green")),
     (("character", "1"), ("colour", "pink")),
     (("character", "2"), ("colour", "white")),
@@ -161,7 +166,17 @@ HELD_OUT_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
 
 def is_held_out(attributes: Attributes) -> bool:
     """Whether ``attributes`` hold one of the pairs in ``HELD_OUT_PAIRS``."""
-    return any(getattr(attributes, a) == x and getattr(attributes, b) == y for (a, x), (b, y) in HELD_OUT_PAIRS)
+    return has_pair(attributes, HELD_OUT_PAIRS)
+
+
+def has_pair(record: object, pairs: Pairs) -> bool:
+    """Whether ``record`` holds both halves of one of the ``pairs``."""
+    return any(getattr(record, a) == x and getattr(record, b) == y for (a, x), (b, y) in pairs)
+
+
+def choose(records: Iterator[Record], count: int, pairs: Pairs, held_out: bool | None) -> list[Record]:
+    """The first ``count`` of ``records`` without any of the ``pairs``; with one if ``held_out``; with ``None``, all."""
+    return list(islice((r for r in records if held_out is None or has_pair(r, pairs) == held_out), count))
 
 
 def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Attributes]:
@@ -176,13 +191,7 @@ def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) ->
             yield from random_attributes(count, seed=seed + 7_919 * part)
             part += 1
 
-    kept: list[Attributes] = []
-    for record in stream():
-        if held_out is None or is_held_out(record) == held_out:
-            kept.append(record)
-            if len(kept) == count:
-                return kept
-    raise AssertionError("unreachable: the stream never ends")
+    return choose(stream(), count, HELD_OUT_PAIRS, held_out)
 
 
 #: What a caption may leave out. An unnamed style always means regular.

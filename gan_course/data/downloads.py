@@ -25,11 +25,11 @@ import numpy as np
 import torch
 
 from gan_course.data import Dataset
-from gan_course.data.fetching import PATIENCE, Source, fetch, is_whole
+from gan_course.data.fetching import PATIENCE, FileSet, fetch, is_whole
 
 TEST_PICTURES = 2_000  # pictures at the end of mnist10k.npz that nothing may train on
 SPLITS = ("train", "test", "all")
-MNIST = Source(
+MNIST = FileSet(
     name="mnist",
     files={
         "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -44,7 +44,7 @@ MNIST = Source(
     megabytes=12,
     class_names=tuple("0123456789"),
 )
-FASHION_MNIST = Source(
+FASHION_MNIST = FileSet(
     name="fashion_mnist",
     files={
         "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -93,7 +93,7 @@ def read_idx(path: Path) -> np.ndarray:
     return data.reshape(sizes)
 
 
-def _local_copy(source: Source) -> list[Path] | None:
+def _local_copy(source: FileSet) -> list[Path] | None:
     """The four files in ``$GAN_COURSE_DATA``, or the one ``mnist10k.npz``, or ``None``."""
     if not (named := os.environ.get("GAN_COURSE_DATA")):
         return None
@@ -126,7 +126,7 @@ def _subset(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     return images, labels, len(images) - TEST_PICTURES
 
 
-def _load(source: Source, split: str, patience: float) -> Dataset:
+def _load(source: FileSet, split: str, patience: float) -> Dataset:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)} but is {split!r}: 'train' is for training")
     paths = _local_copy(source) or fetch(source, patience)
@@ -140,7 +140,7 @@ def _load(source: Source, split: str, patience: float) -> Dataset:
     return Dataset(source.name, pictures, torch.from_numpy(labels[rows].astype(np.int64)), source.class_names)
 
 
-def mnist(split: str = "train", source: Source = MNIST, patience: float = PATIENCE) -> Dataset:
+def mnist(split: str = "train", source: FileSet = MNIST, patience: float = PATIENCE) -> Dataset:
     """Handwritten digits ``[N, 1, 28, 28]``: 60,000 to train on, 10,000 to test on, or ``"all"`` in this order.
 
     Where ``GAN_COURSE_DATA`` holds only ``mnist10k.npz``, 8,000 and 2,000. See the module's page for where it looks.
@@ -149,7 +149,7 @@ def mnist(split: str = "train", source: Source = MNIST, patience: float = PATIEN
     return _load(source, split, patience)
 
 
-def fashion_mnist(split: str = "train", source: Source = FASHION_MNIST, patience: float = PATIENCE) -> Dataset:
+def fashion_mnist(split: str = "train", source: FileSet = FASHION_MNIST, patience: float = PATIENCE) -> Dataset:
     """Pieces of clothing ``[N, 1, 28, 28]``: 60,000 to train on, 10,000 to test on, or ``"all"`` in this order.
 
     Raises ``ValueError`` for an unknown ``split`` or a damaged local copy, ``ConnectionError`` when no mirror delivers.

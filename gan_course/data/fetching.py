@@ -19,7 +19,7 @@ LARGEST = 64_000_000  # bytes: no file of ours is larger, so more than this is n
 
 
 @dataclass(frozen=True)
-class Source:
+class FileSet:
     """A data set of four files: pictures and labels to train on, pictures and labels to test on.
 
     ``files``: SHA-256 by file name, in this order. ``mirrors``: addresses that end in "/", tried in this order.
@@ -117,7 +117,7 @@ def _quiet_pooch() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _fetch_file(source: Source, file: str, mirrors: list[str], folder: Path, patience: float) -> Path:
+def _fetch_file(source: FileSet, file: str, mirrors: list[str], folder: Path, patience: float) -> Path:
     """``file`` in ``folder``: as it lies there if whole, else from the first of ``mirrors`` that delivers it whole.
 
     That mirror moves to the front, so that a dead one is not waited for again at the next file.
@@ -146,14 +146,14 @@ def _fetch_file(source: Source, file: str, mirrors: list[str], folder: Path, pat
     )
 
 
-def is_whole(path: Path, source: Source) -> bool:
+def is_whole(path: Path, source: FileSet) -> bool:
     """Whether the file at ``path`` is there and has the checksum that ``source`` gives for its name."""
     import pooch
 
     return path.is_file() and pooch.file_hash(str(path)) == source.files[path.name]
 
 
-def fetch(source: Source, patience: float = PATIENCE) -> list[Path]:
+def fetch(source: FileSet, patience: float = PATIENCE) -> list[Path]:
     """The files of ``source`` in the cache, in order; those that are absent or damaged are downloaded first.
 
     ``patience``: seconds after which a silent or slow address is given up (see ``PATIENCE``, ``SLOWEST``).

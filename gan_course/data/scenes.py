@@ -15,28 +15,13 @@ import torch
 from torch import Tensor
 
 from gan_course.data import Dataset
-from gan_course.data.attributes import check_count
+from gan_course.data.attributes import Pairs, check_count, choose, has_pair
 from gan_course.data.landscape import render
-from gan_course.naming import nearest
-
-LANDS = ("sea", "mountains", "desert", "forest", "meadow")
-TIMES = ("dawn", "noon", "dusk", "night")
-SKIES = ("clear", "clouds", "fog", "rain", "snow")
-DIRECTIONS = ("north", "east", "south", "west")
-THINGS = ("lighthouse", "tree", "tent", "balloon", "none")
-
-#: Every attribute with its values, as the readers count them; ``place`` is "none" where there is no thing.
-FIELDS: dict[str, tuple[str, ...]] = {
-    "land": LANDS,
-    "time": TIMES,
-    "sky": SKIES,
-    "light": DIRECTIONS,
-    "thing": THINGS,
-    "place": (*DIRECTIONS, "none"),
-}
+from gan_course.data.scene_captions import describe
+from gan_course.data.scene_record import DIRECTIONS, FIELDS, LANDS, SKIES, THINGS, TIMES, Scene
 
 #: Pairs that the models never see together in training, though they see each half with others: do they compose them?
-HELD_OUT: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+HELD_OUT: Pairs = (
     (("land", "sea"), ("thing", "tent")),
     (("land", "mountains"), ("thing", "lighthouse")),
     (("land", "desert"), ("thing", "tree")),
@@ -55,42 +40,9 @@ LARGEST = 2_048  # rows
 SAME_FOR_ALL = 64  # rows of the pictures that the course's models are trained on
 
 
-def check_word(field: str, value: object, known: Sequence[str]) -> None:
-    """Raise a ``ValueError`` that names the nearest known value unless ``value`` is one."""
-    if value not in known:
-        raise ValueError(f"there is no {field} {value!r}: {nearest(value, known)}")
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a panorama shows: each field is one of the words in ``FIELDS``.
-
-    ``light`` is where the sun stands, or at night the moon; ``place`` is where the thing stands, ``None`` without one.
-    Raises ``ValueError`` for an unknown word, for a thing without a place and for a place without a thing.
-    """
-
-    land: str
-    time: str
-    sky: str
-    light: str
-    thing: str = "none"
-    place: str | None = None
-
-    def __post_init__(self) -> None:
-        for field in ("land", "time", "sky", "light", "thing"):
-            check_word(field, getattr(self, field), FIELDS[field])
-        if self.thing == "none":
-            if self.place is not None:
-                raise ValueError(f"there is no thing to stand in the {self.place}: name one or set place=None")
-        elif self.place is None:
-            raise ValueError(f"where is the {self.thing}? Set place to one of {', '.join(DIRECTIONS)}")
-        else:
-            check_word("place", self.place, DIRECTIONS)
-
-
 def is_held_out(scene: Scene) -> bool:
     """Whether ``scene`` holds one of the pairs in ``HELD_OUT``."""
-    return any(getattr(scene, a) == x and getattr(scene, b) == y for (a, x), (b, y) in HELD_OUT)
+    return has_pair(scene, HELD_OUT)
 
 
 def random_scenes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Scene]:
@@ -111,13 +63,7 @@ def random_scenes(count: int, seed: int = 0, held_out: bool | None = False) -> l
                 )
                 yield Scene(land, time, sky, light, thing, None if thing == "none" else place)
 
-    kept: list[Scene] = []
-    for scene in stream():
-        if held_out is None or is_held_out(scene) == held_out:
-            kept.append(scene)
-            if len(kept) == count:
-                return kept
-    raise AssertionError("unreachable: the stream never ends")
+    return choose(stream(), count, HELD_OUT, held_out)
 
 
 def as_indices(scenes: Sequence[Scene]) -> Tensor:
@@ -197,8 +143,6 @@ def draw_scenes(
     and all that stands on it hang on the seed, the land, the thing and its place alone, never on time, sky or light.
     Raises ``ValueError`` without any record, for another number of seeds than of records, and for a bad ``height``.
     """
-    from gan_course.data.scene_captions import describe
-
     if not records:
         raise ValueError("there are no scenes to draw: make some with random_scenes(count)")
     check_height(height)

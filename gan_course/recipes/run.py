@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from gan_course import checkpoints
 from gan_course.checkpoints import under
+from gan_course.networks import channels_last
 
 CHECKPOINT_EVERY = 100  # steps: from some seconds to some minutes
 UNSEEN = 999_001  # the seed of pictures that no run has seen
@@ -119,7 +120,6 @@ class Run(ABC):
     steps: int  # as the class says, unless the run is told another number
     settings: Any  # likewise
     schedule: Callable[[int, int], float] = staticmethod(warmup_then_cosine)
-    layout: torch.memory_format = torch.channels_last  # of weights: half the time on a CPU for layers of 2-D maps
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: Any = None):
         self.seed, self.steps, self.done, self.seconds = seed, steps, 0, 0.0
@@ -158,7 +158,7 @@ class Run(ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = make().to(self.accelerator.device)
-        network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        channels_last(network)
         matrices = [p for p in network.parameters() if p.ndim > 1]
         vectors = [p for p in network.parameters() if p.ndim <= 1]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": vector_decay}]

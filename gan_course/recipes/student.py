@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gan_course import losses, metrics, zoo
 from gan_course import stable_diffusion as sd
 from gan_course.data.render import GLYPHS, Source, shorten
+from gan_course.networks import channels_last
 from gan_course.recipes.run import UNSEEN, Run, random_numbers, spread_evenly
 from gan_course.stable_diffusion.distill import (
     STUDENT,
@@ -56,14 +57,19 @@ class StudentRun(Run):
     model, student_model = sd.MINI, STUDENT  # where in the zoo the teacher is, and where the student goes
 
     def __init__(
-        self, seed: int, steps: int, teacher: Any, accelerator: Any = None, settings: StudentSettings | None = None
+        self,
+        seed: int,
+        steps: int,
+        teacher: sd.Pipeline,
+        accelerator: Any = None,
+        settings: StudentSettings | None = None,
     ):
         super().__init__(seed, steps, accelerator, settings)
         s, device = self.settings, self.accelerator.device
         self.teacher, self.scheduler = teacher, teacher.scheduler
         for network in (teacher.unet, teacher.text_encoder, teacher.vae):
             network.requires_grad_(False).eval().to(device)
-        teacher.unet.to(memory_format=torch.channels_last)
+        channels_last(teacher.unet)
         self.records = self.source.draw(s.pictures, seed + 2)
         self.means, self.spreads = encode(teacher.vae, self.records, seed + 2, self.source)
         self.empty = read_words(teacher, [""])
@@ -85,7 +91,7 @@ class StudentRun(Run):
         return cls(seed, steps, cls.load_teacher(folder), accelerator)
 
     @classmethod
-    def load_teacher(cls, folder: Path) -> Any:
+    def load_teacher(cls, folder: Path) -> sd.Pipeline:
         return sd.load_pipeline(folder=folder)
 
     def learn(self) -> dict[str, Tensor]:
@@ -144,7 +150,7 @@ class StudentRun(Run):
             return zoo.store_files(self.student_model, Path(place), about | facts, folder)
 
     def measure(
-        self, pipeline: Any, student: Any, count: int = 500, steps: Sequence[int] = (1, 2, 4, 8, 16, 25, 50)
+        self, pipeline: sd.Pipeline, student: Any, count: int = 500, steps: Sequence[int] = (1, 2, 4, 8, 16, 25, 50)
     ) -> dict[str, Any]:
         """Teacher with ``steps`` guided steps and student side by side: readings, distances, sharpness, time.
 
@@ -158,7 +164,7 @@ class StudentRun(Run):
         teacher, one = from_the_end(pipeline), from_the_end(pipeline, student)
         sharp = metrics.edge_energy(source.render(source.draw(count, UNSEEN), UNSEEN))
 
-        def look(model: Any, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
+        def look(model: sd.Pipeline, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
             records = source.draw(count, UNSEEN, held_out)
             prompts = [source.phrase(record) for record in records]
             start = time.process_time()

@@ -311,7 +311,7 @@ class TextToImageRun(Run):
             self.make_tokenizer(Path(place, "tokenizer"))
             return zoo.store_files(self.model, Path(place), about, folder)
 
-    def measure(self, pipeline: Any, count: int = 500, steps: int = sd.STEPS) -> dict[str, Any]:
+    def measure(self, pipeline: sd.Pipeline, count: int = 500, steps: int = sd.STEPS) -> dict[str, Any]:
         """What share of pictures shows what was asked for, with guidance and without, with intervals."""
         found = {}
         for name, held_out in (("seen", False), ("held_out", True)):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gan_course import zoo
 from gan_course.diffusion import guide, predicted_x0
-from gan_course.stable_diffusion.pipeline import Pipeline, quietly
+from gan_course.stable_diffusion.pipeline import Pipeline, quietly, rebuilt
 
 STUDENT = "mini_student"
 
@@ -53,11 +53,7 @@ def from_the_end(pipeline: Pipeline, unet: Any = None) -> Pipeline:
     """
     scheduler = pipeline.scheduler
     changed = scheduler.from_config(scheduler.config, timestep_spacing="trailing", set_alpha_to_one=True)
-    parts = {**pipeline.components, "scheduler": changed, "unet": pipeline.unet if unet is None else unet}
-    kind: Any = type(pipeline)
-    other = kind(**parts, requires_safety_checker=False)
-    other.set_progress_bar_config(disable=True)
-    return other
+    return rebuilt(pipeline, scheduler=changed, unet=pipeline.unet if unet is None else unet)
 
 
 @torch.no_grad()

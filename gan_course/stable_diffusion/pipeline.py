@@ -174,7 +174,7 @@ def image_to_image(
     request = Request(prompts, seed, steps, guidance_scale, negative_prompt)
     check_request(pipeline, request)
     _check_change(pipeline, images, request, strength)
-    changer = _sibling(StableDiffusionImg2ImgPipeline, pipeline)
+    changer = rebuilt(pipeline, StableDiffusionImg2ImgPipeline)
     return _in_parts(changer, request, image=(images + 1) / 2, strength=strength)
 
 
@@ -227,14 +227,15 @@ def _repaint(pipeline: Pipeline, images: Tensor, masks: Tensor, request: Request
 
     painter, source = pipeline, dict[str, Any](height=images.shape[2], width=images.shape[3])  # from noise alone
     if strength < 1:
-        painter = _sibling(StableDiffusionImg2ImgPipeline, pipeline)
+        painter = rebuilt(pipeline, StableDiffusionImg2ImgPipeline)
         source = {"image": (images + 1) / 2, "strength": strength}
     return _in_parts(painter, request, callback_on_step_end=keep_outside, **source)
 
 
-def _sibling(kind: Any, pipeline: Pipeline) -> Pipeline:
-    """Another pipeline of the same networks."""
-    other = kind(**pipeline.components, requires_safety_checker=False)
+def rebuilt(pipeline: Pipeline, kind: Any = None, **parts: Any) -> Pipeline:
+    """Another pipeline of the same networks: of another ``kind``, or with these ``parts`` in place of its own."""
+    kind = kind or type(pipeline)
+    other = kind(**{**pipeline.components, **parts}, requires_safety_checker=False)
     other.set_progress_bar_config(disable=True)
     return other
 

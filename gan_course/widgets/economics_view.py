@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,10 +12,9 @@ from PIL import Image, ImageDraw
 
 from gan_course.costs import Business, NeverBreaksEven
 from gan_course.widgets import controls
-from gan_course.widgets.canvas import GREEN, PALE, PURPLE, SIDE, beside, blank, dashes, ink, png, text
+from gan_course.widgets.canvas import GREEN, PALE, PURPLE, SIDE, beside, blank, dashes, ink, text
 from gan_course.widgets.charts import Chart, Curve, paint
-from gan_course.widgets.controls import guarded
-from gan_course.widgets.panel import Panel, column
+from gan_course.widgets.panel import CasePanel
 
 
 def decades(low: float, high: float) -> list[float]:
@@ -136,7 +134,7 @@ def stairs(business: Business) -> Image.Image:
     return page
 
 
-class EconomicsView(Panel):
+class EconomicsView(CasePanel):
     """The widget: ``sliders`` by parameter, ``cases`` by name; ``business`` is what they say now."""
 
     name = "The economics widget"
@@ -150,54 +148,20 @@ class EconomicsView(Panel):
             name: make(name, [getattr(business.but(**changes), name) for changes in self.changes.values()])
             for name in KNOBS
         }
-        self.cases = {
-            name: controls.button(name, f"Set all sliders: {name}", functools.partial(self._take, name))
-            for name in self.changes
-        }
         self.hidden: dict[str, float] = {}  # of a case: what no slider shows
-        self.numbers = controls.words()
-        self.left, self.right = controls.screen(), controls.screen()
-        self.quiet = False
-        for slider in self.sliders.values():
-            slider.observe(self._changed, "value")
-        self.root = column(
-            controls.row(*self.sliders.values()),
-            controls.row(*self.cases.values()),
-            self.message,
-            self.numbers,
-            controls.row(self.left, self.right),
-        )
-        self._paint()
+        self.arrange(list(self.sliders.values()), {name: f"Set all sliders: {name}" for name in self.changes})
 
     @property
     def business(self) -> Business:
         return self.start.but(**self.hidden, **{name: slider.value for name, slider in self.sliders.items()})
 
-    @guarded
-    def _changed(self, change: Mapping[str, Any]) -> None:
-        if not self.quiet:
-            self.say("")
-            self._paint()
-
-    @guarded
-    def _take(self, name: str, _: Any = None) -> None:
-        """Set all sliders as case ``name`` has them."""
+    def set_case(self, name: str) -> str:
         wanted = self.start.but(**self.changes[name])
         self.hidden = {key: value for key, value in self.changes[name].items() if key not in KNOBS}
-        self.quiet = True
-        try:
-            for key, slider in self.sliders.items():
-                slider.value = dict(slider.options)[short(getattr(wanted, key))]
-        finally:
-            self.quiet = False
-        self._paint()
+        for key, slider in self.sliders.items():
+            slider.value = dict(slider.options)[short(getattr(wanted, key))]
         changed = ", ".join(f"{key} = {value:g}" for key, value in self.changes[name].items())
-        self.say(f"“{name}” changes {changed}." if changed else "The business of section 4, as it was.")
-
-    def _paint(self) -> None:
-        left, right = self.pictures()
-        self.left.value, self.right.value = png(left), png(right)
-        self.numbers.value = self.table()
+        return f"“{name}” changes {changed}." if changed else "The business of section 4, as it was."
 
     def pictures(self) -> tuple[Image.Image, Image.Image]:
         """The month against its pictures, and the stairs of a picture's cost."""
@@ -213,7 +177,6 @@ class EconomicsView(Panel):
         return f"{pictures / factor:,.3g} {name}pictures a month"
 
     def table(self) -> str:
-        """The numbers, as an HTML table that fits on a phone."""
         now = self.business
         rows = (
             ("GPU time of a picture", f"{now.gpu_usd_per_image:.5f} USD"),

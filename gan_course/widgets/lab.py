@@ -26,7 +26,7 @@ PRIORS = ("normal", "uniform")
 OPTIMIZERS = ("adam", "plain")
 EXTENT = 1.6  # the part of the plane that is shown and measured: from -1.6 to 1.6
 BINS = 24  # of the grid on which the Jensen-Shannon divergence is estimated, in each direction
-SHOWN = 1000  # generated points that are measured, always from the same noise
+WATCHED = 1000  # generated points that are measured, always from the same noise
 NEAR = 0.15  # a real point counts as covered when a generated one is that close
 POINTS = 6000  # real points
 LIVE = ("loss", "generator_lr", "discriminator_lr", "discriminator_steps", "beta1", "r1_weight", "optimizer")
@@ -184,7 +184,7 @@ class Lab:
         self.game = Game(generator, discriminator, self.real, k.settings(), seed=k.seed)
         self.game.prior = k.prior
         self._choose_optimizer()
-        self.watched = self.game.noise(SHOWN)
+        self.watched = self.game.noise(WATCHED)
         self.turns_left = k.discriminator_steps
         self.curves = History("d_loss", "g_loss", "real_logit", "fake_logit")
         self.measures = History("divergence", "coverage")
@@ -233,7 +233,7 @@ class Lab:
         order = torch.randperm(POINTS, generator=torch.Generator().manual_seed(1))
         self.real = self.real[order]
         self._shares = grid_shares(self.real)
-        self.floor = jensen_shannon(self._shares, grid_shares(self.real[:SHOWN]))  # as good as SHOWN points can be
+        self.floor = jensen_shannon(self._shares, grid_shares(self.real[:WATCHED]))  # as good as WATCHED points can be
 
     def _choose_optimizer(self) -> None:
         """Optimizers without a past: a change of momentum or rule starts them afresh."""
@@ -295,7 +295,7 @@ class Lab:
 
     @torch.no_grad()
     def points(self) -> Tensor:
-        """Generated points ``[SHOWN, 2]``, always from the same noise."""
+        """Generated points ``[WATCHED, 2]``, always from the same noise."""
         return self.game.generator(self.watched)
 
     def _measure(self) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -16,10 +14,9 @@ from torch import Tensor
 from gan_course import plots
 from gan_course.losses import LOSSES
 from gan_course.widgets import controls
-from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, png, text
+from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, text
 from gan_course.widgets.charts import Chart, Curve, paint
-from gan_course.widgets.controls import guarded
-from gan_course.widgets.panel import Panel, column
+from gan_course.widgets.panel import CasePanel
 
 LOGITS = torch.linspace(-8, 8, 81)
 CASES = {
@@ -112,7 +109,7 @@ def axis(real_logit: float, fake_logit: float, found: Push) -> Image.Image:
     return page
 
 
-class LossView(Panel):
+class LossView(CasePanel):
     """The widget: ``real`` and ``fake`` are sliders, ``loss`` a menu."""
 
     name = "The loss explorer"
@@ -124,42 +121,11 @@ class LossView(Panel):
         self.real = controls.control(widgets.FloatSlider, "D(x), real", value=d_real, **belief)
         self.fake = controls.control(widgets.FloatSlider, "D(G(z)), fake", value=d_fake, **belief)
         self.loss = controls.menu("loss", [(name.replace("_", "-"), name) for name in LOSSES], "non_saturating")
-        self.cases = {name: controls.button(name, REMARKS[name], functools.partial(self._take, name)) for name in CASES}
-        self.numbers = controls.words()
-        self.line, self.chart = controls.screen(), controls.screen()
-        self.quiet = False
-        for widget in (self.real, self.fake, self.loss):
-            widget.observe(self._changed, "value")
-        self.root = column(
-            controls.row(self.real, self.fake, self.loss),
-            controls.row(*self.cases.values()),
-            self.message,
-            self.numbers,
-            controls.row(self.line, self.chart),
-        )
-        self._paint()
+        self.arrange((self.real, self.fake, self.loss), REMARKS)
 
-    @guarded
-    def _changed(self, change: Mapping[str, Any]) -> None:
-        if not self.quiet:
-            self.say("")
-            self._paint()
-
-    @guarded
-    def _take(self, name: str, _: Any = None) -> None:
-        """Set both sliders as case ``name`` has them."""
-        self.quiet = True
-        try:
-            self.real.value, self.fake.value = CASES[name]
-        finally:
-            self.quiet = False
-        self._paint()
-        self.say(REMARKS[name])
-
-    def _paint(self) -> None:
-        line, chart = self.pictures()
-        self.line.value, self.chart.value = png(line), png(chart)
-        self.numbers.value = self.table()
+    def set_case(self, name: str) -> str:
+        self.real.value, self.fake.value = CASES[name]
+        return REMARKS[name]
 
     def now(self) -> tuple[float, float, Push]:
         """The real logit, the generated one, and what the loss makes of them."""
@@ -188,7 +154,6 @@ class LossView(Panel):
         )
 
     def table(self) -> str:
-        """The numbers, as an HTML table that fits on a phone."""
         real, fake, found = self.now()
         rows = (
             ("", "L_D", "L_G"),

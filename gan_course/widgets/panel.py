@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -11,6 +14,8 @@ from torch import Tensor
 
 from gan_course import plots
 from gan_course.widgets import controls
+from gan_course.widgets.canvas import png
+from gan_course.widgets.controls import guarded
 
 SEEDS = 2**32  # seeds lie below
 OPEN: WeakSet[Panel] = WeakSet()  # a new panel replaces the one that an earlier run of its cell left
@@ -46,6 +51,65 @@ class Panel:
     def close(self) -> None:
         OPEN.discard(self)
         controls.close(self.root)
+
+
+class CasePanel(Panel, ABC):
+    """Controls, a button for each case, numbers, two pictures: all of it follows when a control moves.
+
+    A case sets several controls at once, and says a sentence.
+    """
+
+    def arrange(self, knobs: Sequence[Any], cases: Mapping[str, str]) -> None:
+        """Build the page of these controls; ``cases``: the tip of each case's button, by name."""
+        self.cases = {
+            name: controls.button(name, tip, functools.partial(self._take, name)) for name, tip in cases.items()
+        }
+        self.numbers = controls.words()
+        self.left, self.right = controls.screen(), controls.screen()
+        self.quiet = False  # while a case moves the controls
+        for knob in knobs:
+            knob.observe(self._changed, "value")
+        self.root = column(
+            controls.row(*knobs),
+            controls.row(*self.cases.values()),
+            self.message,
+            self.numbers,
+            controls.row(self.left, self.right),
+        )
+        self._paint()
+
+    @abstractmethod
+    def set_case(self, name: str) -> str:
+        """Set the controls as case ``name`` has them, and return its sentence."""
+
+    @abstractmethod
+    def pictures(self) -> tuple[Image.Image, Image.Image]:
+        """The left and the right picture."""
+
+    @abstractmethod
+    def table(self) -> str:
+        """The numbers, as an HTML table that fits on a phone."""
+
+    @guarded
+    def _changed(self, change: Mapping[str, Any]) -> None:
+        if not self.quiet:
+            self.say("")
+            self._paint()
+
+    @guarded
+    def _take(self, name: str, _: Any = None) -> None:
+        self.quiet = True
+        try:
+            sentence = self.set_case(name)
+        finally:
+            self.quiet = False
+        self._paint()
+        self.say(sentence)
+
+    def _paint(self) -> None:
+        left, right = self.pictures()
+        self.left.value, self.right.value = png(left), png(right)
+        self.numbers.value = self.table()
 
 
 def column(*children: Any) -> Any:

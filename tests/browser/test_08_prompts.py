@@ -11,7 +11,7 @@ from gan_course.data.attributes import COLOURS
 CHAPTER = "08"
 WIDGET = "prompt_bench("  # calls it
 MINUTES = 15  # on a busy machine; 2 are the rule
-PATIENCE = 60  # seconds for a picture
+PAINTING = 60  # seconds for a picture
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_another_background_by_mouse(widget, picture, paint):
     widget.get_by_text("on a black background").first.wait_for()
     assert not differ(pixels(picture), first), "it paints when told to, not before"
     paint.click()
-    second = changed(picture, first, PATIENCE)
+    second = changed(picture, first, PAINTING)
     assert background(small(second)) == "black"
     older = widget.locator("img.widget-image").nth(2)  # behind the large one and the newest of the history
     assert not differ(small(settled(older)), small(first))
@@ -70,7 +70,7 @@ def test_another_seed_by_keyboard_and_back_again(chapter, widget, picture, paint
         chapter.page.keyboard.press("Tab")
         paint.focus()
         chapter.page.keyboard.press("Enter")
-        last = changed(picture, before, PATIENCE)
+        last = changed(picture, before, PAINTING)
     assert not differ(last, first), "the same seed must paint the same picture"
     assert widget.locator("img.widget-image:visible").count() == 5
 
@@ -80,11 +80,11 @@ def test_another_character_by_keyboard_and_what_one_step_makes_of_it(chapter, wi
     widget.get_by_text("Prompt: a large yellow eight").wait_for()
     before = pixels(picture)
     paint.click()
-    eight = changed(picture, before, PATIENCE)
+    eight = changed(picture, before, PAINTING)
     slider(widget, "steps").focus()
     chapter.page.keyboard.press("Home")
     paint.click()
-    rough = changed(picture, eight, PATIENCE)
+    rough = changed(picture, eight, PAINTING)
     widget.get_by_text("1 step,").first.wait_for()
     colours = [len(np.unique(small(image).reshape(-1, 3) // 32, axis=0)) for image in (eight, rough)]
     assert colours[1] > 2 * colours[0], f"one step from the noise looks as clean as 25: {colours}"

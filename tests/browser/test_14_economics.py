@@ -10,16 +10,12 @@ from lab_page import changed, differ, drag, frames, mask, settled, share, slider
 from gan_course.widgets import canvas
 
 CHAPTER = "14"
+WIDGET = "widgets.economics("  # calls it
 MINUTES = 6  # on a busy machine; half a minute is the rule
 ANSWER_MS = 150  # a slider's answer, in the middle
 PRESSES = 15
 # When a key went down, in the clock of the painted frames.
 KEYS = "() => { window.keys = []; document.addEventListener('keydown', e => window.keys.push(e.timeStamp), true); }"
-
-
-@pytest.fixture(scope="module")
-def widget(chapter):
-    return chapter.cell("widgets.economics(")
 
 
 @pytest.fixture(scope="module")

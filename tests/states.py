@@ -1,0 +1,30 @@
+"""What several tests look at in a network, a training run and an error."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers, copied."""
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def weights(run) -> dict[str, Tensor]:
+    """Those of all networks that a recipe's run trains, and of their averages, copied."""
+    networks = {f"{name}/{kind}": n for name, part in run.parts.items() for kind, n in part.networks.items()}
+    return {
+        f"{place}/{key}": value for place, network in networks.items() for key, value in tensors_of(network).items()
+    }
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def sentence(caught) -> str:
+    """The message of a caught error, which must be one line."""
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
