@@ -22,6 +22,8 @@ RECIPES = {
     "autoencoder_without_discriminator": "gan_course.recipes.text_to_image:PlainAutoencoderRun",
     "text_to_image": "gan_course.recipes.text_to_image:TextToImageRun",
     "student": "gan_course.recipes.student:StudentRun",
+    "scenes_classifier": "gan_course.recipes.scene_readers:ScenesClassifierRun",
+    "scenes_depth": "gan_course.recipes.scene_readers:ScenesDepthRun",
 }
 
 
