@@ -75,7 +75,8 @@ def without_normalisation(vae):
     local = copy.deepcopy(vae)
     for name, module in list(local.named_modules()):
         if isinstance(module, torch.nn.GroupNorm):
-            local.set_submodule(name, torch.nn.Identity())
+            parent, _, last = name.rpartition(".")
+            setattr(local.get_submodule(parent), last, torch.nn.Identity())
     return local
 
 
