@@ -7,7 +7,7 @@ import hashlib
 import pytest
 import torch
 
-from gan_course import data, recipes, zoo
+from gan_course import cli, data, recipes, zoo
 from gan_course.classifiers import AttributeClassifier, DepthEstimator
 from gan_course.data import scene_sets, scenes
 from gan_course.data.scene_sets import SCENES, as_images, draw_set, roll_each
@@ -202,6 +202,13 @@ def test_what_is_stored_is_what_was_measured(name, tmp_path, monkeypatch):
         records = scenes.random_scenes(8, 999_001, held_out=None)
         found = measure_adherence(as_images(images), records, loaded, SCENES)
         assert card["metrics"]["held_out_accuracy"] == round(found.everything.value, 4)
+
+
+@pytest.mark.parametrize("name, says", [(NAMES[0], "99.83% right"), (NAMES[1], "mean relative error 3.84%")])
+def test_the_command_says_how_good_the_reader_is(name, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recipes, "train", lambda *arguments: zoo.card(name))
+    assert cli.main(["train", name, "--root", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith(f"bytes, {says} on held-out data\n")
 
 
 def test_depth_learns():
