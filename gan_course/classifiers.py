@@ -1,4 +1,4 @@
-"""Networks that read pictures: ten kinds of grey ones, or every attribute of a coloured glyph.
+"""Networks that read pictures: ten kinds of grey ones, all that a glyph or a landscape shows, or how far everything is.
 
 Chapter 06 measures distances between pictures in the features of the first; chapters 08 and 09 ask the second what a
 picture shows.
@@ -6,11 +6,17 @@ picture shows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_course.data.attributes import FIELDS
 from gan_course.networks import channels_last
+
+GLYPH_COUNTS = tuple(map(len, FIELDS.values()))  # how many values each attribute of a coloured glyph has
 
 
 class Classifier(nn.Module):
@@ -52,26 +58,36 @@ def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> l
 
 
 class AttributeClassifier(nn.Module):
-    """Reads all six attributes off pictures ``[N, 3, 32, 32]`` in ``[-1, 1]``.
+    """Reads several attributes off pictures ``[N, *image_shape]`` in ``[-1, 1]``: by default the six of a glyph.
 
-    ``forward`` returns one block of logits for each field, side by side: ``[N, 42]``; :meth:`read` the most likely
-    values ``[N, 6]``, in the order of ``FIELDS``; ``features`` ``[N, 128]``, for distances between sets of pictures.
+    ``counts``: how many values each attribute has. ``forward`` returns one block of logits for each, side by side:
+    ``[N, sum(counts)]``; :meth:`read` the most likely values ``[N, len(counts)]``, as indices; ``features``
+    ``[N, 128]``, for distances between sets of pictures. Raises ``ValueError`` for sides that 32 does not divide.
     """
 
-    def __init__(self, width: int = 24):
+    def __init__(
+        self,
+        width: int = 24,
+        counts: Sequence[int] = GLYPH_COUNTS,
+        image_shape: Sequence[int] = (3, 32, 32),
+    ):
         super().__init__()
-        w = width
+        self.counts = tuple(counts)
+        w, (colours, rows, columns) = width, image_shape
+        if rows % 32 or columns % 32 or not rows or not columns:
+            raise ValueError(f"the sides of pictures must be multiples of 32 but are {rows}x{columns}: resize them")
+        larger = rows // 32  # than a glyph: so many times coarser from the first layer on
         self.body = nn.Sequential(
-            *_layer(3, w),
+            *_layer(colours, w, stride=larger),
             *_layer(w, 2 * w, stride=2),
             *_layer(2 * w, 2 * w),
             *_layer(2 * w, 3 * w, stride=2),
             *_layer(3 * w, 3 * w),
             *_layer(3 * w, 3 * w, stride=2),
             nn.Flatten(),
-            nn.Linear(3 * w * 16, 128),
+            nn.Linear(3 * w * (rows // larger // 8) * (columns // larger // 8), 128),
         )
-        self.head = nn.Sequential(nn.LayerNorm(128), nn.ReLU(), nn.Linear(128, sum(map(len, FIELDS.values()))))
+        self.head = nn.Sequential(nn.LayerNorm(128), nn.ReLU(), nn.Linear(128, sum(self.counts)))
         channels_last(self)
 
     def features(self, images: Tensor) -> Tensor:
@@ -83,12 +99,42 @@ class AttributeClassifier(nn.Module):
     def read(self, images: Tensor) -> Tensor:
         return torch.stack([part.argmax(dim=1) for part in self.split(self(images))], dim=1)
 
-    @staticmethod
-    def split(logits: Tensor) -> tuple[Tensor, ...]:
-        """Logits ``[N, 42]`` as one tensor for each field."""
-        return logits.split([len(values) for values in FIELDS.values()], dim=1)
+    def split(self, logits: Tensor) -> tuple[Tensor, ...]:
+        """Logits ``[N, sum(counts)]`` as one tensor for each attribute."""
+        return logits.split(self.counts, dim=1)
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
     """Convolution, normalisation within each picture (so that no picture's reading depends on its batch), ReLU."""
     return [nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.GroupNorm(8, outputs), nn.ReLU()]
+
+
+class DepthEstimator(nn.Module):
+    """Panoramas ``[N, 3, H, W]`` in ``[-1, 1]`` to the depth of every pixel: ``[N, 1, H, W]``, metres, above 0.
+
+    Three times halved and doubled again, with the finer maps added on the way back. Inside, depth is a logarithm: an
+    error of a tenth counts alike, near and far. Raises ``ValueError`` for sides that 8 does not divide.
+    """
+
+    def __init__(self, width: int = 24):
+        super().__init__()
+        widths = [width, width + 8, 2 * width, 2 * width]
+        self.first = nn.Sequential(*_layer(3, width))
+        self.down = nn.ModuleList(nn.Sequential(*_layer(a, b, stride=2), *_layer(b, b)) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(nn.Sequential(*_layer(b, a)) for a, b in pairwise(widths))
+        self.again = nn.ModuleList(nn.Sequential(*_layer(a, a)) for a in widths[:-1])
+        self.last = nn.Conv2d(width, 1, 3, padding=1)
+        channels_last(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows, columns = images.shape[2:]
+        if rows % 8 or columns % 8:
+            raise ValueError(f"the sides of pictures must be multiples of 8 but are {rows}x{columns}: resize them")
+        maps = [self.first(images)]
+        for down in self.down:
+            maps.append(down(maps[-1]))
+        x = maps.pop()
+        for up, again in zip(reversed(self.up), reversed(self.again), strict=True):
+            finer = maps.pop()
+            x = again(finer + F.interpolate(up(x), size=finer.shape[2:], mode="nearest"))
+        return (3 + self.last(x)).clamp(-3, 6).exp()

@@ -135,8 +135,9 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
         remedy = 'install it with python -m pip install -e ".[diffusion]"'
         raise CourseError(f"the recipe {name} needs {error.name}: {remedy}") from error
     if "file" in card:
-        accuracy = card["metrics"]["held_out_accuracy"]
-        print(f"{folder / card['file']}: {card['bytes']:,} bytes, {accuracy:.2%} right on held-out data")
+        name, value = next(iter(card["metrics"].items()))
+        said = f"{value:.2%} right" if name == "held_out_accuracy" else f"{name.replace('_', ' ')} {value:.2%}"
+        print(f"{folder / card['file']}: {card['bytes']:,} bytes, {said} on held-out data")
     elif card:  # under torchrun, the first process alone has one
         print(f"{folder}: {len(card['files'])} files of {card['bytes']:,} bytes in all, and their card")
     return 0

@@ -52,6 +52,31 @@ def pipeline(make_pipeline):
 
 
 @pytest.fixture(scope="session")
+def panorama_pipeline(tmp_path_factory):
+    """A tiny, untrained Stable Diffusion of panoramas, for tests that leave it as it is."""
+    from diffusers import StableDiffusionPipeline
+
+    from gan_course.data import scene_captions
+    from gan_course.stable_diffusion import networks
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer = networks.make_tokenizer(folder, scene_captions.words(), scene_captions.LONGEST)
+    torch.manual_seed(0)
+    made = StableDiffusionPipeline(
+        vae=networks.make_autoencoder((8, 8, 8, 16), 4, side=64, attention=False).eval(),
+        text_encoder=networks.make_text_encoder(tokenizer, width=32).eval(),
+        tokenizer=tokenizer,
+        unet=networks.make_unet(32, (16, 16), 4, (8, 16), groups=8).eval(),
+        scheduler=networks.make_scheduler("v_prediction"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture(scope="session")
 def store_pipeline(tmp_path_factory):
     """Puts a pipeline into a zoo of its own, as the mini model, and returns the zoo's folder."""
     from gan_course import stable_diffusion, zoo

@@ -207,7 +207,7 @@ def test_the_discriminator_pulls_half_as_hard_as_the_error(tokenizer, autoencode
     images = colour_glyphs(draw_attributes(4, seed=1), 1).images
     rebuilt, _, _ = trip(images, torch.zeros(4, 8, 8, 8))
     error, fooled = (rebuilt - images).abs().mean(), -judge(rebuilt).mean()
-    weight = training.balance(error, fooled)
+    weight = text_to_image.balance(last, error, fooled, training.accelerator)
     (a,) = torch.autograd.grad(error, last, retain_graph=True)
     (b,) = torch.autograd.grad(weight * fooled, last)
     assert torch.allclose(a.norm(), b.norm(), rtol=1e-3)

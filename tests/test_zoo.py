@@ -14,7 +14,7 @@ NAMES = ["glyphs_classifier", "mnist_classifier"]
 
 
 def test_names():
-    assert zoo.names() == ["attributes_classifier", *NAMES]
+    assert zoo.names() == ["attributes_classifier", *NAMES, "scenes_classifier", "scenes_depth"]
     assert set(zoo.names()) <= set(recipes.RECIPES)
 
 

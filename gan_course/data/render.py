@@ -33,6 +33,8 @@ class Source(Protocol):
     """What captioned pictures come from. A record is whatever describes one picture; equal seeds give equal results."""
 
     name: str  # in the words of a card
+    reader: str  # the network of the zoo that reads its pictures
+    fields: Sequence[str]  # what that reads, in the order of as_indices
     optional: Sequence[str]  # the fields that a caption may leave out
     held_out_pairs: Sequence[Any]  # of (field, value), which draw leaves out unless it is told otherwise
 
@@ -52,7 +54,8 @@ class Source(Protocol):
 class Glyphs:
     """Coloured glyphs; the records are :class:`~gan_course.data.attributes.Attributes`."""
 
-    name = "colour glyphs"
+    name, reader = "colour glyphs", "attributes_classifier"
+    fields: Sequence[str] = tuple(FIELDS)
     optional: Sequence[str] = OPTIONAL
     held_out_pairs: Sequence[Any] = HELD_OUT_PAIRS
     draw = staticmethod(draw_attributes)

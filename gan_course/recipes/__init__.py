@@ -22,6 +22,12 @@ RECIPES = {
     "autoencoder_without_discriminator": "gan_course.recipes.text_to_image:PlainAutoencoderRun",
     "text_to_image": "gan_course.recipes.text_to_image:TextToImageRun",
     "student": "gan_course.recipes.student:StudentRun",
+    "scenes_classifier": "gan_course.recipes.scene_readers:ScenesClassifierRun",
+    "scenes_depth": "gan_course.recipes.scene_readers:ScenesDepthRun",
+    "scenes_autoencoder": "gan_course.recipes.scene_autoencoder:ScenesAutoencoderRun",
+    "scenes_decoder": "gan_course.recipes.scene_autoencoder:ScenesDecoderRun",
+    "scenes_text_to_image": "gan_course.recipes.scene_text_to_image:ScenesTextToImageRun",
+    "scenes_student": "gan_course.recipes.scene_student:ScenesStudentRun",
 }
 
 

@@ -143,32 +143,45 @@ class AttributesRun(Run):
     name, steps = "attributes_classifier", 4000
     settings = AttributesSettings()
     source: Source = GLYPHS
-    classifier = AttributeClassifier
+    what = "Reads all attributes off a coloured glyph; chapters 08 and 09 measure with it."  # for the card, as
+    drawn = "rendered anew at every step and roughened"  # how the pictures were made,
+    held_out = 10_000  # and how many others it is measured on
+    half = False  # whether the file holds weights of 16 bits
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: AttributesSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
-        self.reader = self.add("reader", self.classifier, self.settings.learning_rate)
+        self.reader = self.add("reader", lambda: AttributeClassifier(**self.arguments()), self.settings.learning_rate)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the network is built with, for the card too."""
+        return {}
+
+    def batch(self, draw: torch.Generator) -> tuple[list[Any], Tensor]:
+        """The records and pictures of one step."""
+        return draw_fresh(self.source, self.settings.batch, draw)
 
     def learn(self) -> dict[str, Tensor]:
         draw = random_numbers(self.seed, self.done)
-        records, images = draw_fresh(self.source, self.settings.batch, draw)
+        records, images = self.batch(draw)
         images, wanted = self.shard(roughen(images, draw)), self.shard(self.source.as_indices(records))
-        logits = self.classifier.split(self.reader.wrapped(images))
+        logits = self.reader.network.split(self.reader.wrapped(images))
         loss = torch.stack([F.cross_entropy(part, wanted[:, i]) for i, part in enumerate(logits)]).sum()
         self.update(self.reader, loss)
         return {"loss": loss}
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         network = self.reader.network.eval().cpu()
-        records = self.source.draw(10_000, UNSEEN, held_out=None)
-        found = sd.measure_adherence(self.source.render(records, UNSEEN), records, network)
+        if self.half:
+            network.half().float()  # what is measured has been rounded, too
+        records = self.source.draw(self.held_out, UNSEEN, held_out=None)
+        found = sd.measure_adherence(self.source.render(records, UNSEEN), records, network, self.source)
         about = {
-            "what": "Reads all attributes off a coloured glyph; chapters 08 and 09 measure with it.",
-            "network": {"class": self.classifier.__name__, "arguments": {}},
-            "data": f"{self.source.name}, rendered anew at every step and roughened; 10,000 others held out",
+            "what": self.what,
+            "network": {"class": "AttributeClassifier", "arguments": self.arguments()},
+            "data": f"{self.source.name}, {self.drawn}; {self.held_out:,} others held out",
             "metrics": {"held_out_accuracy": round(found.everything.value, 4), "each": found.rounded()},
         }
-        return zoo.store(self.name, network, about | facts, folder)
+        return zoo.store(self.name, network.half() if self.half else network, about | facts, folder)
 
 
 def roughen(images: Tensor, draw: torch.Generator) -> Tensor:

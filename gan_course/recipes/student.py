@@ -55,6 +55,7 @@ class StudentRun(Run):
     settings = StudentSettings()
     source: Source = GLYPHS
     model, student_model = sd.MINI, STUDENT  # where in the zoo the teacher is, and where the student goes
+    teacher_recipe = "text_to_image"
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class StudentRun(Run):
             network.requires_grad_(False).eval().to(device)
         channels_last(teacher.unet)
         self.records = self.source.draw(s.pictures, seed + 2)
-        self.means, self.spreads = encode(teacher.vae, self.records, seed + 2, self.source)
+        self.means, self.spreads = self.encode(teacher.vae, seed + 2)
         self.empty = read_words(teacher, [""])
         betas = (0.0, 0.99)  # no momentum: the other side has moved by then
 
@@ -84,10 +85,14 @@ class StudentRun(Run):
         self.student = self.add("student", copied, s.learning_rate, s.decay, betas, weight_decay=0.0)
         self.heads = self.add("heads", heads, s.heads_learning_rate, betas=betas, weight_decay=0.0)
 
+    def encode(self, autoencoder: Any, seed: int) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the scaled latents of all records' pictures."""
+        return encode(autoencoder, self.records, seed, self.source)
+
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> StudentRun:
         if not (folder / cls.model / "model_index.json").is_file():
-            raise FileNotFoundError(f"there is no teacher in {folder}: run gan-course train text_to_image first")
+            raise FileNotFoundError(f"there is no teacher in {folder}: run gan-course train {cls.teacher_recipe} first")
         return cls(seed, steps, cls.load_teacher(folder), accelerator)
 
     @classmethod
@@ -149,6 +154,10 @@ class StudentRun(Run):
             }
             return zoo.store_files(self.student_model, Path(place), about | facts, folder)
 
+    def ask(self, model: Any, prompts: list[str], steps: int, guidance: float) -> Tensor:
+        """The pictures of ``model`` that are measured."""
+        return sd.text_to_image(model, prompts, steps=steps, guidance_scale=guidance)
+
     def measure(
         self, pipeline: sd.Pipeline, student: Any, count: int = 500, steps: Sequence[int] = (1, 2, 4, 8, 16, 25, 50)
     ) -> dict[str, Any]:
@@ -158,7 +167,7 @@ class StudentRun(Run):
         renders, in the reader's features, precision and recall to as many as there are prompts.
         """
         source = self.source
-        reader: Any = zoo.load("attributes_classifier")
+        reader: Any = zoo.load(source.reader)
         renders = source.render(source.draw(5000, UNSEEN + 1), UNSEEN + 1)
         real = metrics.extract_features(renders, reader.features)
         teacher, one = from_the_end(pipeline), from_the_end(pipeline, student)
@@ -168,9 +177,9 @@ class StudentRun(Run):
             records = source.draw(count, UNSEEN, held_out)
             prompts = [source.phrase(record) for record in records]
             start = time.process_time()
-            images = sd.text_to_image(model, prompts, steps=n, guidance_scale=guidance)
+            images = self.ask(model, prompts, n, guidance)
             seconds = (time.process_time() - start) / count
-            right = sd.measure_adherence(images, records, reader).rounded()
+            right = sd.measure_adherence(images, records, reader, source).rounded()
             found = {"steps": n, "guidance": guidance, "right": right}
             if held_out:
                 return found

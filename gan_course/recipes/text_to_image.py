@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,14 @@ class AutoencoderRun(Run):
     def make_discriminator(self) -> nn.Module:
         return make_patch_discriminator()
 
+    def batch(self, draw: torch.Generator) -> Tensor:
+        """The pictures of one step."""
+        return draw_fresh(self.source, self.settings.batch, draw)[1]
+
     def learn(self) -> dict[str, Tensor]:
         s = self.settings
         draw = random_numbers(self.seed, self.done)
-        _, images = draw_fresh(self.source, s.batch, draw)
+        images = self.batch(draw)
         shape = s.batch, self.channels, *(side // self.factor for side in images.shape[2:])
         images, noise = self.shard(images), self.shard(torch.randn(shape, generator=draw))
         rebuilt, mean, logvar = self.trip.wrapped(images, noise)
@@ -105,21 +110,13 @@ class AutoencoderRun(Run):
         judge.requires_grad_(False)
         fooled = losses.hinge_generator_loss(judge(images), judge(rebuilt))
         judge.requires_grad_(True)
-        weight = s.discriminator_weight * self.balance(error, fooled)
+        last = self.trip.network.autoencoder.decoder.conv_out.weight
+        weight = s.discriminator_weight * balance(last, error, fooled, self.accelerator)
         self.update(self.trip, loss + weight * fooled)
         real, fake = self.critic.wrapped(torch.cat([images, rebuilt.detach()])).chunk(2)
         judged = losses.hinge_discriminator_loss(real, fake)
         self.update(self.critic, judged)
         return shown | {"weight": weight, "judged": judged, "fooled": fooled}
-
-    def balance(self, error: Tensor, fooled: Tensor) -> Tensor:
-        """How many times longer the error's gradient at the decoder's last layer is, over all processes' batches."""
-        last = self.trip.network.autoencoder.decoder.conv_out.weight
-        lengths = []
-        for loss in (error, fooled):
-            (gradient,) = torch.autograd.grad(loss, last, retain_graph=True)
-            lengths.append(self.accelerator.reduce(gradient, reduction="mean").norm())
-        return (lengths[0] / (lengths[1] + 1e-8)).clamp(max=1e4)
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         autoencoder = self.trip.finished().autoencoder
@@ -130,18 +127,34 @@ class AutoencoderRun(Run):
             return zoo.store_files(self.model, Path(place), {"autoencoder": about}, folder)
 
     def measure(self, autoencoder: Any) -> dict[str, float]:
-        """On fresh renders: PSNR in dB, Fréchet distance in the reader's features, edges beside real ones, readings."""
+        """What :func:`compare` says of fresh renders and what the autoencoder makes of them."""
         records = self.source.draw(2000, UNSEEN, held_out=None)
         images = self.source.render(records, UNSEEN)
-        rebuilt = rebuild(autoencoder, images)
-        reader: Any = zoo.load("attributes_classifier")
-        a, b = (metrics.extract_features(x, reader.features) for x in (images, rebuilt))
-        return {
-            "psnr_db": round(metrics.psnr(rebuilt, images).item(), 2),
-            "frechet": round(metrics.frechet_distance(a, b), 3),
-            "edge_energy": round(metrics.edge_energy(rebuilt) / metrics.edge_energy(images), 4),
-            "read_right": round(sd.measure_adherence(rebuilt, records, reader).everything.value, 4),
-        }
+        return compare(rebuild(autoencoder, images), images, records, self.source)
+
+
+def balance(last: Tensor, error: Tensor, fooled: Tensor, accelerator: Any) -> Tensor:
+    """How many times longer the gradient of ``error`` is than that of ``fooled``, over all processes' batches.
+
+    ``last``: the weights where it is measured, the decoder's last layer.
+    """
+    lengths = []
+    for loss in (error, fooled):
+        (gradient,) = torch.autograd.grad(loss, last, retain_graph=True)
+        lengths.append(accelerator.reduce(gradient, reduction="mean").norm())
+    return (lengths[0] / (lengths[1] + 1e-8)).clamp(max=1e4)
+
+
+def compare(rebuilt: Tensor, images: Tensor, records: Sequence[Any], source: Source) -> dict[str, float]:
+    """PSNR in dB, Fréchet distance in the reader's features, edges beside those of ``images``, pictures read right."""
+    reader: Any = zoo.load(source.reader)
+    a, b = (metrics.extract_features(x, reader.features) for x in (images, rebuilt))
+    return {
+        "psnr_db": round(metrics.psnr(rebuilt, images).item(), 2),
+        "frechet": round(metrics.frechet_distance(a, b), 3),
+        "edge_energy": round(metrics.edge_energy(rebuilt) / metrics.edge_energy(images), 4),
+        "read_right": round(sd.measure_adherence(rebuilt, records, reader, source).everything.value, 4),
+    }
 
 
 class PlainAutoencoderRun(AutoencoderRun):
@@ -165,12 +178,15 @@ class PlainAutoencoderRun(AutoencoderRun):
             return zoo.store_files("autoencoder_comparison", Path(place), about | facts, folder)
 
 
-def load_autoencoder(model: Path) -> Any:
-    """The autoencoder of the pipeline in the folder ``model``. Raises ``FileNotFoundError`` where there is none."""
+def load_autoencoder(model: Path, recipe: str = "autoencoder") -> Any:
+    """The autoencoder of the pipeline in the folder ``model``.
+
+    Raises ``FileNotFoundError`` where there is none; it says which ``recipe`` makes one.
+    """
     from diffusers import AutoencoderKL
 
     if not (model / "vae").is_dir():
-        raise FileNotFoundError(f"there is no autoencoder in {model / 'vae'}: run gan-course train autoencoder first")
+        raise FileNotFoundError(f"there is no autoencoder in {model / 'vae'}: run gan-course train {recipe} first")
     return AutoencoderKL.from_pretrained(model / "vae", use_safetensors=True).eval().requires_grad_(False)
 
 
@@ -215,7 +231,8 @@ class TextToImageRun(Run):
     name, steps = "text_to_image", 8000
     settings = TextToImageSettings()
     source: Source = GLYPHS
-    model = sd.MINI  # where in the zoo it finds its autoencoder and goes itself
+    model = sd.MINI  # where in the zoo it finds its autoencoder, made by
+    autoencoder_recipe = "autoencoder"  # this, and goes itself
 
     def __init__(
         self,
@@ -230,7 +247,7 @@ class TextToImageRun(Run):
         s, device = self.settings, self.accelerator.device
         self.tokenizer, self.scheduler = tokenizer, make_scheduler(s.prediction)
         self.records = self.source.draw(s.pictures, seed + 1)
-        self.means, self.spreads = encode(autoencoder.to(device), self.records, seed + 1, self.source)
+        self.means, self.spreads = self.encode(autoencoder.to(device), seed + 1)
         self.conditional = self.add(
             "model", lambda: Conditional(self.make_text_encoder(), self.make_unet()), s.learning_rate, decay=s.decay
         )
@@ -239,11 +256,16 @@ class TextToImageRun(Run):
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> TextToImageRun:
         with tempfile.TemporaryDirectory() as place:
             tokenizer = cls.make_tokenizer(Path(place))
-        return cls(seed, steps, load_autoencoder(folder / cls.model), tokenizer, accelerator)
+        autoencoder = load_autoencoder(folder / cls.model, cls.autoencoder_recipe)
+        return cls(seed, steps, autoencoder, tokenizer, accelerator)
 
     @staticmethod
     def make_tokenizer(folder: Path) -> Any:
         return make_tokenizer(folder)
+
+    def encode(self, autoencoder: Any, seed: int) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the scaled latents of all records' pictures."""
+        return encode(autoencoder, self.records, seed, self.source)
 
     def make_text_encoder(self) -> nn.Module:
         return make_text_encoder(self.tokenizer, self.settings.width)
@@ -257,13 +279,14 @@ class TextToImageRun(Run):
         rows = torch.randint(s.pictures, (s.batch,), generator=draw)
         shape = s.batch, *self.means.shape[1:]
         latents = self.means[rows] + self.spreads[rows] * torch.randn(shape, generator=draw)
+        latents, records = self.vary(latents, [self.records[row] for row in rows.tolist()], draw)
         noise = torch.randn(shape, generator=draw)
         part = spread_evenly(s.batch, draw)
         if self.done < s.coarse_steps * self.steps:
             part = s.coarse_noise + (1 - s.coarse_noise) * part
         length = self.scheduler.config.num_train_timesteps
         timesteps = (part * length).long().clamp(max=length - 1)  # rounding may bring a part up to 1
-        captions = self.write([self.records[row] for row in rows.tolist()], draw)
+        captions = self.write(records, draw)
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         wanted = noise
@@ -273,6 +296,10 @@ class TextToImageRun(Run):
         loss = F.mse_loss(found, self.shard(wanted))
         self.update(self.conditional, loss)
         return {"loss": loss}
+
+    def vary(self, latents: Tensor, records: list[Any], draw: torch.Generator) -> tuple[Tensor, list[Any]]:
+        """Latents and records changed together by chance, where the pictures allow it: glyphs don't."""
+        return latents, records
 
     def write(self, records: list[Any], draw: torch.Generator) -> list[str]:
         """A caption each: in full, shortened, or empty."""
@@ -319,5 +346,6 @@ class TextToImageRun(Run):
             prompts = [self.source.phrase(record) for record in records]
             for guidance in (sd.GUIDANCE, 1.0):
                 images = sd.text_to_image(pipeline, prompts, steps=steps, guidance_scale=guidance)
-                found[f"{name}, guidance {guidance:g}"] = sd.measure_adherence(images, records).rounded()
+                right = sd.measure_adherence(images, records, source=self.source).rounded()
+                found[f"{name}, guidance {guidance:g}"] = right
         return {"prompts": count, "steps": steps, "right": found}

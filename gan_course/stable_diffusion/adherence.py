@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gan_course import data, zoo
 from gan_course.classifiers import AttributeClassifier
-from gan_course.data.attributes import FIELDS, Attributes, as_indices
+from gan_course.data.render import GLYPHS, Source
 from gan_course.metrics import Measured, share_interval
 
 
@@ -34,21 +35,21 @@ class Adherence:
 
 
 def measure_adherence(
-    images: Tensor, records: Sequence[Attributes], reader: AttributeClassifier | None = None
+    images: Tensor, records: Sequence[Any], reader: AttributeClassifier | None = None, source: Source = GLYPHS
 ) -> Adherence:
-    """How many of ``images [N, 3, 32, 32]`` show all that ``records``, one for each, ask for, by an independent reader.
+    """How many of ``images [N, 3, H, W]`` show all that ``records``, one for each, ask for, by an independent reader.
 
-    The reader, the zoo's ``attributes_classifier`` unless given, saw rendered glyphs alone. Raises ``ValueError`` where
-    the numbers differ.
+    ``source`` says what the records are of: coloured glyphs, or scenes. The reader, the zoo's for that source unless
+    given, saw rendered pictures alone. Raises ``ValueError`` where the numbers differ.
     """
     data.check_images(images)
     if len(images) != len(records):
         raise ValueError(f"there are {len(images)} images but {len(records)} records: pass one for each")
-    network = reader or zoo.load("attributes_classifier")
+    network: Any = reader or zoo.load(source.reader)
     with torch.no_grad():
-        found = torch.cat([network.read(part) for part in images.split(500)])  # type: ignore[operator]
-    right = found.cpu() == as_indices(records)
-    shares = {name: right[:, i] for i, name in enumerate(FIELDS)}
+        found = torch.cat([network.read(part) for part in images.split(500)])
+    right = found.cpu() == source.as_indices(records)
+    shares = {name: right[:, i] for i, name in enumerate(source.fields)}
     return Adherence(_share(right.all(dim=1)), {name: _share(hit) for name, hit in shares.items()}, len(images))
 
 

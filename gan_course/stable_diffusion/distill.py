@@ -87,8 +87,9 @@ def features(unet: Any, noisy: Tensor, timesteps: Tensor, words: Tensor) -> list
 def feature_widths(unet: Any) -> list[int]:
     """The number of channels of each map in :func:`features`."""
     config = unet.config
-    side = config.sample_size
-    noisy = torch.zeros(1, config.in_channels, side, side, device=unet.device)
+    size = config.sample_size
+    rows, columns = (size, size) if isinstance(size, int) else size
+    noisy = torch.zeros(1, config.in_channels, rows, columns, device=unet.device)
     words = torch.zeros(1, 1, config.cross_attention_dim, device=unet.device)
     with torch.no_grad():
         return [x.shape[1] for x in features(unet, noisy, torch.zeros(1, device=unet.device), words)]

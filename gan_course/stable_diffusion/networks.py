@@ -17,8 +17,15 @@ LONGEST = 24  # tokens of a prompt, with the marks of its start and end
 CHANNELS = 8  # of the latents: with the 4 of Stable Diffusion 1, the small autoencoder mistakes grey strokes for purple
 
 
-def make_autoencoder(widths: tuple[int, ...] = (16, 32, 64)) -> Any:
-    """Stable Diffusion's ``AutoencoderKL``, small: pictures ``[N, 3, 32, 32]`` to latents ``[N, 8, 8, 8]`` and back."""
+def make_autoencoder(
+    widths: tuple[int, ...] = (16, 32, 64), channels: int = CHANNELS, side: int = 32, attention: bool = True
+) -> Any:
+    """Stable Diffusion's ``AutoencoderKL``, small: pictures ``[N, 3, H, W]`` to latents ``[N, channels, H/f, W/f]``.
+
+    Each of ``widths`` but the first halves the map: f is 4 for three of them. ``side``: of the pictures, for its
+    configuration. ``attention``: in the middle, over the whole map; without it a detail is seen alike in maps of any
+    width.
+    """
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -26,9 +33,10 @@ def make_autoencoder(widths: tuple[int, ...] = (16, 32, 64)) -> Any:
         up_block_types=("UpDecoderBlock2D",) * len(widths),
         block_out_channels=widths,
         layers_per_block=1,
-        latent_channels=CHANNELS,
+        latent_channels=channels,
         norm_num_groups=8,
-        sample_size=32,
+        sample_size=side,
+        mid_block_add_attention=attention,
     )
 
 
@@ -43,18 +51,23 @@ def make_patch_discriminator(width: int = 32) -> nn.Module:
     )
 
 
-def make_tokenizer(folder: Path) -> Any:
-    """A ``CLIPTokenizer`` to which each word of the captions is one token; written into ``folder``.
+def glyph_words() -> list[str]:
+    """Every word in the captions of coloured glyphs, sorted."""
+    phrases = [*SIZES, *COLOURS, *DIGITS, *STYLES, *POSITIONS, "a an in on background"]
+    return sorted({word for words in phrases for word in words.split()} - {"regular"})
 
-    Its merges build these words letter by letter, so that other words fall apart into letters and pieces.
+
+def make_tokenizer(folder: Path, words: Sequence[str] = (), longest: int = LONGEST) -> Any:
+    """A ``CLIPTokenizer`` to which each of ``words`` is one token; written into ``folder``.
+
+    By default they are :func:`glyph_words`. Its merges build these words letter by letter, so that other words fall
+    apart into letters and pieces. ``longest``: how many tokens a prompt may have, with the marks of start and end.
     """
     from transformers import CLIPTokenizer
 
-    phrases = [*SIZES, *COLOURS, *DIGITS, *STYLES, *POSITIONS, "a an in on background"]
-    words = sorted({word for words in phrases for word in words.split()} - {"regular"})
     letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
     merges: list[Any] = []
-    for word in words:
+    for word in words or glyph_words():
         pieces = merge([*word[:-1], f"{word[-1]}</w>"], merges)
         while len(pieces) > 1:  # a merge added later never comes before an older one: finished words stay whole
             merges.append((pieces[0], pieces[1]))
@@ -65,7 +78,7 @@ def make_tokenizer(folder: Path) -> Any:
     lines = ["#version: 0.2", *(f"{a} {b}" for a, b in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     (folder / "vocab.json").write_text(json.dumps(vocabulary) + "\n", encoding="utf-8", newline="\n")
-    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LONGEST)
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=longest)
     tokenizer.save_pretrained(folder)
     return tokenizer
 
@@ -81,7 +94,7 @@ def merge(pieces: list[str], merges: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def make_text_encoder(tokenizer: Any, width: int = 96, layers: int = 2) -> nn.Module:
-    """Stable Diffusion's ``CLIPTextModel``, small: token ids ``[N, 24]`` to vectors ``[N, 24, width]``."""
+    """Stable Diffusion's ``CLIPTextModel``, small: token ids ``[N, longest]`` to vectors ``[N, longest, width]``."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     return CLIPTextModel(
@@ -92,7 +105,7 @@ def make_text_encoder(tokenizer: Any, width: int = 96, layers: int = 2) -> nn.Mo
             projection_dim=width,
             num_hidden_layers=layers,
             num_attention_heads=4,
-            max_position_embeddings=LONGEST,
+            max_position_embeddings=tokenizer.model_max_length,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
@@ -100,21 +113,30 @@ def make_text_encoder(tokenizer: Any, width: int = 96, layers: int = 2) -> nn.Mo
     )
 
 
-def make_unet(width: int = 96, widths: tuple[int, ...] = (48, 64)) -> Any:
-    """Stable Diffusion's ``UNet2DConditionModel``, small: it attends to the words at 8x8 and at 4x4 latents."""
+def make_unet(
+    width: int = 96,
+    widths: tuple[int, ...] = (48, 64),
+    channels: int = CHANNELS,
+    size: int | tuple[int, int] = 8,
+    groups: int = 16,
+) -> Any:
+    """Stable Diffusion's ``UNet2DConditionModel``, small: it attends to the words at every size of its maps.
+
+    ``size``: of the latents, a side or (rows, columns). ``groups``: of the normalisations, a divisor of all ``widths``.
+    """
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=8,
-        in_channels=CHANNELS,
-        out_channels=CHANNELS,
+        sample_size=size,
+        in_channels=channels,
+        out_channels=channels,
         block_out_channels=widths,
         down_block_types=("CrossAttnDownBlock2D",) * len(widths),
         up_block_types=("CrossAttnUpBlock2D",) * len(widths),
         layers_per_block=1,
         cross_attention_dim=width,
         attention_head_dim=4,  # diffusers' name for the number of heads
-        norm_num_groups=16,
+        norm_num_groups=groups,
     )
 
 

@@ -14,12 +14,12 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import nn
 
-from gan_course.classifiers import AttributeClassifier, Classifier
+from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
 from gan_course.files import write_whole
 from gan_course.naming import nearest
 
 FOLDER = Path(__file__).parent
-NETWORKS = {"AttributeClassifier": AttributeClassifier, "Classifier": Classifier}  # what a card's "network" may name
+NETWORKS = {kind.__name__: kind for kind in (AttributeClassifier, Classifier, DepthEstimator)}  # for a card's "network"
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -46,7 +46,7 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def load(name: str, folder: Path = FOLDER) -> nn.Module:
-    """The network ``name``, in evaluation mode and without gradients.
+    """The network ``name``, in evaluation mode and without gradients, with weights of 32 bits (a file may have 16).
 
     Raises ``ValueError`` for an unknown name and for weights other than those of the card, ``FileNotFoundError`` where
     the weights are missing.

@@ -1,0 +1,288 @@
+"""The recipes of the model of panoramas: repeatable, resumable, true to what they claim. All on tiny settings."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+
+from gan_course import data, metrics, recipes, zoo
+from gan_course.data import scene_captions, scenes
+from gan_course.data.scene_sets import SCENES, as_images
+from gan_course.recipes import run as runs
+from gan_course.recipes import scene_autoencoder, scene_student, scene_text_to_image
+from gan_course.recipes.scene_autoencoder import MODEL
+from gan_course.stable_diffusion.distill import read_words
+
+NAMES = ["scenes_autoencoder", "scenes_decoder", "scenes_text_to_image", "scenes_student"]
+WIDTHS = (8, 8, 8, 16)
+STUDENT = {"pictures": 6, "batch": 4, "pairs": 4, "pair_steps": 2, "width": 8}
+
+
+@pytest.fixture
+def start(panorama_pipeline):
+    """Begins a small run of each recipe."""
+
+    def begin(name, steps=4, seed=0, **options):
+        pipeline = copy.deepcopy(panorama_pipeline)
+        if name == "scenes_autoencoder":
+            settings = scene_autoencoder.ScenesAutoencoderSettings(batch=2, widths=WIDTHS, pictures=4)
+            return scene_autoencoder.ScenesAutoencoderRun(seed, steps, settings=settings)
+        if name == "scenes_decoder":
+            settings = scene_autoencoder.DecoderSettings(batch=2, pictures=4, discriminator_first=1)
+            return scene_autoencoder.ScenesDecoderRun(seed, steps, pipeline.vae, settings=settings)
+        if name == "scenes_text_to_image":
+            settings = scene_text_to_image.ScenesTextToImageSettings(pictures=6, batch=4, width=32, widths=(16, 16))
+            return scene_text_to_image.ScenesTextToImageRun(
+                seed, steps, pipeline.vae, pipeline.tokenizer, settings=settings
+            )
+        settings = scene_student.ScenesStudentSettings(**STUDENT | options)
+        return scene_student.ScenesStudentRun(seed, steps, pipeline, settings=settings)
+
+    return begin
+
+
+def state(run):
+    found = {}
+    for name, part in run.parts.items():
+        for kind, network in part.networks.items():
+            found |= {f"{name}/{kind}/{key}": value.clone() for key, value in network.state_dict().items()}
+    return found
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_goes_on_bit_for_bit(name, start, tmp_path):
+    before = torch.get_rng_state()
+    whole = start(name)
+    first = state(whole)
+    for _ in range(4):
+        assert all(value.isfinite() for value in whole.step().values())
+    assert not same(first, state(whole))
+    cut = start(name)
+    cut.step()
+    cut.step()
+    cut.save(tmp_path / "run.safetensors")
+    again = start(name)
+    again.resume(tmp_path / "run.safetensors")
+    again.step()
+    again.step()
+    assert again.done == 4 and same(state(again), state(whole))
+    assert torch.equal(torch.get_rng_state(), before), "training must not disturb the caller's random numbers"
+
+
+@pytest.mark.parametrize(
+    "name, needed",
+    [
+        ("scenes_decoder", "scenes_autoencoder"),
+        ("scenes_text_to_image", "scenes_autoencoder"),
+        ("scenes_student", "scenes_text_to_image"),
+    ],
+)
+def test_without_what_a_recipe_needs_it_says_what_to_do(name, needed, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"run gan-course train {needed} first"):
+        recipes.find(name).start(0, 1, None, tmp_path)
+
+
+# ------------------------------------------------------------------------------------------ the autoencoder
+
+
+def test_the_autoencoder_compresses_48_times_and_has_no_discriminator():
+    recipe = scene_autoencoder.ScenesAutoencoderRun
+    settings = recipe.settings
+    assert settings.discriminator_weight == 0 and settings.squared_weight == 0
+    made = scene_autoencoder.make_autoencoder(settings.widths, settings.channels, side=64, attention=False)
+    with torch.no_grad():
+        latents = made.encode(torch.zeros(1, 3, 64, 128)).latent_dist.mean
+    assert latents.shape == (1, 4, 8, 16) and 3 * 64 * 128 == 48 * latents.numel()
+    rates = [recipe.schedule(step, 3000) for step in range(3000)]
+    assert max(rates) == 1 and 0.6 < rates[-1] < 0.62 and rates[2000:] == sorted(rates[2000:], reverse=True)
+
+
+def test_the_autoencoder_learns(start):
+    run = start("scenes_autoencoder", steps=30)
+    errors = torch.stack([run.step()["error"] for _ in range(30)])
+    assert errors[-5:].mean() < 0.8 * errors[:3].mean()
+
+
+def test_the_decoder_alone_is_trained(start):
+    run = start("scenes_decoder")
+    frozen = {key: value.clone() for key, value in run.autoencoder.state_dict().items()}
+    first = state(run)
+    weights = [run.step()["weight"].item() for _ in range(3)]
+    assert weights[0] == 0 and min(weights[1:]) > 0, "the discriminator joins after its first steps"
+    assert same(frozen, dict(run.autoencoder.state_dict()))
+    changed = {key for key, value in state(run).items() if not torch.equal(value, first[key])}
+    assert any("decoding/network/decoder" in key for key in changed)
+    assert any("decoding/network/post_quant_conv" in key for key in changed)
+    assert any("critic/network/heads.0" in key for key in changed)
+    assert not [key for key in first if "encoder" in key]
+
+
+def test_the_discriminator_pulls_twice_as_hard_as_the_error(start):
+    run = start("scenes_decoder")
+    assert type(run).settings.discriminator_weight == 2.0
+    last = run.decoding.network.decoder.conv_out.weight
+    rebuilt = run.decoding.network(torch.randn(2, 4, 8, 16, generator=torch.Generator().manual_seed(0)))
+    error, fooled = rebuilt.abs().mean(), -run.critic.network(rebuilt).mean()
+    weight = 2.0 * scene_autoencoder.balance(last, error, fooled, run.accelerator)
+    lengths = [torch.autograd.grad(x, last, retain_graph=True)[0].norm() for x in (error, weight * fooled)]
+    assert torch.allclose(2 * lengths[0], lengths[1], rtol=1e-3)
+
+
+def test_a_discriminator_looks_at_both_sizes_of_patches():
+    network = scene_autoencoder.PatchDiscriminator(width=8)
+    assert network(torch.zeros(2, 3, 64, 128)).shape == (2, 16 * 32 + 8 * 16)
+
+
+def test_the_cards_of_autoencoder_and_decoder_stand_side_by_side(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(scene_autoencoder, "measure", lambda autoencoder: {"psnr_db": 1.0})
+    first = start("scenes_autoencoder")
+    monkeypatch.setattr(type(first), "source", Few())
+    first.step()
+    card = first.finish(tmp_path, {"seed": 0})
+    assert card["autoencoder"]["settings"]["channels"] == 4
+    settings = scene_autoencoder.DecoderSettings(batch=2, pictures=4, discriminator_first=0)
+    stored = scene_autoencoder.load_autoencoder(tmp_path / MODEL)
+    second = scene_autoencoder.ScenesDecoderRun(0, 4, stored, settings=settings)
+    second.step()
+    card = second.finish(tmp_path, {"seed": 0})
+    assert card == json.loads(json.dumps(zoo.card(MODEL, tmp_path)))
+    assert card["autoencoder"]["seed"] == card["decoder"]["seed"] == 0 and "psnr_db" in card["decoder"]["metrics"]
+    again = scene_autoencoder.load_autoencoder(tmp_path / MODEL)
+    assert same(dict(again.decoder.state_dict()), dict(second.decoding.network.decoder.state_dict()))
+    assert same(dict(again.encoder.state_dict()), dict(first.trip.network.autoencoder.encoder.state_dict()))
+    assert again.config.scaling_factor == stored.config.scaling_factor
+
+
+class Few(type(SCENES)):
+    """Panoramas, but never more than a few."""
+
+    def draw(self, count, seed=0, held_out=False):
+        return scenes.random_scenes(min(count, 6), seed, held_out)
+
+
+def test_figures_of_an_autoencoder(panorama_pipeline):
+    found = scene_autoencoder.measure(panorama_pipeline.vae, count=12)
+    assert set(found) == {"psnr_db", "frechet", "edge_energy", "read_right", "patch_frechet", "patch_frechet_floor"}
+    assert found["patch_frechet"] > 5 * found["patch_frechet_floor"] and found["psnr_db"] < 20, "it is untrained"
+
+
+def test_the_distance_of_patches_finds_a_blur():
+    images = data.load("scenes", count=80, held_out=None).images
+    soft = torch.nn.functional.avg_pool2d(images, 3, stride=1, padding=1)
+    floor, blurred = (scene_autoencoder.patch_frechet(x, images) for x in (images, soft))
+    assert blurred > 1.5 * floor > 0 and metrics.edge_energy(soft) < 0.6 * metrics.edge_energy(images)
+    patches = scene_autoencoder.patches(images[:2], side=8, each=3)
+    assert patches.shape == (6, 3 * 64) and not torch.equal(patches, scene_autoencoder.patches(images[:2], 8, 3, 1))
+
+
+# ------------------------------------------------------------------------------------------ text to panorama
+
+
+def test_latents_turn_together_with_what_their_captions_say(start):
+    run = start("scenes_text_to_image")
+    records = scenes.random_scenes(200, seed=5)
+    latents = torch.arange(16.0).expand(200, 4, 8, 16).clone()
+    varied, shown = run.vary(latents, records, runs.random_numbers(0, 0))
+    counts = varied[:, 0, 0, 0].neg().remainder(16).div(4).long().tolist()
+    assert [scenes.turn(record, count) for record, count in zip(records, counts, strict=True)] == shown
+    assert set(counts) == {0, 1, 2, 3} and not any(map(scenes.is_held_out, shown))
+
+
+def test_captions_are_varied_and_left_empty_as_often_as_said(start):
+    run = start("scenes_text_to_image")
+    records = scenes.random_scenes(1500, seed=6)
+    written = run.write(records, runs.random_numbers(0, 0))
+    empty = sum(text == "" for text in written) / 1500
+    assert abs(empty - 0.1) < 0.03 and len(set(written)) > 1000
+    for record, text in zip(records, written, strict=True):
+        assert all((getattr(record, field) or "none") == value for field, value in scene_captions.parse(text).items())
+    assert 0.1 < sum("land" not in scene_captions.parse(text) for text in written if text) / 1500 < 0.2
+
+
+def test_no_held_out_pair_is_trained_on_and_every_word_is_one_token(start, panorama_pipeline):
+    run = start("scenes_text_to_image")
+    assert not any(map(scenes.is_held_out, run.records)) and run.means.shape == (6, 4, 8, 16)
+    for word in scene_captions.words():
+        assert panorama_pipeline.tokenizer.tokenize(word) == [f"{word}</w>"]
+    assert panorama_pipeline.tokenizer.model_max_length == scene_captions.LONGEST
+
+
+def test_the_card_and_the_files_of_the_model(start, tmp_path, panorama_pipeline):
+    from gan_course import stable_diffusion as sd
+
+    panorama_pipeline.vae.save_pretrained(tmp_path / MODEL / "vae")
+    run = start("scenes_text_to_image", steps=1)
+    run.step()
+    measure, seams = run.measure, run.measure_seam
+    run.measure_seam = lambda pipeline, steps: seams(pipeline, steps, count=3)
+    run.measure = lambda pipeline: measure(pipeline, count=3, steps=2)
+    card = run.finish(tmp_path, {"seed": 0})
+    told = card["text_to_image"]["metrics"]
+    assert card["what"].endswith("for captioned landscape panoramas of 128x64.") and told["prompts"] == 3
+    assert set(told["right"]) == {f"{a}, guidance {b}" for a in ("seen", "held_out") for b in (3, 1)}
+    assert set(told["right"]["seen, guidance 3"]) == {"all", *scenes.FIELDS}
+    assert set(told["seam"]) == {"seamless", "as_usual", "rendered"}
+    pipeline = sd.load_pipeline(tmp_path / MODEL)
+    assert same(dict(pipeline.unet.state_dict()), dict(run.conditional.average.unet.state_dict()))
+    assert pipeline.unet.config.sample_size == [8, 16]
+    assert sd.text_to_image(pipeline, "a sea at dusk", steps=2).shape == (1, 3, 64, 128)
+
+
+# ------------------------------------------------------------------------------------------ the student
+
+
+@pytest.mark.parametrize(
+    "weights, shown",
+    [
+        ({"adversarial": 0.0}, {"regression"}),
+        ({"adversarial": 0.0, "regression": 0.0, "distillation": 1.0}, {"apart"}),
+        ({}, {"regression", "fooled", "found"}),
+        ({"distillation": 1.0}, {"regression", "apart", "fooled", "found"}),
+    ],
+)
+def test_a_weight_of_nothing_leaves_a_loss_out(weights, shown, start):
+    run = start("scenes_student", **weights)
+    first = state(run)
+    assert set(run.step()) == shown
+    moved = {key.split("/")[0] for key, value in state(run).items() if not torch.equal(value, first[key])}
+    assert moved == ({"student", "heads"} if "found" in shown else {"student"})
+
+
+def test_pairs_are_the_ends_of_the_teachers_own_ways(start):
+    run = start("scenes_student")
+    assert run.ends.shape == run.pair_noise.shape == (4, 4, 8, 16) and len(run.pair_captions) == 4
+    again = run.go_all_the_way(at_once=3)
+    assert torch.allclose(again, run.ends, atol=1e-4)
+    words = read_words(run.teacher, run.pair_captions)
+    assert words.shape[0] == 4 and not torch.allclose(run.ends, run.pair_noise, atol=0.1)
+    with pytest.raises(ValueError, match="pairs must be from 1 to 6, the number of pictures, but is 7"):
+        start("scenes_student", pairs=7)
+
+
+def test_regression_alone_comes_nearer_to_the_pairs(start):
+    run = start("scenes_student", steps=30, adversarial=0.0, learning_rate=3e-3)
+    shown = torch.stack([run.step()["regression"] for _ in range(30)])
+    assert shown[-5:].mean() < 0.9 * shown[:3].mean()
+
+
+def test_a_student_is_asked_for_panoramas_and_stored(start, tmp_path):
+    run = start("scenes_student")
+    run.step()
+    images = run.ask(run.teacher, ["a sea at dusk"], 2, 1.0)
+    assert images.shape == (1, 3, 64, 128)
+    run.load_teacher = lambda folder: run.teacher
+    run.measure = lambda pipeline, student: {"teacher": 0}
+    card = run.finish(tmp_path, {"seed": 0})
+    assert card["data"].startswith("landscape panoramas: 6") and (tmp_path / "mini_student_2/config.json").is_file()
+
+
+def test_bytes_become_pictures():
+    whole = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2)
+    assert as_images(whole).flatten().tolist() == [-1, 1]
