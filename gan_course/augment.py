@@ -46,7 +46,9 @@ class Sets:
         return Sets(*(x.repeat(times, *[1] * (x.ndim - 1)) for x in (self.images, self.labels, self.counts)))
 
 
-def draw_sets(dataset: Dataset, per_class: Sequence[int], runs: int, test: int = 1000, seed: int = 0) -> tuple[Sets, Sets]:
+def draw_sets(
+    dataset: Dataset, per_class: Sequence[int], runs: int, test: int = 1000, seed: int = 0
+) -> tuple[Sets, Sets]:
     """Training sets with ``per_class`` pictures of each class, ``runs`` of each size, and ``test`` others for each run.
 
     The first ``runs`` sets have the first size, and so on. Within a run the smaller sets are parts of the larger ones,
@@ -179,9 +181,7 @@ def gan_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 500, se
         return _as_sets(make(labels), labels)
 
 
-def flow_samples(
-    sets: Sets, runs: int, per_class: int = 50, steps: int = 700, width: int = 128, seed: int = 0
-) -> Sets:
+def flow_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 700, width: int = 128, seed: int = 0) -> Sets:
     """``per_class`` samples of each class from K rectified-flow models, one trained on each of ``sets``.
 
     Chapter 07's flow (arXiv 2209.03003), sampled in 20 straight steps from noise; the time is told by sines.
@@ -229,3 +229,19 @@ def rendered(glyphs: Dataset, sets: int) -> Sets:
     images = torch.stack(small) * 2 - 1
     assert glyphs.labels is not None
     return _as_sets(images.expand(sets, -1, -1), glyphs.labels.expand(sets, -1))
+
+
+# ------------------------------------------------------------------------------------------ changing pictures
+
+
+def jitter(pictures: Tensor, turn: float = 0.25, scale: float = 0.15, shift: float = 0.2) -> Tensor:
+    """Rows of 64 pixels, each turned by up to ``turn`` radians, scaled by up to ``scale``, moved by up to ``shift``.
+
+    A ``shift`` of 0.25 is one pixel of eight.
+    """
+    flat = pictures.reshape(-1, 1, 8, 8)
+    angle, size, x, y = (2 * torch.rand(4, len(flat)) - 1) * torch.tensor([[turn], [scale], [shift], [shift]])
+    cosine, sine = angle.cos() / (1 + size), angle.sin() / (1 + size)
+    maps = torch.stack([cosine, -sine, x, sine, cosine, y], dim=1).view(-1, 2, 3)
+    places = F.affine_grid(maps, list(flat.shape), align_corners=False)
+    return (F.grid_sample(flat + 1, places, align_corners=False) - 1).view_as(pictures)  # beyond the rim lies -1, black

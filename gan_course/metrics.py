@@ -373,6 +373,19 @@ def paired_interval(differences: Tensor) -> Measured:
     return Measured(mean, mean - half, mean + half)
 
 
+def verdict(differences: Tensor) -> str:
+    """What paired ``differences [R]`` of an accuracy (0 to 1) say, in a sentence made of the numbers."""
+    mean, low, high = (100 * x for x in paired_interval(differences))
+    figures = f"{mean:+.1f} points ({low:+.1f} to {high:+.1f}, {len(differences)} runs)"
+    if low > 0:
+        return f"helps: {figures}"
+    if high < 0:
+        return f"harms: {figures}"
+    if max(-low, high) < 0.5:
+        return f"makes no difference worth half a point: {figures}"
+    return f"not shown to help or harm: {figures}"
+
+
 def share_interval(share: float, count: int) -> tuple[float, float]:
     """The 95 % interval of a ``share`` (0 to 1) seen in ``count`` independent cases, after Wilson (1927)."""
     z = 1.96
