@@ -144,7 +144,7 @@ def gan_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 500, se
     The logistic losses of chapter 02, R1 every fourth step (arXiv 1801.04406), the class as ten more inputs.
     """
     torch.manual_seed(seed)
-    lr, batch, r1_weight, r1_every = 1e-3, 32, 1.0, 4
+    lr, batch, r1_weight, r1_every = 3e-3, 32, 3.0, 4
     generator = parallel_mlp(len(sets), (NOISE + CLASSES, 128, 128, PIXELS), runs, seed)
     judges = (PIXELS + CLASSES, 128, 128, 1)
     discriminator = parallel_mlp(len(sets), judges, runs, seed + 1, lambda: nn.LeakyReLU(0.2))
