@@ -97,13 +97,13 @@ def _compare_hole(attempt: Attempt, shape: tuple[int, ...], rows: list[int], col
             made[i, :, max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)] = value
         return made
 
-    centred = [[place - side // 2 for place in places] for places in (rows, columns)]
+    up, left = ([place - side // 2 for place in places] for places in (rows, columns))
     mistakes = [
         (holes(columns, rows), "Rows and columns are exchanged: the first counts downwards."),
         (holes(rows, columns, value=0.0), "0 is grey. Which number is black?"),
         (holes(rows, columns, side + 1), "The hole is one pixel too large: it ends before row + side."),
         (holes([rows[0]] * len(rows), [columns[0]] * len(rows)), "Every picture has a place of its own."),
-        (holes(*centred), "The place is the hole's upper left corner, not its middle."),
+        (holes(up, left), "The place is the hole's upper left corner, not its middle."),
         (before, "Nothing was changed in the result."),
     ]
     result = attempt(pictures, torch.tensor(rows), torch.tensor(columns), side)
