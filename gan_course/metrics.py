@@ -355,6 +355,37 @@ def _share(value: float, error: float, count: int) -> Measured:
     return Measured(value, max(0.0, min(low, around.low)), min(1.0, max(high, around.high)))
 
 
+def paired_interval(differences: Tensor) -> Measured:
+    """The mean of ``differences [R]`` between two methods, run by run, with Student's 95 % interval.
+
+    Run i of both methods shares its data and its start, so that what both have in common cancels. The interval holds
+    for about normal differences. Raises ``ValueError`` for fewer than 2 runs and for NaN.
+    """
+    from scipy.special import stdtrit  # here, because SciPy takes a second to load
+
+    values = torch.as_tensor(differences).detach().double().flatten()
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} difference(s) have no spread: run both methods with at least 2 seeds")
+    if not values.isfinite().all():
+        raise ValueError("a difference is NaN or infinite: look for the run that failed")
+    half = float(stdtrit(len(values) - 1, 0.975)) * (values.std() / math.sqrt(len(values))).item()
+    mean = values.mean().item()
+    return Measured(mean, mean - half, mean + half)
+
+
+def verdict(differences: Tensor) -> str:
+    """What paired ``differences [R]`` of an accuracy (0 to 1) say, in a sentence made of the numbers."""
+    mean, low, high = (100 * x for x in paired_interval(differences))
+    figures = f"{mean:+.1f} points ({low:+.1f} to {high:+.1f}, {len(differences)} runs)"
+    if low > 0:
+        return f"helps: {figures}"
+    if high < 0:
+        return f"harms: {figures}"
+    if max(-low, high) < 0.5:
+        return f"makes no difference worth half a point: {figures}"
+    return f"not shown to help or harm: {figures}"
+
+
 def share_interval(share: float, count: int) -> tuple[float, float]:
     """The 95 % interval of a ``share`` (0 to 1) seen in ``count`` independent cases, after Wilson (1927)."""
     z = 1.96

@@ -103,3 +103,38 @@ def test_a_blur_has_less_edge_energy():
     assert metrics.edge_energy(images) == pytest.approx(0.5)  # two of four neighbours across differ, none of three down
     sharp = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert metrics.edge_energy(F.avg_pool2d(sharp, 3, 1, 1)) < 0.5 * metrics.edge_energy(sharp)
+
+
+def test_the_paired_interval_is_that_of_scipys_paired_t_test():
+    from scipy.stats import ttest_rel
+
+    a, b = (np.random.default_rng(seed).normal(size=9) for seed in (0, 1))
+    interval = ttest_rel(a, b).confidence_interval(0.95)
+    found = metrics.paired_interval(torch.tensor(a - b))
+    assert found == pytest.approx(((a - b).mean(), interval.low, interval.high))
+
+
+def test_the_paired_interval_holds_the_truth_in_about_95_of_100_cases():
+    draws = 0.3 + torch.randn(2000, 8, generator=torch.Generator().manual_seed(0))
+    held = sum(low < 0.3 < high for _, low, high in map(metrics.paired_interval, draws)) / 2000
+    assert 0.935 < held < 0.965
+
+
+@pytest.mark.parametrize(("values", "message"), [([0.1], "at least 2 seeds"), ([0.1, float("nan")], "run that failed")])
+def test_the_paired_interval_refuses(values, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.paired_interval(torch.tensor(values))
+
+
+@pytest.mark.parametrize(
+    ("differences", "words"),
+    [
+        ([0.02, 0.03, 0.01, 0.02], "helps: +2.0 points"),
+        ([-0.02, -0.03, -0.01, -0.02], "harms: -2.0 points"),
+        ([0.02, -0.03, 0.01, 0.0], "not shown to help or harm: +0.0 points"),
+        ([0.001, -0.001, 0.0005, -0.0005], "makes no difference worth half a point"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(differences, words):
+    sentence = metrics.verdict(torch.tensor(differences))
+    assert sentence.startswith(words) and "4 runs" in sentence
