@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gan_course.data import scene_captions
-from gan_course.data.scenes import FIELDS, HELD_OUT, Scene, as_indices, draw_scenes, random_scenes
+from gan_course.data.scenes import FIELDS, HELD_OUT_PAIRS, Scene, as_indices, draw_scenes, random_scenes
 
 AT_ONCE = 64  # panoramas that a process draws before it hands them over
 FEWEST = 4 * AT_ONCE  # for which starting processes pays
@@ -71,7 +71,7 @@ class Panoramas:
     name, reader = "landscape panoramas", "scenes_classifier"
     fields: Sequence[str] = tuple(FIELDS)
     optional: Sequence[str] = tuple(FIELDS)
-    held_out_pairs: Sequence[Any] = HELD_OUT
+    held_out_pairs: Sequence[Any] = HELD_OUT_PAIRS
     draw = staticmethod(random_scenes)
     phrase = staticmethod(scene_captions.phrase)
     as_indices = staticmethod(as_indices)

@@ -21,7 +21,7 @@ from gan_course.data.scene_captions import describe
 from gan_course.data.scene_record import DIRECTIONS, FIELDS, LANDS, SKIES, THINGS, TIMES, Scene
 
 #: Pairs that the models never see together in training, though they see each half with others: do they compose them?
-HELD_OUT: Pairs = (
+HELD_OUT_PAIRS: Pairs = (
     (("land", "sea"), ("thing", "tent")),
     (("land", "mountains"), ("thing", "lighthouse")),
     (("land", "desert"), ("thing", "tree")),
@@ -41,8 +41,8 @@ SAME_FOR_ALL = 64  # rows of the pictures that the course's models are trained o
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Whether ``scene`` holds one of the pairs in ``HELD_OUT``."""
-    return has_pair(scene, HELD_OUT)
+    """Whether ``scene`` holds one of the pairs in ``HELD_OUT_PAIRS``."""
+    return has_pair(scene, HELD_OUT_PAIRS)
 
 
 def random_scenes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Scene]:
@@ -63,7 +63,7 @@ def random_scenes(count: int, seed: int = 0, held_out: bool | None = False) -> l
                 )
                 yield Scene(land, time, sky, light, thing, None if thing == "none" else place)
 
-    return choose(stream(), count, HELD_OUT, held_out)
+    return choose(stream(), count, HELD_OUT_PAIRS, held_out)
 
 
 def as_indices(scenes: Sequence[Scene]) -> Tensor:

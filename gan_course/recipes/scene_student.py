@@ -51,7 +51,7 @@ class ScenesStudentRun(StudentRun):
     source = SCENES
     model, student_model, teacher_recipe = MODEL, "mini_student_2", "scenes_text_to_image"
 
-    def __init__(self, seed: int, steps: int, teacher: Any, accelerator: Any = None, settings: Any = None):
+    def __init__(self, seed: int, steps: int, teacher: sd.Pipeline, accelerator: Any = None, settings: Any = None):
         super().__init__(seed, steps, teacher, accelerator, settings)
         s = self.settings
         if not 0 < s.pairs <= s.pictures:
@@ -61,7 +61,7 @@ class ScenesStudentRun(StudentRun):
         self.ends = self.go_all_the_way()
 
     @classmethod
-    def load_teacher(cls, folder: Path) -> Any:
+    def load_teacher(cls, folder: Path) -> sd.Pipeline:
         return sd.load_pipeline(folder / cls.model)
 
     def encode(self, autoencoder: Any, seed: int) -> tuple[Tensor, Tensor]:
@@ -123,5 +123,5 @@ class ScenesStudentRun(StudentRun):
         self.update(self.heads, shown["found"])
         return shown
 
-    def ask(self, model: Any, prompts: list[str], steps: int, guidance: float) -> Tensor:
+    def ask(self, model: sd.Pipeline, prompts: list[str], steps: int, guidance: float) -> Tensor:
         return text_to_panorama(model, prompts, steps=steps, guidance_scale=guidance)

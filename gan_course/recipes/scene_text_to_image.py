@@ -75,7 +75,7 @@ class ScenesTextToImageRun(TextToImageRun):
             captions.append("" if empty < s.without_caption else text)
         return captions
 
-    def measure(self, pipeline: Any, count: int = 500, steps: int = sd.STEPS) -> dict[str, Any]:
+    def measure(self, pipeline: sd.Pipeline, count: int = 500, steps: int = sd.STEPS) -> dict[str, Any]:
         """What share of panoramas shows what was asked for, with guidance and without, and whether they have a seam."""
         right = {}
         for name, held_out in (("seen", False), ("held_out", True)):
@@ -87,7 +87,7 @@ class ScenesTextToImageRun(TextToImageRun):
                 right[f"{name}, guidance {guidance:g}"] = found.rounded()
         return {"prompts": count, "steps": steps, "right": right, "seam": self.measure_seam(pipeline, steps)}
 
-    def measure_seam(self, pipeline: Any, steps: int, count: int = 200) -> dict[str, float]:
+    def measure_seam(self, pipeline: sd.Pipeline, steps: int, count: int = 200) -> dict[str, float]:
         """The mean of ``seam`` over ``count`` panoramas: asked without a seam, asked as usual, and rendered."""
         records = self.source.draw(count, UNSEEN)
         prompts = [self.source.phrase(record) for record in records]
