@@ -93,6 +93,15 @@ class AttributeClassifier(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         return self.body(images)
 
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """What the third and the last convolution find, ``[N, channels, rows, columns]`` each: for perceptual losses.
+
+        Two pictures that look alike have similar maps, even where their pixels differ (Johnson et al. 2016,
+        arXiv 1603.08155).
+        """
+        halfway = self.body[:9](images)
+        return [halfway, self.body[9:18](halfway)]
+
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
 

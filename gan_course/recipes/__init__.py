@@ -23,6 +23,7 @@ RECIPES = {
     "text_to_image": "gan_course.recipes.text_to_image:TextToImageRun",
     "student": "gan_course.recipes.student:StudentRun",
     "scenes_classifier": "gan_course.recipes.scene_readers:ScenesClassifierRun",
+    "scenes_features": "gan_course.recipes.scene_readers:ScenesFeaturesRun",
     "scenes_depth": "gan_course.recipes.scene_readers:ScenesDepthRun",
     "scenes_autoencoder": "gan_course.recipes.scene_autoencoder:ScenesAutoencoderRun",
     "scenes_decoder": "gan_course.recipes.scene_autoencoder:ScenesDecoderRun",

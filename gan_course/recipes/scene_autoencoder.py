@@ -1,7 +1,8 @@
-"""How the autoencoder of panoramas was trained: first both halves by the absolute error, then the decoder alone again.
+"""How the autoencoder of panoramas was trained: first both halves, then the decoder alone again.
 
-It compresses 48 times, as that of Stable Diffusion 1 does: 64 x 128 x 3 numbers become 8 x 16 x 4. What the latents
-can't hold, texture above all, the absolute error leaves out. A discriminator makes the decoder invent it anew. The
+It compresses 48 times, as that of Stable Diffusion 1 does: 64 x 128 x 3 numbers become 8 x 16 x 4. The absolute error
+spends them on what has many pixels: after it alone, only half of the lighthouses, tents, trees and balloons were there.
+So a perceptual loss joins it, as in Stable Diffusion. What the latents can't hold, texture above all, is left out. A discriminator makes the decoder invent it anew. The
 encoder takes no part in that: where it moved too, the latents went on changing and the rebuilt pictures got worse.
 """
 
@@ -48,34 +49,65 @@ class ScenesAutoencoderSettings(AutoencoderSettings):
     learning_rate: float = 1.5e-3
     squared_weight: float = 0.0
     discriminator_weight: float = 0.0
+    perceptual_weight: float = 0.3  # of the mean difference between the maps of a reader, beside the absolute error
     widths: tuple[int, ...] = (16, 32, 64, 64)
     channels: int = 4
     pictures: int = 20_000
 
 
-def warmup_then_part_of_a_cosine(step: int, steps: int) -> float:
-    """The share of the full rate: as of a run of five thirds as many steps, so that it ends at 0.61."""
-    return warmup_then_cosine(step, round(5 / 3 * steps))
+PERCEPTUAL_FROM = 30 / 37  # the share of the steps after which the perceptual loss joins
+
+
+def part_of_a_cosine_then_linear(step: int, steps: int) -> float:
+    """The share of the full rate: along a cosine to 0.61 until the perceptual loss joins, then straight down to 0."""
+    first = PERCEPTUAL_FROM * steps
+    if step < first:
+        return warmup_then_cosine(step, round(5 / 3 * first))
+    return warmup_then_cosine(round(first), round(5 / 3 * first)) * (steps - step) / (steps - first)
+
+
+def perceptual_loss(reader: Any, rebuilt: Tensor, images: Tensor) -> Tensor:
+    """The mean absolute difference between the maps that ``reader`` makes of pictures and of what was rebuilt."""
+    with torch.no_grad():
+        wanted = reader.maps(images)
+    return torch.stack([(a - b).abs().mean() for a, b in zip(wanted, reader.maps(rebuilt), strict=True)]).sum()
+
+
+def load_features(folder: Path) -> Any:
+    """The network of the perceptual loss. Raises ``FileNotFoundError`` where it is missing: train it first."""
+    if not (folder / "scenes_features.safetensors").exists():
+        raise FileNotFoundError(f"there is no scenes_features in {folder}: run gan-course train scenes_features first")
+    return zoo.load("scenes_features", folder=folder).requires_grad_(False)
 
 
 class ScenesAutoencoderRun(AutoencoderRun):
-    """Encoder and decoder by the absolute error and a little KL, without a discriminator."""
+    """Encoder and decoder by the absolute error and a little KL, later by a perceptual loss too; no discriminator."""
 
-    name, steps = "scenes_autoencoder", 3000
+    name, steps = "scenes_autoencoder", 3700
     settings: Any = ScenesAutoencoderSettings()
-    schedule = staticmethod(warmup_then_part_of_a_cosine)
+    schedule = staticmethod(part_of_a_cosine_then_linear)
     source = SCENES
     model = MODEL
 
-    def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: Any = None):
+    def __init__(self, seed: int, steps: int, reader: Any, accelerator: Any = None, settings: Any = None):
         super().__init__(seed, steps, accelerator, settings)
+        self.reader = reader.to(self.accelerator.device)
         self.images = draw_panoramas(self.settings.pictures, seed + 5)
+
+    @classmethod
+    def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> ScenesAutoencoderRun:
+        return cls(seed, steps, load_features(folder), accelerator)
 
     def make_autoencoder(self) -> nn.Module:
         return make_autoencoder(self.settings.widths, self.settings.channels, side=64, attention=False)
 
     def batch(self, draw: torch.Generator) -> Tensor:
         return turned_batch(self.images, self.settings.batch, draw)
+
+    def perceive(self, rebuilt: Tensor, images: Tensor) -> Tensor | float:
+        if self.done < PERCEPTUAL_FROM * self.steps:
+            return 0.0
+        return self.settings.perceptual_weight * perceptual_loss(self.reader, rebuilt, images)
 
     def measure(self, autoencoder: Any) -> dict[str, float]:
         return measure(autoencoder)
@@ -89,7 +121,8 @@ class DecoderSettings:
     batch: int = 16
     learning_rate: float = 5e-4
     discriminator_learning_rate: float = 1e-3
-    discriminator_weight: float = 2.0  # its gradient at the decoder's last layer beside that of the error
+    perceptual_weight: float = 0.3
+    discriminator_weight: float = 1.0  # its gradient at the decoder's last layer beside that of the error
     discriminator_first: int = 60  # steps that the discriminator has to find its feet
     pictures: int = 20_000
 
@@ -152,10 +185,17 @@ class ScenesDecoderRun(Run):
     model = MODEL
 
     def __init__(
-        self, seed: int, steps: int, autoencoder: Any, accelerator: Any = None, settings: DecoderSettings | None = None
+        self,
+        seed: int,
+        steps: int,
+        autoencoder: Any,
+        reader: Any,
+        accelerator: Any = None,
+        settings: DecoderSettings | None = None,
     ):
         super().__init__(seed, steps, accelerator, settings)
         s, betas = self.settings, (0.0, 0.99)  # no momentum: the other side has moved by then
+        self.reader = reader.to(self.accelerator.device)
         self.autoencoder = autoencoder.requires_grad_(False).eval().to(self.accelerator.device)
         self.images = draw_panoramas(s.pictures, seed + 6)
         self.decoding = self.add(
@@ -167,7 +207,8 @@ class ScenesDecoderRun(Run):
 
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> ScenesDecoderRun:
-        return cls(seed, steps, load_autoencoder(folder / cls.model, "scenes_autoencoder"), accelerator)
+        autoencoder = load_autoencoder(folder / cls.model, "scenes_autoencoder")
+        return cls(seed, steps, autoencoder, load_features(folder), accelerator)
 
     def learn(self) -> dict[str, Tensor]:
         s = self.settings
@@ -179,6 +220,7 @@ class ScenesDecoderRun(Run):
             latents = self.autoencoder.encode(images).latent_dist
         rebuilt = self.decoding.wrapped(latents.mean + latents.std * noise)
         error = (rebuilt - images).abs().mean()
+        error = error + s.perceptual_weight * perceptual_loss(self.reader, rebuilt, images)
         judge = self.critic.network.requires_grad_(False)  # bare: this step must not touch its gradients
         fooled = losses.hinge_generator_loss(None, judge(rebuilt))
         judge.requires_grad_(True)

@@ -61,6 +61,19 @@ class ScenesClassifierRun(AttributesRun):
         return records, as_images(roll_each(self.images[rows], columns))
 
 
+class ScenesFeaturesRun(ScenesClassifierRun):
+    """A second, shorter reader from another seed: the autoencoder's loss looks at pictures through its maps.
+
+    The first one judges what came of it. If it had a part in the loss, it would be pleased by things that nobody sees.
+    """
+
+    name, steps = "scenes_features", 1200
+    what = "Finds what a landscape panorama of 64 x 128 shows: the autoencoder's perceptual loss compares its maps."
+
+    def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: Any = None):
+        super().__init__(seed + 1, steps, accelerator, settings)
+
+
 # ------------------------------------------------------------------------------------------ how far everything is
 
 
