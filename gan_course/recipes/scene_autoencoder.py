@@ -2,8 +2,9 @@
 
 It compresses 48 times, as that of Stable Diffusion 1 does: 64 x 128 x 3 numbers become 8 x 16 x 4. The absolute error
 spends them on what has many pixels: after it alone, only half of the lighthouses, tents, trees and balloons were there.
-So a perceptual loss joins it, as in Stable Diffusion. What the latents can't hold, texture above all, is left out. A discriminator makes the decoder invent it anew. The
-encoder takes no part in that: where it moved too, the latents went on changing and the rebuilt pictures got worse.
+So a perceptual loss joins it, as in Stable Diffusion. What the latents can't hold, texture above all, is left out. A
+discriminator makes the decoder invent it anew. The encoder takes no part in that: where it moved too, the latents went
+on changing and the rebuilt pictures got worse.
 """
 
 from __future__ import annotations
