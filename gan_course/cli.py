@@ -126,7 +126,11 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
     if out is None and not folder.is_dir():
         raise CourseError(f"there is no folder {folder}: run this in the course folder, or say where with --out FOLDER")
     try:
-        card = recipes.train(name, folder, Path(root, "runs", f"{name}.safetensors"), seed, steps)
+        checkpoint = recipes.checkpoint_path(Path(root, "runs"), name, seed, steps)
+        card = recipes.train(name, folder, checkpoint, seed, steps)
+    except recipes.Stopped as stop:
+        print(stop, file=sys.stderr)
+        return 128 + stop.number
     except (ValueError, OSError) as error:
         raise CourseError(str(error)) from error
     except ModuleNotFoundError as error:
