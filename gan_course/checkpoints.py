@@ -146,7 +146,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> d
 
 
 def check_optimizer_tensors(tensors: dict[str, Tensor], network: nn.Module) -> None:
-    """Raise ``ValueError`` unless ``tensors`` hold all entries of all weights of ``network``, in their shapes.
+    """Raise ``ValueError`` unless ``tensors`` hold all entries of all weights of ``network``, in its shapes and dtypes.
 
     Nothing at all is right, too: of an optimiser that has not made a step.
     """
@@ -167,6 +167,9 @@ def check_optimizer_tensors(tensors: dict[str, Tensor], network: nn.Module) -> N
             raise ValueError(
                 f"the optimiser's entry {entry} has shape {list(value.shape)} instead of {shape}: {remedy}"
             )
+        dtype = torch.float32 if key == STEP else weights[name].dtype  # fused kernels read what they find as this
+        if value.dtype != dtype:
+            raise ValueError(f"the optimiser's entry {entry} is {value.dtype} instead of {dtype}: {remedy}")
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], network: nn.Module) -> None:
