@@ -54,7 +54,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Any]:
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"the checkpoint {path} can't be read ({type(error).__name__}): it is damaged or no checkpoint of this "
-            "course; delete it and train again"
+            "course; move it away and train again, or correct the path"
         ) from error
 
 

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = arguments.pop("command")
     try:
         return command(**arguments)
-    except CourseError as error:
+    except (CourseError, OSError) as error:  # a file that can't be read or written, in a sentence
         print(error, file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:

@@ -139,9 +139,13 @@ def _mode_of_what_may_be_replaced(path: Path) -> int | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "a pipe, a socket or a device")
-    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+    if not _may_write(path) and _may_write(path.parent):  # else the folder will say so
         raise PermissionError(errno.EPERM, "the file is protected from writing")
     return stat.S_IMODE(found.st_mode) & 0o777
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -326,7 +326,7 @@ def test_an_unreadable_checkpoint(tmp_path, kind):
     with pytest.raises(ValueError) as caught:
         trainer.resume(path)
     text = sentence(caught)
-    assert text.startswith(f"the checkpoint {path} can't be read (") and "delete it and train again" in text
+    assert text.startswith(f"the checkpoint {path} can't be read (") and "; move it away and train again" in text
     assert_equal(everything(trainer), before)
 
 

@@ -132,11 +132,13 @@ def test_a_file_protected_from_writing_is_not_replaced(open_folder):
 
 
 def test_a_folder_that_may_not_be_written(open_folder):
-    with bound_by_permissions(), pytest.raises(OSError) as caught:
-        write_whole(open_folder / "a" / "x", b"new")
-    assert sentence(caught) == (
-        f"can't write {open_folder / 'a' / 'x'} (Permission denied): choose another folder, one that you may write to"
-    )
+    (open_folder / "x").write_bytes(b"old")
+    for path in (open_folder / "a" / "x", open_folder / "x"):
+        with bound_by_permissions(), pytest.raises(OSError) as caught:
+            write_whole(path, b"new")
+        said = f"can't write {path} (Permission denied): choose another folder, one that you may write to"
+        assert sentence(caught) == said
+    assert read_whole(path) == b"old"
 
 
 # ---------------------------------------------------------------------------------------------- full disks

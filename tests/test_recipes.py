@@ -253,7 +253,7 @@ def test_a_refused_checkpoint_changes_nothing(tmp_path, reason):
     assert (
         said.startswith(f"can't go on from {path}: ")
         and says in said
-        and said.endswith("; finish the run that it is of, or delete it")
+        and said.endswith("; finish the run that it is of, or move it away")
     )
     assert "\n" not in said and same(everything(run), before)
 
@@ -364,7 +364,7 @@ def test_the_command_refuses_a_checkpoint_of_another_run(tmp_path, capsys):
     checkpoint_of(TinyRun(3, 9), 1, tmp_path / "runs/tiny-seed0-steps9.safetensors")
     assert cli.main(["train", "tiny", "--root", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert (
-        "it was made with seed 3, not with seed 0; finish the run that it is of, or delete it"
+        "it was made with seed 3, not with seed 0; finish the run that it is of, or move it away"
         in capsys.readouterr().err
     )
 

@@ -223,7 +223,9 @@ class Run(ABC):
         try:
             self._check(tensors, notes)
         except ValueError as error:
-            raise ValueError(f"can't go on from {path}: {error}; finish the run that it is of, or delete it") from error
+            raise ValueError(
+                f"can't go on from {path}: {error}; finish the run that it is of, or move it away"
+            ) from error
         for name, part in self.parts.items():
             for kind, network in part.networks.items():
                 network.load_state_dict(under(f"{name}/{kind}/", tensors))
