@@ -160,6 +160,7 @@ def in_child(
         child = os.fork()
         if not child:
             os.dup2(words.fileno(), 2)
+            sys.stderr = words
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             code = 1
             try:

@@ -24,6 +24,8 @@ if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except PermissionError:
             return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
         return True
 
 else:
@@ -116,6 +118,8 @@ def _new_file_beside(path: Path) -> BinaryIO:
     while True:
         # x: never through a link that somebody has laid there
         file = open(path.with_name(f"{path.name}.{secrets.token_hex(8)}.part"), "xb")
+        if sys.platform == "win32":  # nobody can remove what is open
+            return file
         alone = True
         with suppress(OSError):  # a disk that knows no locks: then nobody removes leftovers, either
             alone = _lock(file.fileno())
@@ -253,7 +257,7 @@ def _open_locked(lock: Path) -> int | None:
             os.close(descriptor)
             return None
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+            if sys.platform == "win32" or os.path.samestat(os.fstat(descriptor), os.stat(lock)):
                 return descriptor
         os.close(descriptor)  # it was removed by the one who had it before
 

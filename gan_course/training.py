@@ -28,7 +28,7 @@ from gan_course.settings import Settings, check_fit
 LOG_EVERY = 10  # steps between two entries of the log
 COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
 HELD_OUT_IMAGES = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
-COMPARED_IMAGES = 256  # spread over the data set; whether they are the same is looked at before a run is resumed
+COMPARED_IMAGES = 64  # spread over the data set; whether they are the same is looked at before a run is resumed
 EXPLODED = 1e4  # a loss beyond this never comes back
 #: What a checkpoint holds beside the networks.
 BESIDE = ("generator_optimizer", "discriminator_optimizer", "log", "random", "torch_random")
