@@ -8,6 +8,7 @@ classifier in the zoo.
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from bench import peers
 from gan_course import data, metrics, networks, training, zoo
 from gan_course.classifiers import Classifier
 from gan_course.commands.errors import CourseError
+from gan_course.files import write_whole
 
 OURS = "this course"
 TRAINED_ON, COMPARED_WITH = 8_000, 10_000
@@ -202,7 +204,8 @@ def race(
         for mark, seconds, steps in train(contender, turn.seconds):
             pictures = draw_samples(contender)
             if samples is not None:
-                samples.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(sample_file(samples, turn, mark), images=pictures)
+                archive = io.BytesIO()
+                np.savez_compressed(archive, images=pictures)
+                write_whole(sample_file(samples, turn, mark), archive.getvalue())
             rate = steps * entry.pictures / seconds
             yield Mark(turn.contender, turn.seed, mark, steps, rate, judge.distance(pictures))

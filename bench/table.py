@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -149,9 +150,9 @@ def page(root: Path) -> tuple[str, str]:
 def write_page(root: Path, marks: Sequence[Mark], floor: Floor, rows: Sequence[Row]) -> None:
     """Write the measured rows of docs/bench.md and its picture anew; the words around them are written by hand."""
     before, behind = page(root)
-    picture = root / PICTURE
-    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture = io.BytesIO()
     draw(marks, floor).savefig(picture, dpi=100)
+    write_whole(root / PICTURE, picture.getvalue())
     tables = [markdown(race_table(marks, floor)), markdown([HEADING, *(row.cells() for row in rows)])]
     text = before + "\n\n".join([START, *tables, END]) + behind
     write_whole(root / PAGE, text.encode())

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from gan_course.files import write_whole
+from gan_course.files import read_whole, write_whole
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
@@ -33,32 +33,28 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], notes: Mapp
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Any]:
     """The tensors and the notes of the checkpoint at ``path``.
 
-    Raises ``FileNotFoundError`` where there is none, ``OSError`` where it may not be read, and ``ValueError`` where a
-    single bit of it has changed.
+    Raises ``FileNotFoundError`` where there is none, ``OSError`` where it may not be read or is no file, and
+    ``ValueError`` where a single bit of it has changed.
     """
-    if not Path(path).is_file():
+    try:
+        content = read_whole(path)
+    except FileNotFoundError as error:
         raise FileNotFoundError(
             f"there is no checkpoint at {path}: train with checkpoint={str(path)!r} first, or correct the path"
-        )
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:  # says nothing about what is in it
-        raise OSError(
-            f"the checkpoint {path} may not be read ({error.strerror or error}): give yourself the right to read it"
         ) from error
+    except OSError as error:  # says nothing about what is in it
+        raise type(error)(f"the checkpoint {error}") from error
     try:
-        with safe_open(str(path), framework="pt") as file:
-            # a copy each: a tensor that is still mapped to the file would keep Windows from replacing it
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-            noted = file.metadata() or {}
+        noted = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        # a copy each: what is loaded are views, which need not lie where a processor likes its numbers to lie
+        tensors = {name: tensor.clone() for name, tensor in load(content).items()}
         if _digest(tensors, noted["notes"]) != noted["sha256"]:
             raise ValueError("its SHA-256 differs")
         return tensors, json.loads(noted["notes"])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"the checkpoint {path} can't be read ({type(error).__name__}): it is damaged or no checkpoint of this "
-            "course; delete it and train again"
+            "course; move it away and train again, or correct the path"
         ) from error
 
 
@@ -69,6 +65,11 @@ def _digest(tensors: Mapping[str, Tensor], notes: str) -> str:
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """Twelve hexadecimal digits that others than these ``tensors`` would not have."""
+    return _digest({name: tensor.detach().cpu() for name, tensor in tensors.items()}, "")[:12]
 
 
 # ------------------------------------------------------------------------------------------ what fits
@@ -145,7 +146,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> d
 
 
 def check_optimizer_tensors(tensors: dict[str, Tensor], network: nn.Module) -> None:
-    """Raise ``ValueError`` unless ``tensors`` hold all entries of all weights of ``network``, in their shapes.
+    """Raise ``ValueError`` unless ``tensors`` hold all entries of all weights of ``network``, in its shapes and dtypes.
 
     Nothing at all is right, too: of an optimiser that has not made a step.
     """
@@ -166,6 +167,9 @@ def check_optimizer_tensors(tensors: dict[str, Tensor], network: nn.Module) -> N
             raise ValueError(
                 f"the optimiser's entry {entry} has shape {list(value.shape)} instead of {shape}: {remedy}"
             )
+        dtype = torch.float32 if key == STEP else weights[name].dtype  # fused kernels read what they find as this
+        if value.dtype != dtype:
+            raise ValueError(f"the optimiser's entry {entry} is {value.dtype} instead of {dtype}: {remedy}")
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], network: nn.Module) -> None:

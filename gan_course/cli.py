@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = arguments.pop("command")
     try:
         return command(**arguments)
-    except CourseError as error:
+    except (CourseError, OSError) as error:  # a file that can't be read or written, in a sentence
         print(error, file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
@@ -126,7 +126,11 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
     if out is None and not folder.is_dir():
         raise CourseError(f"there is no folder {folder}: run this in the course folder, or say where with --out FOLDER")
     try:
-        card = recipes.train(name, folder, Path(root, "runs", f"{name}.safetensors"), seed, steps)
+        checkpoint = recipes.checkpoint_path(Path(root, "runs"), name, seed, steps)
+        card = recipes.train(name, folder, checkpoint, seed, steps)
+    except recipes.Stopped as stop:
+        print(stop, file=sys.stderr)
+        return 128 + stop.number
     except (ValueError, OSError) as error:
         raise CourseError(str(error)) from error
     except ModuleNotFoundError as error:

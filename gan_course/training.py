@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from gan_course import checkpoints
 from gan_course.checkpoints import under
+from gan_course.files import only_writer
 from gan_course.live import LiveView, event_files
 from gan_course.losses import LOSSES, r1_penalty
 from gan_course.settings import CONVOLUTIONAL as CONVOLUTIONAL  # here, too, for those who train by it
@@ -26,6 +28,7 @@ from gan_course.settings import Settings, check_fit
 LOG_EVERY = 10  # steps between two entries of the log
 COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
 HELD_OUT_IMAGES = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
+COMPARED_IMAGES = 64  # spread over the data set; whether they are the same is looked at before a run is resumed
 EXPLODED = 1e4  # a loss beyond this never comes back
 #: What a checkpoint holds beside the networks.
 BESIDE = ("generator_optimizer", "discriminator_optimizer", "log", "random", "torch_random")
@@ -196,11 +199,13 @@ class Trainer:
         behind the losses. With ``checkpoint``, the whole state goes to that file every ``checkpoint_every`` steps and
         at the end. With ``tensorboard``, the log also goes to event files in that folder. An interrupt (the notebook's
         stop button, Ctrl-C) ends the run after the step under way and keeps everything learned. Raises
-        :class:`TrainingDiverged` when a loss explodes.
+        :class:`TrainingDiverged` when a loss explodes, and ``OSError`` where ``checkpoint`` can't be written, or
+        another run writes to it at the same time.
         """
         first, last = self.steps, self.steps + steps
         metric = ""
-        with event_files(tensorboard) as write, LiveView(steps, draw, alt) as view:
+        alone = nullcontext() if checkpoint is None else only_writer(checkpoint)
+        with alone, event_files(tensorboard) as write, LiveView(steps, draw, alt) as view:
             try:
                 while self.steps < last:
                     text = None
@@ -289,14 +294,21 @@ class Trainer:
             state |= {f"{player}_optimizer.{name}": value for name, value in memory.items()}
         state |= {f"log.{name}": torch.tensor(values, dtype=torch.float64) for name, values in self.log.items()}
         state |= {"random": self.random.get_state(), "torch_random": torch.get_rng_state()}  # the latter for dropout
-        checkpoints.save_checkpoint(path, state, {"steps": self.steps, "settings": asdict(self.settings)})
+        checkpoints.save_checkpoint(path, state, {"steps": self.steps, "settings": self._origin()})
+
+    def _origin(self) -> dict[str, Any]:
+        """What two runs must share for one to go on from the other."""
+        some = slice(None, None, max(1, len(self.images) // COMPARED_IMAGES))
+        sets = {"images": self.images} | ({} if self.labels is None else {"labels": self.labels})
+        told = {name: f"{list(x.shape)} {checkpoints.fingerprint({name: x[some]})}" for name, x in sets.items()}
+        return asdict(self.settings) | told | {"augment": self.augment is not None}
 
     def resume(self, path: str | Path, new_settings: bool = False) -> None:
         """Go back to the state in ``path``: from there the run continues bit for bit as it would have (on a CPU).
 
-        A run that was made with other settings is refused, unless ``new_settings`` says that it shall go on with this
-        trainer's. Raises ``FileNotFoundError`` for a missing file, ``OSError`` for one that may not be read, and
-        ``ValueError`` for a damaged one or one that does not fit; the trainer is then unchanged.
+        A run that was made with other settings or pictures is refused, unless ``new_settings`` says that it shall go on
+        with this trainer's. Raises ``FileNotFoundError`` for a missing file, ``OSError`` for one that may not be read,
+        and ``ValueError`` for a damaged one or one that does not fit; the trainer is then unchanged.
         """
         tensors, notes = checkpoints.load_checkpoint(path)
         try:
@@ -326,7 +338,7 @@ class Trainer:
             raise ValueError(f"it is of another network: {error}; build the networks that it was made with") from error
         if not new_settings:
             try:
-                checkpoints.check_settings(notes.get("settings"), asdict(self.settings))
+                checkpoints.check_settings(notes.get("settings"), self._origin())
             except ValueError as error:
                 raise ValueError(f"{error}; go back to those, or pass new_settings=True to resume()") from error
         for player, (optimizer, network) in self._players().items():

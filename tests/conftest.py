@@ -13,6 +13,14 @@ import torch  # noqa: E402  it reads OMP_NUM_THREADS when it is imported
 torch.set_num_threads(1)
 
 
+@pytest.fixture
+def open_folder(tmp_path):
+    """A folder that nobody, too, can reach. pytest's own are closed to others."""
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory):
     from gan_course.stable_diffusion.networks import make_tokenizer

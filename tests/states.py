@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -28,3 +33,18 @@ def sentence(caught) -> str:
     text = str(caught.value)
     assert text and "\n" not in text
     return text
+
+
+@contextmanager
+def bound_by_permissions() -> Iterator[None]:
+    """Within the block, permissions bind whoever runs the tests: root becomes nobody. Skips where there are none."""
+    if os.name != "posix":
+        pytest.skip("permissions as POSIX has them")
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)

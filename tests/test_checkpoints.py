@@ -11,13 +11,12 @@ import time
 import pytest
 import torch
 from safetensors.torch import save_file
-from states import sentence
+from states import bound_by_permissions, sentence
 from torch import nn
 
-from gan_course import files, networks
+from gan_course import networks
 from gan_course.checkpoints import load_checkpoint, save_checkpoint
-from gan_course.files import write_whole
-from gan_course.training import Settings, Trainer
+from gan_course.training import LOG_EVERY, Settings, Trainer
 
 # Also run in the process that is killed. Dropout draws from PyTorch's global generator, batch norm keeps buffers.
 BUILD = """
@@ -199,7 +198,9 @@ def test_a_place_that_cannot_be_written(tmp_path):
     trainer = build()
     with pytest.raises(OSError, match=r"^can't write .*run.ckpt .*: choose another folder, one that you may write to$"):
         trainer.run(10, checkpoint=tmp_path / "file" / "run.ckpt")
-    assert trainer.steps == 10  # what was learned is still there
+    assert trainer.steps == 0  # not after an hour
+    with pytest.raises(OSError, match=r"^can't write .*run.ckpt .*: choose another folder, one that you may write to$"):
+        trainer.save(tmp_path / "file" / "run.ckpt")
     trainer.save(tmp_path / "run.ckpt")
 
     (tmp_path / "folder").mkdir()
@@ -208,37 +209,29 @@ def test_a_place_that_cannot_be_written(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "run.ckpt"]
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
-def test_a_read_only_folder(tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(OSError, match=r"^can't write .*choose another folder, one that you may write to$"):
-        build().save(tmp_path / "locked" / "run.ckpt")
+def test_a_read_only_folder(open_folder):
+    trainer = build()
+    with bound_by_permissions(), pytest.raises(OSError, match=r"^can't write .*choose another folder, one that"):
+        trainer.run(10, checkpoint=open_folder / "run.ckpt")
+    assert trainer.steps == 0, "before the first step, not after an hour"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes and links as POSIX has them")
-def test_a_file_is_as_ordinary_as_any_and_never_written_through_a_link(tmp_path, monkeypatch):
-    target = tmp_path / "elsewhere"
-    target.write_bytes(b"of somebody else")
-    (tmp_path / "x").symlink_to(target)
-    write_whole(tmp_path / "x", b"ours")
-    assert (tmp_path / "x").read_bytes() == b"ours" and not (tmp_path / "x").is_symlink()
-    (tmp_path / "ordinary").touch()
-    assert (tmp_path / "x").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
-    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "guessed")
-    (tmp_path / "y.guessed.part").symlink_to(target)
-    with pytest.raises(OSError, match="File exists"):
-        write_whole(tmp_path / "y", b"ours")
-    assert target.read_bytes() == b"of somebody else"
+def test_two_runs_on_one_checkpoint(tmp_path):
+    """The second is told, before its first step; afterwards the file is free, and nothing is left beside it."""
+    path, second = tmp_path / "run.ckpt", build(seed=3)
 
+    def meanwhile():
+        with pytest.raises(OSError) as caught:
+            second.run(10, checkpoint=path)
+        assert sentence(caught).startswith(f"another process (number {os.getpid()}) is writing {path}: wait until")
+        second.run(0, checkpoint=tmp_path / "other.ckpt")
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
-def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
-    (tmp_path / "x").write_bytes(b"old")
-    plain = open
-    monkeypatch.setattr("builtins.open", lambda file, mode: plain("/dev/full", "wb"))
-    with pytest.raises(OSError, match="the disk is full"):
-        write_whole(tmp_path / "x", b"new")
-    assert (tmp_path / "x").read_bytes() == b"old" and os.listdir(tmp_path) == ["x"]
+    first = build()
+    first.run(LOG_EVERY, watch=meanwhile, checkpoint=path)
+    assert second.steps == 0 and load_checkpoint(path)[1]["steps"] == LOG_EVERY
+    second.resume(path)
+    second.run(1, checkpoint=path)
+    assert second.steps == LOG_EVERY + 1 and os.listdir(tmp_path) == ["run.ckpt"]
 
 
 def test_missing_folders_are_made(tmp_path):
@@ -291,26 +284,32 @@ def test_no_flipped_bit_is_silent(tmp_path):
     trainer.resume(path)
 
 
-def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
-    path = tmp_path / "run.ckpt"
-    trained(2).save(path)
-
-    def locked(*_):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr("builtins.open", locked)
-    with pytest.raises(OSError, match=r"may not be read .Permission denied.: give yourself the right") as caught:
-        load_checkpoint(path)
-    assert "delete" not in sentence(caught) and "damaged" not in str(caught.value)
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
-def test_a_locked_file(tmp_path):
-    path = tmp_path / "run.ckpt"
+def test_a_file_that_may_not_be_read_is_not_called_damaged(open_folder):
+    path, trainer = open_folder / "run.ckpt", build()
     trained(2).save(path)
     path.chmod(0)
-    with pytest.raises(OSError, match=r"may not be read .Permission denied.: give yourself the right"):
+    with bound_by_permissions(), pytest.raises(PermissionError) as caught:
+        trainer.resume(path)
+    said = sentence(caught)
+    assert said.startswith(f"the checkpoint {path} may not be read (Permission denied): give yourself the right")
+    assert "delete" not in said and "damaged" not in said
+    path.chmod(0o600)
+    trainer.resume(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices as POSIX has them")
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a device"])
+def test_what_is_no_file(tmp_path, kind):
+    path = tmp_path / "x"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(path)  # nobody waits for what comes out of it
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(OSError, match=f"^the checkpoint .* is no file but .*{kind[2:]}.*: correct the path$") as caught:
         build().resume(path)
+    assert not isinstance(caught.value, FileNotFoundError)
 
 
 KINDS = [
@@ -327,11 +326,11 @@ def test_an_unreadable_checkpoint(tmp_path, kind):
     with pytest.raises(ValueError) as caught:
         trainer.resume(path)
     text = sentence(caught)
-    assert text.startswith(f"the checkpoint {path} can't be read (") and "delete it and train again" in text
+    assert text.startswith(f"the checkpoint {path} can't be read (") and "; move it away and train again" in text
     assert_equal(everything(trainer), before)
 
 
-@pytest.mark.parametrize("name", ["missing.ckpt", "no/such/folder.ckpt", "."])
+@pytest.mark.parametrize("name", ["missing.ckpt", "no/such/folder.ckpt"])
 def test_a_missing_checkpoint(tmp_path, name):
     with pytest.raises(FileNotFoundError) as caught:
         build().resume(tmp_path / name)
@@ -439,6 +438,10 @@ REFUSED = {
     "another rate": (setting(generator_lr=0.5), "made with generator_lr 0.5, not with generator_lr 0.002"),
     "two settings": (setting(batch_size=9, beta1=0.1), "beta1 0.1, batch_size 9, not with beta1 0.5, batch_size 8"),
     "an unknown setting": (setting(luck=7), "made with luck 7, not with luck None"),
+    "other pictures": (setting(images="[9, 1, 4, 4] 0123"), r"images '\[9, 1, 4, 4\] 0123', not with images '\[50"),
+    "an augmentation": (setting(augment=True), "made with augment True, not with augment False"),
+    "a moment's dtype": (put(M, lambda m: m.double()), "exp_avg is torch.float64 instead of torch.float32"),
+    "whole steps of Adam": (put(M.replace("exp_avg", "step"), lambda s: s.long()), "step is torch.int64 instead of"),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from states import bound_by_permissions
 
 from gan_course import data
 from gan_course.data import downloads
@@ -226,9 +227,30 @@ def test_damaged_cache_is_not_used_when_nothing_can_be_fetched(cache, source):
 def test_cache_folder_that_cannot_be_written(tmp_path, source, monkeypatch):
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "file"))
-    with pytest.raises(OSError, match=r"can't write to the cache folder .*GAN_COURSE_CACHE") as caught:
+    with pytest.raises(OSError, match=r"^the cache can't be used: can't write .*GAN_COURSE_CACHE") as caught:
         fetch(source("good"))
     assert not isinstance(caught.value, ConnectionError)
+
+
+def test_files_that_may_not_be_read_are_not_called_damaged(open_folder, cache, source, server, files, monkeypatch):
+    """Nobody is told to remove them, and they are not replaced."""
+    fetch(source("good"))
+    locked = cache / "t10k-labels-idx1-ubyte.gz"
+    locked.chmod(0)
+    with (
+        bound_by_permissions(),
+        pytest.raises(OSError, match=r"can't be used: .* may not be read .Permission") as caught,
+    ):
+        fetch(source("good"))
+    assert str(locked) in str(caught.value) and "GAN_COURSE_CACHE" in str(caught.value)
+    assert len(server.requests) == 4
+    monkeypatch.setenv("GAN_COURSE_DATA", str(cache.parent))
+    with bound_by_permissions(), pytest.raises(OSError, match=r"may not be read .*; it may well be whole$"):
+        data.load("mnist", source=source("good"))
+    with bound_by_permissions(), pytest.raises(OSError, match="may not be read"):
+        downloads.read_idx(locked)
+    locked.chmod(0o600)
+    assert locked.read_bytes() == files[locked.name]
 
 
 def test_local_idx_files_are_used_without_any_request(cache, source, server, files, tmp_path, monkeypatch, arrays):

@@ -1,6 +1,9 @@
 """Training the networks of the zoo: repeatable, resumable, and honest about what it was given."""
 
 import copy
+import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -250,7 +253,7 @@ def test_a_refused_checkpoint_changes_nothing(tmp_path, reason):
     assert (
         said.startswith(f"can't go on from {path}: ")
         and says in said
-        and said.endswith("; finish the run that it is of, or delete it")
+        and said.endswith("; finish the run that it is of, or move it away")
     )
     assert "\n" not in said and same(everything(run), before)
 
@@ -268,14 +271,102 @@ def test_a_checkpoint_brings_all_back(tmp_path):
     assert same(everything(again), everything(AveragedRun(0, 9)))
 
 
+def test_a_checkpoint_names_recipe_seed_and_steps(tmp_path):
+    assert recipes.checkpoint_path(tmp_path, "tiny").name == "tiny-seed0-steps9.safetensors"
+    assert recipes.checkpoint_path(tmp_path, "tiny", 3, 4) == tmp_path / "tiny-seed3-steps4.safetensors"
+    with pytest.raises(ValueError, match="there is no recipe 'tinny': did you mean 'tiny'"):
+        recipes.checkpoint_path(tmp_path, "tinny")
+
+
+def test_the_command_goes_on_from_its_own_checkpoint_alone(tmp_path, capsys, monkeypatch, whole):
+    """Runs with other seeds and steps have files of their own, and stay."""
+    arguments = ["train", "tiny", "--root", str(tmp_path), "--out", str(tmp_path)]
+    others = [checkpoint_of(TinyRun(s, n), 1, tmp_path / f"runs/tiny-seed{s}-steps{n}.safetensors") for s, n in OTHERS]
+    checkpoint_of(TinyRun(0, 9), 4, tmp_path / "runs/tiny-seed0-steps9.safetensors")
+    counted, step = [], runs.Run.step
+    monkeypatch.setattr(runs.Run, "step", lambda run: (counted.append(run.done), step(run))[1])
+    assert cli.main(arguments) == 0 and counted == [4, 5, 6, 7, 8]
+    assert zoo.card("tiny", tmp_path)["sha256"] == whole["sha256"]
+    assert len(list((tmp_path / "runs").iterdir())) == len(others)
+
+
+OTHERS = [(3, 9), (0, 8)]
+
+
+def test_two_trainings_on_one_checkpoint(tmp_path, capsys, monkeypatch, whole):
+    arguments = ["train", "tiny", "--root", str(tmp_path), "--out", str(tmp_path)]
+    step, said = runs.Run.step, []
+
+    def meanwhile(run):
+        if run.done == 3 and not said:
+            said.append(cli.main(arguments))
+        return step(run)
+
+    monkeypatch.setattr(runs.Run, "step", meanwhile)
+    assert cli.main(arguments) == 0 and said == [2]
+    words = rf"another process \(number {os.getpid()}\) is writing .*tiny-seed0-steps9.safetensors: wait until it has "
+    assert len(re.findall(words, capsys.readouterr().err)) == 1
+    assert zoo.card("tiny", tmp_path)["sha256"] == whole["sha256"] and os.listdir(tmp_path / "runs") == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_run_that_is_asked_to_stop_saves_its_step(tmp_path, capsys, monkeypatch, whole, name):
+    arguments = ["train", "tiny", "--root", str(tmp_path), "--out", str(tmp_path)]
+    step, number, before = runs.Run.step, getattr(signal, name), signal.getsignal(getattr(signal, name))
+
+    def asked(run):
+        if run.done == 3:
+            os.kill(os.getpid(), number)
+        return step(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Run, "step", asked)
+        assert cli.main(arguments) == 128 + number
+    path = tmp_path / "runs" / "tiny-seed0-steps9.safetensors"
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"Stopped after step 4 of 9, which {path} holds: the same command goes on from there."
+    assert load_checkpoint(path)[1]["done"] == 4 and signal.getsignal(number) == before
+    assert os.listdir(path.parent) == [path.name]
+    assert cli.main(arguments) == 0 and zoo.card("tiny", tmp_path)["sha256"] == whole["sha256"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_second_request_to_stop_is_not_waited_with():
+    with pytest.raises(KeyboardInterrupt), runs.requests_to_stop() as heard:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert heard == [signal.SIGINT]
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    with runs.requests_to_stop() as heard:
+        os.kill(os.getpid(), signal.SIGHUP)
+    signal.signal(signal.SIGHUP, ignored)
+    assert not heard
+
+
+def test_a_checkpoint_of_a_run_on_another_network_is_refused(tmp_path):
+    """Its steps would not be those of either."""
+    path, made = tmp_path / "x", []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made.append(TinyRun(0, 9))
+        made[-1].depend_on(teacher=torch.nn.Linear(3, 2))
+    checkpoint_of(made[0], 2, path)
+    here, there = made[1].given["teacher"], made[0].given["teacher"]
+    before = everything(made[1])
+    with pytest.raises(ValueError, match=f"it was made with teacher '{there}', not with teacher '{here}'; finish the"):
+        made[1].resume(path)
+    assert same(everything(made[1]), before)
+
+
 def test_the_command_refuses_a_checkpoint_of_another_run(tmp_path, capsys):
-    checkpoint_of(TinyRun(3, 9), 1, tmp_path / "runs/tiny.safetensors")
+    checkpoint_of(TinyRun(3, 9), 1, tmp_path / "runs/tiny-seed0-steps9.safetensors")
     assert cli.main(["train", "tiny", "--root", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert (
-        "it was made with seed 3, not with seed 0; finish the run that it is of, or delete it"
+        "it was made with seed 3, not with seed 0; finish the run that it is of, or move it away"
         in capsys.readouterr().err
     )
-    assert train(tmp_path, seed=3)["seed"] == 3
 
 
 # ---------------------------------------------------------------------------------------------- one step

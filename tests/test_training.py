@@ -492,7 +492,7 @@ from gan_course import data, networks
 from gan_course.training import Trainer
 
 torch.set_num_threads(1)
-trainer = Trainer(networks.PointGenerator(), networks.PointDiscriminator(), data.load("ring").images)
+trainer = Trainer(networks.PointGenerator(), networks.PointDiscriminator(), data.load("ring", count=2000).images)
 trainer.run(10**6, watch=lambda: print("at", trainer.steps, flush=True), checkpoint=sys.argv[1], checkpoint_every=10**6)
 stopped = trainer.steps
 trainer.run(20)

@@ -15,6 +15,7 @@ Fashion-MNIST: Xiao, Rasul and Vollgraf, arXiv 1708.07747.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import zipfile
@@ -26,6 +27,7 @@ import torch
 
 from gan_course.data import Dataset
 from gan_course.data.fetching import PATIENCE, FileSet, fetch, is_whole
+from gan_course.files import read_whole
 
 TEST_PICTURES = 2_000  # pictures at the end of mnist10k.npz that nothing may train on
 SPLITS = ("train", "test", "all")
@@ -76,10 +78,11 @@ FASHION_MNIST = FileSet(
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array in a gzipped IDX file, the format of MNIST: two zeros, an 8 for bytes, rank, sizes, data.
 
-    Raises ``ValueError`` for a file that isn't one.
+    Raises ``ValueError`` for a file that isn't one, ``OSError`` for one that may not be read.
     """
+    content = read_whole(path)
     try:
-        raw = gzip.decompress(path.read_bytes())
+        raw = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(
             f"{path} is not a whole gzip file ({error}): remove it, and it will be fetched again"
@@ -113,10 +116,11 @@ def _local_copy(source: FileSet) -> list[Path] | None:
 
 def _subset(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     """Pictures, labels and the number to train on of a file such as ``mnist10k.npz``."""
+    content = read_whole(path)
     try:
-        with np.load(path) as arrays:
+        with np.load(io.BytesIO(content)) as arrays:
             images, labels = arrays["images"], arrays["labels"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} can't be read ({error}): it must hold the arrays images and labels") from error
     if images.dtype != np.uint8 or images.ndim != 3 or len(images) != len(labels) or len(images) <= TEST_PICTURES:
         raise ValueError(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from gan_course.files import read_whole, write_whole
 
 PATIENCE = 20.0  # seconds: how long an address may keep silent, and when its speed is first judged
 SLOWEST = 20_000  # bytes per second: a slower address is given up
@@ -103,42 +104,27 @@ def _reason(error: Exception) -> str:
     return "no connection"
 
 
-@contextmanager
-def _quiet_pooch() -> Iterator[None]:
-    """Keep pooch's notes out of stderr: in a notebook they look like an error."""
-    import pooch
-
-    logger = pooch.get_logger()
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 def _fetch_file(source: FileSet, file: str, mirrors: list[str], folder: Path, patience: float) -> Path:
     """``file`` in ``folder``: as it lies there if whole, else from the first of ``mirrors`` that delivers it whole.
 
     That mirror moves to the front, so that a dead one is not waited for again at the next file.
     """
-    import pooch
-
-    def write(url: str, output_file: str, pooch: Any) -> None:
-        Path(output_file).write_bytes(_download(url, patience))
-
+    path = folder / file
+    if is_whole(path, source):
+        return path
     failures = []
     for mirror in mirrors:
         try:
-            # Downloads to a temporary file and moves it into place only when the checksum is right.
-            path = pooch.retrieve(mirror + file, f"sha256:{source.files[file]}", file, folder, downloader=write)
+            content = _download(mirror + file, patience)
         except _Failed as error:
             failures.append(f"{mirror}{file} ({error})")
-        except ValueError:  # pooch's word for a wrong checksum
+            continue
+        if hashlib.sha256(content).hexdigest() != source.files[file]:
             failures.append(f"{mirror}{file} (what arrived is damaged or another file)")
-        else:
-            mirrors.insert(0, mirrors.pop(mirrors.index(mirror)))
-            return Path(path)
+            continue
+        write_whole(path, content)
+        mirrors.insert(0, mirrors.pop(mirrors.index(mirror)))
+        return path
     raise ConnectionError(
         f"{source.name} could not be downloaded from {', nor from '.join(failures)}: check the internet connection and "
         f"run this again, or put the files {', '.join(source.files)} into a folder {source.name!r} inside the one that "
@@ -147,29 +133,31 @@ def _fetch_file(source: FileSet, file: str, mirrors: list[str], folder: Path, pa
 
 
 def is_whole(path: Path, source: FileSet) -> bool:
-    """Whether the file at ``path`` is there and has the checksum that ``source`` gives for its name."""
-    import pooch
+    """Whether the file at ``path`` is there and has the checksum that ``source`` gives for its name.
 
-    return path.is_file() and pooch.file_hash(str(path)) == source.files[path.name]
+    Raises ``OSError`` where it may not be read.
+    """
+    try:
+        return hashlib.sha256(read_whole(path)).hexdigest() == source.files[path.name]
+    except FileNotFoundError:
+        return False
 
 
 def fetch(source: FileSet, patience: float = PATIENCE) -> list[Path]:
     """The files of ``source`` in the cache, in order; those that are absent or damaged are downloaded first.
 
     ``patience``: seconds after which a silent or slow address is given up (see ``PATIENCE``, ``SLOWEST``).
-    Raises ``ConnectionError`` when no mirror delivers, ``OSError`` when the cache folder can't be written to.
+    Raises ``ConnectionError`` when no mirror delivers, ``OSError`` when the cache can't be read or written.
     """
     folder = cache_folder() / source.name
     mirrors = list(source.mirrors)
-    with _quiet_pooch():
-        try:
-            if not all(is_whole(folder / file, source) for file in source.files):
-                print(f"Downloading {source.name} ({source.megabytes} MB), once, to {folder}")
-            return [_fetch_file(source, file, mirrors, folder, patience) for file in source.files]
-        except ConnectionError:
-            raise
-        except OSError as error:
-            raise OSError(
-                f"can't write to the cache folder {folder} ({error.strerror or error}): free some space or set the "
-                "environment variable GAN_COURSE_CACHE to a folder that you can write to"
-            ) from error
+    try:
+        if not all(is_whole(folder / file, source) for file in source.files):
+            print(f"Downloading {source.name} ({source.megabytes} MB), once, to {folder}")
+        return [_fetch_file(source, file, mirrors, folder, patience) for file in source.files]
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise OSError(
+            f"the cache can't be used: {error}, or name another folder in the environment variable GAN_COURSE_CACHE"
+        ) from error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pkgutil
 import platform
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gan_course.files import only_writer
 from gan_course.naming import nearest
 from gan_course.recipes.run import CHECKPOINT_EVERY, Run, find_processes, follow
+from gan_course.recipes.run import Stopped as Stopped  # here, too, for those who train by name
 
 #: Where each recipe's run stands, in an order in which none needs a later one. They are imported when they are asked
 #: for: those of the mini Stable Diffusion need diffusers.
@@ -39,6 +42,14 @@ def find(name: str) -> type[Run]:
     return pkgutil.resolve_name(RECIPES[name])
 
 
+def checkpoint_path(folder: Path, name: str, seed: int = 0, steps: int | None = None) -> Path:
+    """Where in ``folder`` the state of this training is kept: no other one's has that name.
+
+    Raises ``ValueError`` for an unknown name.
+    """
+    return folder / f"{name}-seed{seed}-steps{find(name).steps if steps is None else steps}.safetensors"
+
+
 def train(
     name: str, folder: Path, checkpoint: Path, seed: int = 0, steps: int | None = None, every: int = CHECKPOINT_EVERY
 ) -> dict[str, Any]:
@@ -48,25 +59,31 @@ def train(
     killed, training goes on from there; it is removed in the end. ``steps`` defaults to the recipe's. Of several
     processes the first alone writes and gets the card. Raises ``ValueError`` for an unknown name, steps under 1 and a
     checkpoint of another run, ``FileNotFoundError`` where a network that this one needs is missing, ``OSError`` where
-    something can't be written.
+    something can't be written or another process trains with that ``checkpoint`` at the same time, :class:`Stopped`
+    where somebody asked it to stop.
     """
     if steps is not None and steps < 1:
         raise ValueError(f"can't train for {steps} steps: take at least 1, or leave the number to the recipe")
     recipe, accelerator = find(name), find_processes()
-    run = recipe.start(seed, recipe.steps if steps is None else steps, accelerator, folder)
-    follow(run, checkpoint, every)
-    short = "" if run.steps == recipe.steps else f" --steps {run.steps}"
-    facts = {
-        "recipe": f"gan-course train {name} --seed {seed}{short}",
-        "seed": seed,
+    with only_writer(checkpoint) if accelerator.is_main_process else nullcontext():
+        run = recipe.start(seed, recipe.steps if steps is None else steps, accelerator, folder)
+        follow(run, checkpoint, every)
+        card = run.finish(folder, _facts(run, accelerator)) if accelerator.is_main_process else {}
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            checkpoint.unlink(missing_ok=True)
+    return card
+
+
+def _facts(run: Run, accelerator: Any) -> dict[str, Any]:
+    """What a card says of how its network was trained."""
+    short = "" if run.steps == type(run).steps else f" --steps {run.steps}"
+    return {
+        "recipe": f"gan-course train {run.name} --seed {run.seed}{short}",
+        "seed": run.seed,
         "steps": run.steps,
         "cpu_seconds": round(run.seconds),
         "hardware": f"{accelerator.num_processes} process(es) of {torch.get_num_threads()} thread(s), "
         f"{platform.machine()} {accelerator.device.type}, PyTorch {torch.__version__}",
         "licence": "Apache-2.0",
     }
-    card = run.finish(folder, facts) if accelerator.is_main_process else {}
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        checkpoint.unlink(missing_ok=True)
-    return card

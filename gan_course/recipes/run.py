@@ -11,9 +11,12 @@ import copy
 import json
 import math
 import os
+import signal
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -127,6 +130,7 @@ class Run(ABC):
         self.accelerator = find_processes() if accelerator is None else accelerator
         self.parts: dict[str, Part] = {}
         self.random: torch.Generator | None = None  # for a recipe with one stream of chance from beginning to end
+        self.given: dict[str, str] = {}  # the finished networks that its steps depend on, and their fingerprints
 
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> Run:
@@ -167,6 +171,10 @@ class Run(ABC):
         wrapped = self.accelerator.prepare_model(network)
         self.parts[name] = Part(network, wrapped, optimizer, learning_rate, average, decay)
         return self.parts[name]
+
+    def depend_on(self, **networks: nn.Module) -> None:
+        """Say which finished networks the steps depend on: a checkpoint of a run on others is refused."""
+        self.given |= {name: checkpoints.fingerprint(network.state_dict()) for name, network in networks.items()}
 
     def shard(self, batch: Tensor) -> Tensor:
         """This process's share of a batch that every process has drawn alike."""
@@ -215,7 +223,9 @@ class Run(ABC):
         try:
             self._check(tensors, notes)
         except ValueError as error:
-            raise ValueError(f"can't go on from {path}: {error}; finish the run that it is of, or delete it") from error
+            raise ValueError(
+                f"can't go on from {path}: {error}; finish the run that it is of, or move it away"
+            ) from error
         for name, part in self.parts.items():
             for kind, network in part.networks.items():
                 network.load_state_dict(under(f"{name}/{kind}/", tensors))
@@ -235,7 +245,7 @@ class Run(ABC):
     def _origin(self) -> dict[str, Any]:
         """What two runs must share for one to go on from the other, as JSON gives it back."""
         settings = json.loads(json.dumps(asdict(self.settings)))
-        return {"recipe": self.name, "seed": self.seed, "steps": self.steps, **settings}
+        return {"recipe": self.name, "seed": self.seed, "steps": self.steps, **self.given, **settings}
 
     def _check(self, tensors: dict[str, Tensor], notes: Any) -> None:
         """Raise ``ValueError`` unless a checkpoint of ``tensors`` and ``notes`` is one of this run. Changes nothing."""
@@ -260,23 +270,72 @@ class Run(ABC):
             checkpoints.check_optimizer_tensors(moments[name], part.network)
 
 
+# ------------------------------------------------------------------------------------------ from beginning to end
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody has asked a run to stop, by the signal of this ``number``; all it has done is in its checkpoint."""
+
+    def __init__(self, said: str, number: int):
+        super().__init__(said)
+        self.number = number
+
+
+@contextmanager
+def requests_to_stop(listen: bool = True) -> Iterator[list[int]]:
+    """Within the block, the first signal that asks to stop is but noted, in the list; a second one acts as ever.
+
+    Without ``listen``, as in threads, which hear none, the list stays empty.
+    """
+    heard: list[int] = []
+    before: dict[int, Any] = {}
+
+    def hear(number: int, frame: Any) -> None:
+        heard.append(number)
+        restore()
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    if listen and threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows lacks the last
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):  # nohup ignores it
+                before[number] = signal.signal(number, hear)
+    try:
+        yield heard
+    finally:
+        restore()
+
+
 def follow(run: Run, checkpoint: Path, every: int = CHECKPOINT_EVERY) -> None:
     """Train ``run`` to its end, from ``checkpoint`` where that exists; all its state goes there every few steps.
 
     The first process alone writes and shows how far it is. ``run.seconds`` counts processor time, all processes'.
+    Raises :class:`Stopped` after Ctrl-C, SIGTERM or SIGHUP, once the step under way is over and saved. Several
+    processes can't be stopped after the same step: there, the last regular checkpoint has to do.
     """
-    first = run.accelerator.is_main_process
+    first, world = run.accelerator.is_main_process, run.accelerator.num_processes
     if checkpoint.exists():
         run.resume(checkpoint)
     run.accelerator.wait_for_everyone()  # nobody may write before all have read
     before, start = run.seconds, time.process_time()
-    world = run.accelerator.num_processes
-    with tqdm(total=run.steps, initial=run.done, unit="step", desc=run.name, disable=not first, mininterval=1) as bar:
-        while run.done < run.steps:
+    bar = tqdm(total=run.steps, initial=run.done, unit="step", desc=run.name, disable=not first, mininterval=1)
+    with bar, requests_to_stop(listen=world == 1) as heard:
+        stop = False
+        while run.done < run.steps and not stop:
             shown = run.step()
             bar.update()
-            if run.done % every == 0 or run.done == run.steps:
+            stop = bool(heard)
+            if run.done % every == 0 or run.done == run.steps or stop:
                 bar.set_postfix_str(", ".join(f"{key} {value:.4f}" for key, value in shown.items()))
                 run.seconds = before + (time.process_time() - start) * world
                 if first:
                     run.save(checkpoint)
+    if heard:
+        raise Stopped(
+            f"Stopped after step {run.done} of {run.steps}, which {checkpoint} holds: the same command goes on from "
+            "there.",
+            heard[0],
+        )

@@ -10,7 +10,6 @@ on changing and the rebuilt pictures got worse.
 from __future__ import annotations
 
 import copy
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from gan_course import losses, metrics, zoo
 from gan_course.data.scene_sets import SCENES, as_images, draw_set, roll_each
 from gan_course.data.scenes import random_scenes
+from gan_course.files import scratch_folder
 from gan_course.recipes.run import UNSEEN, Run, random_numbers, warmup_then_cosine
 from gan_course.recipes.text_to_image import AutoencoderRun, AutoencoderSettings, balance, compare, load_autoencoder
 from gan_course.stable_diffusion.latents import rebuild
@@ -92,6 +92,7 @@ class ScenesAutoencoderRun(AutoencoderRun):
 
     def __init__(self, seed: int, steps: int, reader: Any, accelerator: Any = None, settings: Any = None):
         super().__init__(seed, steps, accelerator, settings)
+        self.depend_on(reader=reader)
         self.reader = reader.to(self.accelerator.device)
         self.images = draw_panoramas(self.settings.pictures, seed + 5)
 
@@ -197,6 +198,7 @@ class ScenesDecoderRun(Run):
         super().__init__(seed, steps, accelerator, settings)
         s, betas = self.settings, (0.0, 0.99)  # no momentum: the other side has moved by then
         self.reader = reader.to(self.accelerator.device)
+        self.depend_on(reader=reader, encoder=autoencoder.encoder, last_layer=autoencoder.quant_conv)  # not on the decoder
         self.autoencoder = autoencoder.requires_grad_(False).eval().to(self.accelerator.device)
         self.images = draw_panoramas(s.pictures, seed + 6)
         self.decoding = self.add(
@@ -246,9 +248,9 @@ class ScenesDecoderRun(Run):
         finished, autoencoder = self.decoding.finished(), self.autoencoder.cpu()
         autoencoder.post_quant_conv, autoencoder.decoder = finished.post_quant_conv, finished.decoder
         about = facts | {"settings": asdict(self.settings), "metrics": measure(autoencoder)}
-        with tempfile.TemporaryDirectory() as place:
-            autoencoder.save_pretrained(Path(place, "vae"))
-            return zoo.store_files(self.model, Path(place), {"decoder": about}, folder)
+        with scratch_folder() as place:
+            autoencoder.save_pretrained(place / "vae")
+            return zoo.store_files(self.model, place, {"decoder": about}, folder)
 
 
 # ------------------------------------------------------------------------------------------ what came of it

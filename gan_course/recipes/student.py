@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from gan_course import losses, metrics, zoo
 from gan_course import stable_diffusion as sd
 from gan_course.data.render import GLYPHS, Source, shorten
+from gan_course.files import scratch_folder
 from gan_course.networks import channels_last
 from gan_course.recipes.run import UNSEEN, Run, random_numbers, spread_evenly
 from gan_course.stable_diffusion.distill import (
@@ -68,6 +68,7 @@ class StudentRun(Run):
         super().__init__(seed, steps, accelerator, settings)
         s, device = self.settings, self.accelerator.device
         self.teacher, self.scheduler = teacher, teacher.scheduler
+        self.depend_on(unet=teacher.unet, text_encoder=teacher.text_encoder, autoencoder=teacher.vae)
         for network in (teacher.unet, teacher.text_encoder, teacher.vae):
             network.requires_grad_(False).eval().to(device)
         channels_last(teacher.unet)
@@ -144,7 +145,7 @@ class StudentRun(Run):
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         student = self.student.finished()
-        with tempfile.TemporaryDirectory() as place:
+        with scratch_folder() as place:
             student.half().save_pretrained(place)  # 16 bits: half the file; what is measured has been rounded, too
             about = {
                 "what": "The mini Stable Diffusion's U-Net, distilled into one step.",
@@ -152,7 +153,7 @@ class StudentRun(Run):
                 "settings": asdict(self.settings),
                 "metrics": self.measure(self.load_teacher(folder), student.float()),
             }
-            return zoo.store_files(self.student_model, Path(place), about | facts, folder)
+            return zoo.store_files(self.student_model, place, about | facts, folder)
 
     def ask(self, model: Any, prompts: list[str], steps: int, guidance: float) -> Tensor:
         """The pictures of ``model`` that are measured."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from gan_course import losses, metrics, zoo
 from gan_course import stable_diffusion as sd
 from gan_course.checkpoints import save_checkpoint
 from gan_course.data.render import GLYPHS, Source, draw_fresh, shorten
+from gan_course.files import scratch_folder
 from gan_course.recipes.run import UNSEEN, Part, Run, random_numbers, spread_evenly
 from gan_course.stable_diffusion.latents import encode, normalise, rebuild
 from gan_course.stable_diffusion.networks import (
@@ -126,9 +126,9 @@ class AutoencoderRun(Run):
         autoencoder = self.trip.finished().autoencoder
         normalise(autoencoder, self.source.render(self.source.draw(4000, 5), 5))
         about = facts | {"settings": asdict(self.settings), "metrics": self.measure(autoencoder)}
-        with tempfile.TemporaryDirectory() as place:
-            autoencoder.save_pretrained(Path(place, "vae"))
-            return zoo.store_files(self.model, Path(place), {"autoencoder": about}, folder)
+        with scratch_folder() as place:
+            autoencoder.save_pretrained(place / "vae")
+            return zoo.store_files(self.model, place, {"autoencoder": about}, folder)
 
     def measure(self, autoencoder: Any) -> dict[str, float]:
         """What :func:`compare` says of fresh renders and what the autoencoder makes of them."""
@@ -177,9 +177,9 @@ class PlainAutoencoderRun(AutoencoderRun):
             "metrics": {name: self.measure(autoencoder) for name, autoencoder in both.items()},
         }
         tensors = {name: ((x + 1) * 127.5).round().to(torch.uint8) for name, x in sets.items()}
-        with tempfile.TemporaryDirectory() as place:
-            save_checkpoint(Path(place, "pictures.safetensors"), tensors, {})
-            return zoo.store_files("autoencoder_comparison", Path(place), about | facts, folder)
+        with scratch_folder() as place:
+            save_checkpoint(place / "pictures.safetensors", tensors, {})
+            return zoo.store_files("autoencoder_comparison", place, about | facts, folder)
 
 
 def load_autoencoder(model: Path, recipe: str = "autoencoder") -> Any:
@@ -251,6 +251,7 @@ class TextToImageRun(Run):
         s, device = self.settings, self.accelerator.device
         self.tokenizer, self.scheduler = tokenizer, make_scheduler(s.prediction)
         self.records = self.source.draw(s.pictures, seed + 1)
+        self.depend_on(autoencoder=autoencoder)
         self.means, self.spreads = self.encode(autoencoder.to(device), seed + 1)
         self.conditional = self.add(
             "model", lambda: Conditional(self.make_text_encoder(), self.make_unet()), s.learning_rate, decay=s.decay
@@ -258,8 +259,8 @@ class TextToImageRun(Run):
 
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> TextToImageRun:
-        with tempfile.TemporaryDirectory() as place:
-            tokenizer = cls.make_tokenizer(Path(place))
+        with scratch_folder() as place:
+            tokenizer = cls.make_tokenizer(place)
         autoencoder = load_autoencoder(folder / cls.model, cls.autoencoder_recipe)
         return cls(seed, steps, autoencoder, tokenizer, accelerator)
 
@@ -337,10 +338,10 @@ class TextToImageRun(Run):
             "text_to_image": facts | {"settings": asdict(self.settings), "metrics": self.measure(pipeline)},
             "licence": "Apache-2.0",
         }
-        with tempfile.TemporaryDirectory() as place:
+        with scratch_folder() as place:
             pipeline.save_pretrained(place)
-            self.make_tokenizer(Path(place, "tokenizer"))
-            return zoo.store_files(self.model, Path(place), about, folder)
+            self.make_tokenizer(place / "tokenizer")
+            return zoo.store_files(self.model, place, about, folder)
 
     def measure(self, pipeline: sd.Pipeline, count: int = 500, steps: int = sd.STEPS) -> dict[str, Any]:
         """What share of pictures shows what was asked for, with guidance and without, with intervals."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from gan_course.data.attributes import COLOURS, DIGITS, POSITIONS, SIZES
 from gan_course.data.outlines import STYLES
+from gan_course.files import write_whole
 
 LONGEST = 24  # tokens of a prompt, with the marks of its start and end
 CHANNELS = 8  # of the latents: with the 4 of Stable Diffusion 1, the small autoencoder mistakes grey strokes for purple
@@ -74,10 +75,9 @@ def make_tokenizer(folder: Path, words: Sequence[str] = (), longest: int = LONGE
             pieces = [pieces[0] + pieces[1], *pieces[2:]]
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), *dict.fromkeys(a + b for a, b in merges)]
     vocabulary = {token: i for i, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
-    folder.mkdir(parents=True, exist_ok=True)
     lines = ["#version: 0.2", *(f"{a} {b}" for a, b in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    (folder / "vocab.json").write_text(json.dumps(vocabulary) + "\n", encoding="utf-8", newline="\n")
+    write_whole(folder / "merges.txt", ("\n".join(lines) + "\n").encode())
+    write_whole(folder / "vocab.json", (json.dumps(vocabulary) + "\n").encode())
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=longest)
     tokenizer.save_pretrained(folder)
     return tokenizer

@@ -15,7 +15,7 @@ from safetensors.torch import save as write_tensors
 from torch import nn
 
 from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
-from gan_course.files import write_whole
+from gan_course.files import read_whole, write_whole
 from gan_course.naming import nearest
 
 FOLDER = Path(__file__).parent
@@ -34,13 +34,15 @@ def _cards(folder: Path) -> list[str]:
 def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """What is known about the network ``name``: what it is, recipe, data, seed, steps, time, measured quality, SHA-256.
 
-    Raises ``ValueError`` for a damaged card, and for a name that ``folder`` lacks, with the nearest that it holds.
+    Raises ``ValueError`` for a damaged card, and for a name that ``folder`` lacks, with the nearest that it holds;
+    ``OSError`` for a card that may not be read.
     """
     if name not in (known := _cards(folder)):
         raise ValueError(f"there is no trained network {name!r}: {nearest(name, known)}")
     path = folder / f"{name}.json"
+    content = read_whole(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(content)
     except ValueError as error:
         raise ValueError(f"the card {path} can't be read ({error}): install the course again") from error
 
@@ -49,7 +51,7 @@ def load(name: str, folder: Path = FOLDER) -> nn.Module:
     """The network ``name``, in evaluation mode and without gradients, with weights of 32 bits (a file may have 16).
 
     Raises ``ValueError`` for an unknown name and for weights other than those of the card, ``FileNotFoundError`` where
-    the weights are missing.
+    the weights are missing, ``OSError`` where they may not be read.
     """
     about = card(name, folder)
     if "network" not in about:
@@ -57,9 +59,10 @@ def load(name: str, folder: Path = FOLDER) -> nn.Module:
         raise ValueError(f"{name} is not a single network: load one of {known}, or use stable_diffusion.load_pipeline")
     path = folder / about["file"]
     remedy = f"install the course again, or train the network anew with gan-course train {name}"
-    if not path.is_file():
-        raise FileNotFoundError(f"the weights {path} are missing: {remedy}")
-    content = path.read_bytes()
+    try:
+        content = read_whole(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"the weights {path} are missing: {remedy}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != about["sha256"]:
         raise ValueError(
@@ -132,7 +135,7 @@ def store_files(name: str, source: Path, about: dict[str, Any], folder: Path) ->
 
 def _placeless(path: Path) -> bytes:
     """The file's content; in a configuration without the folder that its network was once loaded from."""
-    content = path.read_bytes()
+    content = read_whole(path)
     if path.name != "config.json":
         return content
     config = json.loads(content)
@@ -144,7 +147,7 @@ def _facts(folder: Path) -> dict[str, dict[str, Any]]:
     facts = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            content = path.read_bytes()
+            content = read_whole(path)
             if path.suffix != ".safetensors":
                 content = content.replace(b"\r\n", b"\n")
             file = path.relative_to(folder).as_posix()
