@@ -348,8 +348,8 @@ def test_read_only_output_folder(course, capsys):
 
 def test_full_disk(tmp_path):
     with pytest.raises(CourseError, match=r"Only 150 MB are free at .* and a run needs 200: .* --out FOLDER"):
-        run.prepare_out(tmp_path / "build", free_bytes=150_000_000)
-    assert run.prepare_out(tmp_path / "build", free_bytes=200_000_000).is_dir()
+        run.prepare_out(tmp_path / "build", tmp_path, free_bytes=150_000_000)
+    assert run.prepare_out(tmp_path / "build", tmp_path, free_bytes=200_000_000).is_dir()
 
 
 def test_missing_kernel(course, capsys, monkeypatch):

@@ -62,7 +62,14 @@ def harmless(element: ElementTree.Element) -> None:
     element.tag = element.tag if element.tag in TAGS else "mrow"
     for name in element.attrib.keys() - ATTRIBUTES:
         del element.attrib[name]
-    # The converter writes symbols as references, such as &#x02212;
-    element.text, element.tail = (html.unescape(text) if text else text for text in (element.text, element.tail))
+    element.text, element.tail = plain(element.text), plain(element.tail)
     for child in element:
         harmless(child)
+
+
+def plain(text: str | None) -> str | None:
+    """Text as the reader is to see it: the converter writes symbols as references and leaves some backslashes."""
+    if text is None:
+        return None
+    text = "‖" if text == r"\|" else re.sub(r"\\([_%&#${}])", r"\1", text)
+    return html.unescape(text)

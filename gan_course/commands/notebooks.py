@@ -94,7 +94,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise unreadable(path, f"it is no JSON: {error}" if content.strip() else "it is empty") from error
     if not isinstance(data, dict):
         raise unreadable(path, f"a notebook is a JSON object, and this is {KINDS.get(type(data), 'another value')}")
-    if not isinstance(data.get("nbformat"), int):
+    if not (isinstance(data.get("nbformat"), int) and isinstance(data.get("nbformat_minor", 0), int)):
         raise unreadable(path, "it names no nbformat, the version of its format")
     if data["nbformat"] >= 4:  # of older formats, what converts them says what is missing
         cells = data.get("cells")

@@ -32,7 +32,7 @@ TAGS = set(
     "figcaption figure h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp section small source "
     "span strong sub summary sup table tbody td tfoot th thead time tr tt u ul var video wbr".split()
 )
-EVERYWHERE = set("aria-hidden aria-label class data-mime-type dir id lang role style title".split())
+EVERYWHERE = set("aria-hidden aria-label class data-mime-type data-type dir id lang role style tabindex title".split())
 ATTRIBUTES = {
     "a": {"href"},
     "audio": {"controls", "loop", "muted", "src"},
@@ -211,4 +211,3 @@ def page_of(link: str) -> str:
     """Chapters link to each other as notebooks; here they are pages, side by side."""
     match = re.fullmatch(r"(?:\./)?([^/:?#]+)\.ipynb(#.*)?", link, flags=re.DOTALL)
     return f"{match[1]}.html{match[2] or ''}" if match else link
-
