@@ -9,6 +9,7 @@ TEXT = 100_000  # characters that a page shows of a cell's text
 MARKUP = 2_000_000  # characters of HTML or of SVG, of which a part is of no use
 PICTURE = 30_000_000  # characters of a picture or a film
 MOST = 500  # outputs of one cell
+SHOWN = ("text/html", "text/markdown", "text/latex", "text/plain", "image/svg+xml", "image/png", "image/jpeg")
 # Kinds of data that a page never shows; without them it takes the next best, often the plain text.
 LIVE = (
     "application/javascript",
@@ -23,6 +24,7 @@ def shorten(cell: NotebookNode, where: str) -> None:
         cell.source = f"{cell.source[:TEXT]}\n\n[{cut(len(cell.source), where)}]"
     if cell.cell_type != "code":
         return
+    cell.metadata.pop("magics_language", None)  # it would choose the colours
     left, outputs = TEXT, []
     for number, output in enumerate(cell.outputs):
         if number == MOST or left <= 0:
@@ -44,6 +46,9 @@ def fit(output: NotebookNode, left: int, where: str) -> int:
         output.traceback = text.split("\n")
         return count
     count = 0
+    if not any(kind in SHOWN for kind in output.data):
+        kinds = ", ".join(output.data) or "no kind"
+        output.data["text/plain"] = f"[An output of {kinds[:200]}, which a page does not show.]"
     for kind, content in list(output.data.items()):
         if kind in LIVE:
             del output.data[kind]

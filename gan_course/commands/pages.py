@@ -30,6 +30,8 @@ TEMPLATE = """
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block body_header -%}{{ super() }}BEGIN{%- endblock -%}
+{%- block body_footer -%}END{{ super() }}{%- endblock -%}
 {%- block html_head_css -%}
 {{ super() }}
 <style>@media (max-width: 640px) {
@@ -80,6 +82,7 @@ def write_page(notebook: Path, page: Path, folder: Path, error: str | None = Non
 
     content, pieces = notebooks.read(notebook), safe_html.Pieces()
     content.metadata.pop("widgets", None)  # a page without a kernel can't move them; their text stays
+    content.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
     notebooks.join_streams(content)
     for cell in content.cells:
         excerpt.shorten(cell, f"notebooks/{notebook.name}")
@@ -92,14 +95,20 @@ def write_page(notebook: Path, page: Path, folder: Path, error: str | None = Non
     mark_error(content, error, at)
     name = notebooks.title(content, notebook.stem)
     # nbconvert's own ``embed_images`` would close each <details> before its text, so pictures are embedded here.
-    exporter = HTMLExporter(raw_template=TEMPLATE)
+    begin, end = pieces.keep(""), pieces.keep("")  # where the body begins and ends: nothing in it can say so itself
+    exporter = HTMLExporter(raw_template=TEMPLATE.replace("BEGIN", begin).replace("END", end))
     made, _ = exporter.from_notebook_node(content, resources={"metadata": {"path": str(folder), "name": name}})
-    head, rest = made.split("<main>", maxsplit=1)
-    body, foot = rest.rsplit("</main>", maxsplit=1)
-    body, policy = safe_html.sanitize(body, pieces, folder)
-    charset = '<meta charset="utf-8" />'
-    head = head.replace(charset, f'{charset}\n<meta http-equiv="Content-Security-Policy" content="{policy}">', 1)
-    write_whole(page, f"{head}<main>{body}</main>{foot}".encode(errors="replace"))
+    head, rest = made.split(begin)
+    body, policy = safe_html.sanitize(rest.split(end)[0], pieces, folder)
+    before, after = head.split("<head>", maxsplit=1)
+    text = f"""{before}<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">{after}{body}
+</main>
+</body>
+</html>
+"""
+    write_whole(page, text.encode(errors="replace"))
 
 
 def mark_error(content: notebooks.NotebookNode, error: str | None, at: int | None) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import mimetypes
 import re
 import secrets
@@ -156,20 +157,21 @@ class Finishing(Filter):
             if token["type"] not in ("StartTag", "EmptyTag"):
                 yield token
                 continue
-            attributes = token["data"]
-            source = attributes.pop((None, "src"), None)
-            for key, value in attributes.items():  # no HTML in an attribute
-                attributes[key] = self.pieces.plain(value)
+            attributes = token["data"]  # their values as they stand in the file: &amp; is still &amp;
+            source = html.unescape(attributes.pop((None, "src"), ""))
+            for key, value in attributes.items():  # no HTML in an attribute; bleach escapes twice what holds a "
+                attributes[key] = self.pieces.plain(value).replace('"', "&quot;")
             if token["name"] == "img":
-                address, said = self.picture(source or "", attributes.get((None, "alt"), ""))
+                address, said = self.picture(source, html.unescape(attributes.get((None, "alt"), "")))
                 if address is None:
                     yield {"type": "Characters", "data": said}
                     continue
                 attributes[None, "src"] = address
             elif source and (data := self.pieces.whole(source)):
                 attributes[None, "src"] = data
-            if link := attributes.get((None, "href")):
-                attributes[None, "href"] = page_of(link)
+            if link := attributes.pop((None, "href"), None):
+                if not re.match(r"[/\\]{2}", html.unescape(link).strip()):  # another computer, on Windows even for a file
+                    attributes[None, "href"] = page_of(link)
             yield token
 
     def picture(self, source: str, alt: str) -> tuple[str | None, str]:
