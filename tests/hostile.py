@@ -83,7 +83,8 @@ MARKUP = {
     "script that begins like the course's": ledger.library().replace("</script>", f";{RUN}</script>"),
     "the course's script on a table that fetches": f"{ledger.library()}<div class=gc-review><table id=gc-ledger "
     f"data-ajax={EVIL}/a.json data-server-side=true><thead><tr>"
-    f"<th data-render='{EVIL}'>&lt;img src=x: onerror={RUN}&gt;<tbody><tr><td data-order='<img src=x: onerror={RUN}>'>&lt;img src=x: onerror={RUN}&gt;</table></div>"
+    f"<th data-render='{EVIL}'>&lt;img src=x: onerror={RUN}&gt;<tbody>"
+    f"<tr><td data-order='<img src=x: onerror={RUN}>'>&lt;img src=x: onerror={RUN}&gt;</table></div>"
     + ledger.START.replace("TABLE", "gc-ledger").replace("CHOOSE", "0"),
     "the course's style in an attribute": f"<p title='{ledger.STYLE}'>x</p><p title='{ledger.START}'>y</p>",
 }

@@ -146,12 +146,9 @@ def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
 
     threads: processor threads that the kernel may use where chapters run side by side, None for no limit.
     """
-    target = out / "notebooks" / f"{chapter.name}.ipynb"
-    page = out / f"{chapter.name}.html"
     chapter.started, chapter.status = time.monotonic(), "running"
     try:
-        for old in (target, page):  # a page of an earlier run must not pass for this one's
-            old.unlink(missing_ok=True)
+        forget(chapter, out)
         run_cells(chapter, threads)
     except papermill.PapermillExecutionError as error:
         chapter.error, chapter.at = describe(error), error.cell_index
@@ -161,9 +158,20 @@ def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
     if chapter.stop and chapter.error:
         chapter.error, chapter.status = None, "stopped"
     else:
-        chapter.error = joined(chapter.error, keep(chapter, target, page))
+        chapter.error = joined(chapter.error, keep(chapter, *results(chapter, out)))
         chapter.status = "failed" if chapter.error else "ok"
     chapter.notebook = None  # megabytes
+
+
+def results(chapter: Chapter, out: Path) -> tuple[Path, Path]:
+    """Where a chapter's executed notebook and its page lie."""
+    return out / "notebooks" / f"{chapter.name}.ipynb", out / f"{chapter.name}.html"
+
+
+def forget(chapter: Chapter, out: Path) -> None:
+    """Remove what an earlier run left: it must not pass for this one's."""
+    for old in results(chapter, out):
+        old.unlink(missing_ok=True)
 
 
 def run_cells(chapter: Chapter, threads: int | None) -> None:

@@ -210,6 +210,8 @@ def execute_all(chapters: list[Chapter], out: Path, jobs: int, progress: Progres
     share = max(1, processes.processors() // jobs) if jobs > 1 else None
     for chapter in chapters:
         if chapter.status == "failed":  # it could not even be read
+            if chapter.name.casefold() != "index":
+                execute.forget(chapter, out)
             progress.finished(chapter)
     waiting = [chapter for chapter in chapters if chapter.status == "not run"]
     running: dict[Future[None], Chapter] = {}
@@ -312,7 +314,7 @@ def report(chapters: list[Chapter], out: Path, stop: processes.Stop, say: Callab
             at = " at" if (chapter.error or "").startswith("cell ") else ":"
             say(f"{chapter.name} failed{at} {chapter.error}")
             page = out / f"{chapter.name}.html"
-            say(f"  open {page}" if page.exists() else "  it has no page")
+            say(f"  open {page}" if page.exists() and chapter.started else "  it has no page")
         elif chapter.status == "stopped":
             say(f"{chapter.name} was stopped by {stop.name} after {pages.duration(chapter.seconds)}")
     ok = sum(c.status == "ok" for c in chapters)
