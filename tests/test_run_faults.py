@@ -201,6 +201,10 @@ def test_how_a_process_ended(exit_code, said):
     assert processes.how_it_ended(exit_code).startswith(said) or said in processes.how_it_ended(exit_code)
 
 
+def test_the_limit_for_a_cell_is_the_one_that_the_help_names():
+    assert cli.parser().parse_args(["run"]).cell_timeout == execute.CELL_SECONDS >= 900
+
+
 def test_an_endless_output_is_cut(monkeypatch):
     client = object.__new__(execute.Client)
     client.kept = (-1, 0)

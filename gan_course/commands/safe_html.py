@@ -170,7 +170,7 @@ class Finishing(Filter):
             elif source and (data := self.pieces.whole(source)):
                 attributes[None, "src"] = data
             if link := attributes.pop((None, "href"), None):
-                if not re.match(r"[/\\]{2}", html.unescape(link).strip()):  # another computer, on Windows even for a file
+                if not re.match(r"[/\\]{2}", html.unescape(link).strip()):  # on Windows, a file of another computer
                     attributes[None, "href"] = page_of(link)
             yield token
 
