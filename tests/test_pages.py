@@ -207,6 +207,17 @@ def test_a_huge_output_is_cut_with_a_note(tmp_path):
     assert "[100 more outputs are in notebooks/a.ipynb, not on this page.]" in content
 
 
+def test_markup_that_is_nested_too_deep_is_left_out(tmp_path):
+    deep = "<div>" * 20_000
+    source = save(
+        tmp_path / "a.ipynb", shown("text/html", deep), shown("text/markdown", deep), text(deep), text("*end*")
+    )
+    pages.write_page(source, tmp_path / "a.html", tmp_path)
+    content = body(tmp_path / "a.html")
+    assert content.count("more than 2,000 tags within each other") == 3 and "<em>end</em>" in content
+    assert excerpt.depth("<p>x<br><b>y</b></p>" * 3000) == 2
+
+
 def test_the_pictures_of_a_course_are_not_cut():
     cell = nbformat.from_dict(shown("image/png", "A" * 5_000_000))
     excerpt.shorten(cell, "x")

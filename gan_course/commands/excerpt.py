@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
@@ -9,6 +11,7 @@ TEXT = 100_000  # characters that a page shows of a cell's text
 MARKUP = 2_000_000  # characters of HTML or of SVG, of which a part is of no use
 PICTURE = 30_000_000  # characters of a picture or a film
 MOST = 500  # outputs of one cell
+DEEPEST = 2000  # tags within each other: for more of them the sanitizer takes minutes
 SHOWN = ("text/html", "text/markdown", "text/latex", "text/plain", "image/svg+xml", "image/png", "image/jpeg")
 # Kinds of data that a page never shows; without them it takes the next best, often the plain text.
 LIVE = (
@@ -23,6 +26,8 @@ def shorten(cell: NotebookNode, where: str) -> None:
     if len(cell.source) > TEXT:
         cell.source = f"{cell.source[:TEXT]}\n\n[{cut(len(cell.source), where)}]"
     if cell.cell_type != "code":
+        if depth(cell.source) > DEEPEST:
+            cell.source = f"[{too_deep(where)}]"
         return
     cell.metadata.pop("magics_language", None)  # it would choose the colours
     left, outputs = TEXT, []
@@ -54,6 +59,9 @@ def fit(output: NotebookNode, left: int, where: str) -> int:
             del output.data[kind]
         elif not isinstance(content, str):  # JSON, which a page does not show
             continue
+        elif kind in ("text/html", "text/markdown") and depth(content) > DEEPEST:
+            del output.data[kind]
+            output.data["text/plain"] = f"[{too_deep(where)}]"
         elif kind in ("text/plain", "text/markdown", "text/latex"):
             output.data[kind], length = fit_text(content, left, where)
             count = max(count, length)  # one of them is shown
@@ -70,6 +78,21 @@ def fit_text(text: str, left: int, where: str) -> tuple[str, int]:
     if len(text) <= left:
         return text, len(text)
     return f"{text[:left]}\n[{cut(len(text), where, left)}]", left
+
+
+def depth(markup: str) -> int:
+    """How many tags are open at once, at the most; those that hold nothing don't count."""
+    level = most = 0
+    for match in re.finditer(
+        r"<(/?)(?!area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)[a-z]", markup, re.I
+    ):
+        level = max(0, level - 1 if match[1] else level + 1)
+        most = max(most, level)
+    return most
+
+
+def too_deep(where: str) -> str:
+    return f"HTML of more than {DEEPEST:,} tags within each other is in {where}, not on this page."
 
 
 def cut(length: int, where: str, shown: int = TEXT) -> str:
