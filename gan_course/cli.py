@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, metavar="N", help="replace SEED")
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="chapters side by side (default: 1)")
     command.add_argument("--out", default="build", metavar="FOLDER", help="where the pages go (default: build)")
+    command.add_argument(
+        "--cell-timeout", type=int, default=1800, metavar="SECONDS", help="that one cell may take (default: 1800)"
+    )
     command.add_argument("--update", action="store_true", help="write the fresh outputs back into chapters/")
 
     command = add("compare", compare, "compare what the chapters print here with what is committed")

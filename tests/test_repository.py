@@ -38,7 +38,7 @@ COLAB = {
     "safetensors": "0.8.0",
     "pydantic": "2.13.4",
 }
-CONDA_NAMES = {"torch": "pytorch"}  # where they differ
+CONDA_NAMES = {"torch": "pytorch", "bleach": "bleach-with-css"}  # where they differ
 # In pieces, so that this file does not name what it looks for.
 HOSTS = re.compile(
     "|".join(

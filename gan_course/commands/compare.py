@@ -13,6 +13,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from gan_course.commands import notebooks
+from gan_course.commands.errors import CourseError
 
 MARK = "# NBVAL_CHECK_OUTPUT"
 
@@ -27,9 +28,12 @@ def compare(root: str | Path = ".", out: str | Path = "build") -> int:
         if not executed.exists():
             found.append(f"{path.name}: it has not run here: make course, or gan-course run.")
             continue
-        stored = notebooks.read(path)
-        count += sum(map(is_marked, stored.cells))
-        found += [f"{path.name}: {line}" for line in differences(stored, notebooks.read(executed))]
+        try:
+            stored = notebooks.read(path)
+            count += sum(map(is_marked, stored.cells))
+            found += [f"{path.name}: {line}" for line in differences(stored, notebooks.read(executed))]
+        except CourseError as error:  # one damaged file must not hide the other chapters' differences
+            found.append(str(error))
     print(*found, f"{count} marked cells in {len(paths)} chapters, {len(found) or 'no'} differences.", sep="\n")
     return int(bool(found))
 

@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
+from papermill.execute import remove_error_markers
 
-from gan_course.commands import notebooks, pages
+from gan_course.commands import notebooks, pages, processes
 from gan_course.commands.errors import CourseError
+
+CELL_SECONDS = 1800  # of one cell; all cells of a chapter together take two minutes on two cores
+OUTPUT_MB = 100  # of one cell's output that is kept: a loop that prints without end must not fill the memory
 
 
 @dataclass
@@ -28,14 +34,18 @@ class Chapter:
     path: Path
     parameters: dict[str, Any]
     cells: int  # code cells to execute
+    cell_seconds: int = CELL_SECONDS  # that one cell may take
     status: str = "not run"  # then "running", and "ok", "failed" or "stopped" in the end
     done: int = 0
     seconds: float = 0.0
     peak_mb: float = 0.0
     error: str | None = None
     started: float = 0.0
-    manager: Any = field(default=None, repr=False)  # the kernel's manager, while there is one
-    stop: bool = False  # set by the main thread on Ctrl-C
+    manager: Any = field(default=None, repr=False)  # the kernel's manager, once there is one
+    process: Any = field(default=None, repr=False)  # the kernel's process, once it runs a cell
+    notebook: NotebookNode | None = field(default=None, repr=False)  # with the outputs so far, while it runs
+    at: int | None = None  # index of the last cell that was begun, among those of ``notebook``
+    stop: bool = False  # set by the main thread when it is told to stop
 
     @property
     def name(self) -> str:
@@ -79,37 +89,56 @@ def parameters_of(notebook: NotebookNode) -> set[str]:
     return set()
 
 
+class Client(PapermillNotebookClient):
+    """papermill's client, which of an endless output keeps the first ``OUTPUT_MB``."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.kept = (-1, 0)  # index of a cell, characters of its output
+
+    def output(self, outs: list, msg: dict, display_id: str | None, cell_index: int) -> NotebookNode | None:
+        content = msg["content"]
+        size = len(content.get("text") or "") + sum(len(str(part)) for part in content.get("data", {}).values())
+        before = self.kept[1] if self.kept[0] == cell_index else 0
+        self.kept = (cell_index, before + size)
+        if before + size <= OUTPUT_MB * 1e6 or msg["msg_type"] == "error":
+            return super().output(outs, msg, display_id, cell_index)
+        if before <= OUTPUT_MB * 1e6:
+            outs.append(new_output("stream", name="stdout", text=f"\n[Cut: more than {OUTPUT_MB} MB of output.]\n"))
+        return None
+
+    def clear_output(self, outs: list, msg: dict, cell_index: int) -> None:
+        super().clear_output(outs, msg, cell_index)
+        self.kept = (cell_index, 0)
+
+
 class CourseEngine(NBClientEngine):
     """papermill's engine with the three things it cannot be told: the kernel's manager, environment and folder."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, chapter=None, env=None, target=None, **kwargs):
+    def execute_managed_notebook(cls, nb_man, kernel_name, chapter=None, env=None, **kwargs):
         def before(cell: NotebookNode, cell_index: int) -> None:
             if chapter.stop:
                 raise InterruptedError("stopped")
+            chapter.at, chapter.process = cell_index, chapter.manager.provisioner.process
 
         def after(cell: NotebookNode, cell_index: int, execute_reply: Any) -> None:
             chapter.done += 1
 
-        chapter.manager = kernel_manager()
-        client = PapermillNotebookClient(
+        chapter.manager, chapter.notebook = kernel_manager(), nb_man.nb
+        client = Client(
             nb_man,
             km=chapter.manager,
             kernel_name="python3",
             startup_timeout=kwargs["start_timeout"],
+            timeout=chapter.cell_seconds,
             store_widget_state=False,
             extra_arguments=["--log-level=CRITICAL"],  # the kernel's own notes would break the progress line
             log=logging.getLogger("papermill"),
             on_cell_start=before,
             on_cell_executed=after,
         )
-        try:
-            client.execute(env=env, cwd=str(chapter.path.parent), cleanup_kc=True)
-        finally:
-            # Saving here, and not after every cell as papermill would: a notebook full of pictures is megabytes.
-            notebooks.join_streams(nb_man.nb)
-            notebooks.keep_stills(nb_man.nb)
-            notebooks.write(target, nb_man.nb)
+        client.execute(env=env, cwd=str(chapter.path.parent), cleanup_kc=True)
 
 
 def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
@@ -117,8 +146,36 @@ def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
 
     threads: processor threads that the kernel may use where chapters run side by side, None for no limit.
     """
-    target = out / "notebooks" / f"{chapter.name}.ipynb"
-    page = out / f"{chapter.name}.html"
+    chapter.started, chapter.status = time.monotonic(), "running"
+    try:
+        forget(chapter, out)
+        run_cells(chapter, threads)
+    except papermill.PapermillExecutionError as error:
+        chapter.error, chapter.at = describe(error), error.cell_index
+    except Exception as error:  # whatever it is, the other chapters still run
+        chapter.error = describe_other(chapter, error)
+    chapter.seconds = time.monotonic() - chapter.started
+    if chapter.stop and chapter.error:
+        chapter.error, chapter.status = None, "stopped"
+    else:
+        chapter.error = joined(chapter.error, keep(chapter, *results(chapter, out)))
+        chapter.status = "failed" if chapter.error else "ok"
+    chapter.notebook = None  # megabytes
+
+
+def results(chapter: Chapter, out: Path) -> tuple[Path, Path]:
+    """Where a chapter's executed notebook and its page lie."""
+    return out / "notebooks" / f"{chapter.name}.ipynb", out / f"{chapter.name}.html"
+
+
+def forget(chapter: Chapter, out: Path) -> None:
+    """Remove what an earlier run left: it must not pass for this one's."""
+    for old in results(chapter, out):
+        old.unlink(missing_ok=True)
+
+
+def run_cells(chapter: Chapter, threads: int | None) -> None:
+    """Run all cells in a new kernel; the outputs are left in ``chapter.notebook``."""
     env = dict(os.environ)
     if folder := env.get("GAN_COURSE_DATA"):  # kernels run in chapters/, where a relative path leads elsewhere
         env["GAN_COURSE_DATA"] = os.path.abspath(folder)
@@ -130,45 +187,45 @@ def run_chapter(chapter: Chapter, out: Path, threads: int | None) -> None:
     for noisy in ("papermill", "papermill.translators", "traitlets", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     papermill_engines.register("gan_course", CourseEngine)
+    # Without an output path: papermill would write the file in place, and a full disk would leave half of it. And from
+    # a notebook, not a path: in a path papermill replaces names in braces.
+    papermill.execute_notebook(
+        notebooks.read(chapter.path),
+        None,
+        parameters=chapter.parameters,
+        engine_name="gan_course",
+        kernel_name="python3",
+        language="python",
+        progress_bar=False,
+        request_save_on_cell_execute=False,
+        chapter=chapter,
+        env=env,
+    )
 
-    chapter.started, chapter.status = time.monotonic(), "running"
-    status: str | None = None
+
+def keep(chapter: Chapter, target: Path, page: Path) -> str | None:
+    """Write the executed notebook and its page; return why that failed, if it did."""
+    if chapter.notebook is None:
+        return None
     try:
-        for old in (target, page):  # a page of an earlier run must not pass for this one's
-            old.unlink(missing_ok=True)
-        papermill.execute_notebook(
-            chapter.path,
-            target,
-            parameters=chapter.parameters,
-            engine_name="gan_course",
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            request_save_on_cell_execute=False,
-            chapter=chapter,
-            env=env,
-            target=target,
-        )
-        status = "ok"
-    except papermill.PapermillExecutionError as error:
-        chapter.error = describe(error)
-    except Exception as error:  # whatever it is, the other chapters still run
-        chapter.error = describe_other(chapter, error)
-    chapter.seconds = time.monotonic() - chapter.started
-    if chapter.stop and status != "ok":
-        target.unlink(missing_ok=True)
-        chapter.error, chapter.status = None, "stopped"
-        return
-    try:
-        if target.exists():
-            pages.write_page(target, page, chapter.path.parent)
+        remove_error_markers(chapter.notebook)  # papermill's; the page has the course's own words
+        notebooks.join_streams(chapter.notebook)
+        notebooks.keep_stills(chapter.notebook)
+        notebooks.write(target, chapter.notebook)
+        pages.write_page(target, page, chapter.path.parent, chapter.error, chapter.at)
     except Exception as error:  # the disk can fill up here, too
-        status, chapter.error = None, f"its page could not be written: {last_line(error)}"
-    chapter.status = status or "failed"
+        return f"its page could not be written: {last_line(error)}"
+    return None
+
+
+def joined(*errors: str | None) -> str | None:
+    return "; and ".join(filter(None, errors)) or None
 
 
 def last_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
+    if isinstance(error, CourseError):  # a sentence already
+        return str(error).strip().removesuffix(".")
     return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__
 
 
@@ -188,14 +245,20 @@ def first_line(source: str) -> str:
 
 
 def describe_other(chapter: Chapter, error: Exception) -> str:
-    """One line for a run that ended without an error output: a dead kernel, no kernel at all, no space left."""
-    if type(error).__name__ == "DeadKernelError":
-        source = [c.source for c in notebooks.read(chapter.path).cells if c.cell_type == "code" and c.source.strip()]
-        # An injected parameters cell counts as one that was done, and is not among the source's cells.
-        at = chapter.done - bool(chapter.parameters)
-        line = f" ({first_line(source[at])})" if 0 <= at < len(source) else ""
+    """One line for a run that ended without an error output: a slow cell, a dead kernel, no kernel, no space left."""
+    if isinstance(error, CellTimeoutError):
         return (
-            f"cell {chapter.done + 1}{line}: the kernel died at {chapter.peak_mb:.0f} MB of memory; "
-            "most often the memory ran out, so close other programs or choose a smaller batch"
+            f"{place(chapter)}: it took longer than the {chapter.cell_seconds} s that a cell may take; "
+            "allow more with --cell-timeout SECONDS"
         )
+    if isinstance(error, DeadKernelError):
+        ended = processes.how_it_ended(chapter.process.poll() if chapter.process else None)
+        return f"{place(chapter)}: the kernel died at {chapter.peak_mb:.0f} MB of memory, by {ended}"
     return last_line(error)
+
+
+def place(chapter: Chapter) -> str:
+    """The cell that was running: its number among the code cells, and its first line."""
+    source = chapter.notebook.cells[chapter.at].source if chapter.notebook and chapter.at is not None else ""
+    line = f" ({first_line(source)})" if source else ""
+    return f"cell {chapter.done + 1}{line}"

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import mimetypes
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote
 
-from gan_course.commands import notebooks
+from nbformat.v4 import new_markdown_cell
+
+from gan_course.commands import excerpt, formulas, notebooks
+from gan_course.commands.errors import CourseError
 from gan_course.files import write_whole
 
-# nbconvert's lab page, with three changes: pictures carry the alternative text of their output; on a phone a printed
-# table scrolls instead of breaking its lines; and nothing is fetched from the network: neither require.js, which only
-# live widgets need, nor MathJax, because formulas are MathML here.
+# nbconvert's lab page, with these changes: pictures carry the alternative text of their output; on a phone a printed
+# table scrolls instead of breaking its lines; and nothing is fetched from the network: neither require.js and mermaid,
+# which only live widgets and diagrams need, nor MathJax, because formulas are MathML here.
+PICTURE = """
+{%- block data_KIND scoped -%}
+<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+<img alt="{{ (output | get_metadata('alt', 'MIME') or 'Output of the cell above') | string | escape_html }}"
+src="data:MIME;base64,{{ output.data['MIME'] | escape_html }}">
+</div>
+{%- endblock -%}
+"""
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block body_header -%}{{ super() }}BEGIN{%- endblock -%}
+{%- block body_footer -%}END{{ super() }}{%- endblock -%}
 {%- block html_head_css -%}
 {{ super() }}
 <style>@media (max-width: 640px) {
   .jp-RenderedText.jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
 }</style>
 {%- endblock -%}
-{%- block data_png scoped -%}
-<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
-<img alt="{{ (output | get_metadata('alt', 'image/png') or 'Output of the cell above') | escape_html }}"
-src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}">
-</div>
-{%- endblock -%}
-"""
+""" + "".join(
+    PICTURE.replace("KIND", kind).replace("MIME", mime) for kind, mime in (("png", "image/png"), ("jpg", "image/jpeg"))
+)
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #666; --bad: #b3261e; }
@@ -50,6 +57,7 @@ li div.text { padding: .75rem 1rem 1rem; }
 h2 { font-size: 1.1rem; line-height: 1.3; margin: 0; overflow-wrap: anywhere; }
 .failed, .stopped { color: var(--bad); overflow-wrap: anywhere; }
 """
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 @dataclass(frozen=True)
@@ -62,72 +70,60 @@ class Card:
     error: str | None = None
 
 
-def write_page(notebook: Path, page: Path, folder: Path) -> None:
-    """Write ``notebook`` as one HTML file; pictures that it names are looked for in ``folder`` and embedded."""
+def write_page(notebook: Path, page: Path, folder: Path, error: str | None = None, at: int | None = None) -> None:
+    """Write ``notebook`` as one HTML file that is safe to open, whoever wrote the notebook: see ``safe_html``.
+
+    folder: pictures that the notebook names are looked for there, and become part of the page. error: what stopped the
+    chapter; at: the index of the cell that did.
+    """
     from nbconvert import HTMLExporter
 
-    content = notebooks.read(notebook)
+    from gan_course.commands import safe_html
+
+    content, pieces = notebooks.read(notebook), safe_html.Pieces()
     content.metadata.pop("widgets", None)  # a page without a kernel can't move them; their text stays
-    mark_error(content)
+    content.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
+    notebooks.join_streams(content)
     for cell in content.cells:
+        excerpt.shorten(cell, f"notebooks/{notebook.name}")
         if cell.cell_type == "markdown":
-            cell.source = mathml(cell.source)
+            cell.source = formulas.replace(cell.source, pieces.keep)
+        for output in cell.get("outputs", []):
+            for kind in ("image/png", "image/jpeg"):
+                if kind in output.get("data", {}):
+                    output.data[kind] = "".join(output.data[kind].split())
+    mark_error(content, error, at)
     name = notebooks.title(content, notebook.stem)
     # nbconvert's own ``embed_images`` would close each <details> before its text, so pictures are embedded here.
-    exporter = HTMLExporter(raw_template=TEMPLATE)
-    body, _ = exporter.from_notebook_node(content, resources={"metadata": {"path": str(folder), "name": name}})
-    body = re.sub(r"<img\b[^>]*>", lambda match: offline_image(match.group(), folder), body)
-    # Chapters link to each other as notebooks; here they are pages, side by side.
-    body = re.sub(r'href="(?:\./)?(\d\d_\w+)\.ipynb(#[^"]*)?"', r'href="\1.html\2"', body)
-    write_whole(page, body.encode())
+    begin, end = pieces.keep(""), pieces.keep("")  # where the body begins and ends: nothing in it can say so itself
+    exporter = HTMLExporter(raw_template=TEMPLATE.replace("BEGIN", begin).replace("END", end))
+    made, _ = exporter.from_notebook_node(content, resources={"metadata": {"path": str(folder), "name": name}})
+    head, rest = made.split(begin)
+    body, policy = safe_html.sanitize(rest.split(end)[0], pieces, folder)
+    before, after = head.split("<head>", maxsplit=1)
+    text = f"""{before}<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">{after}{body}
+</main>
+</body>
+</html>
+"""
+    write_whole(page, text.encode(errors="replace"))
 
 
-def mathml(text: str) -> str:
-    """The formulas of a Markdown text, ``$...$`` and ``$$...$$``, as MathML, which browsers draw by themselves."""
-    from latex2mathml.converter import convert
-
-    def formula(match: re.Match) -> str:
-        code, block, inline = match.groups()
-        if code:
-            return code
-        made = convert(block or inline, display="block" if block else "inline")
-        made = re.sub(r"<mi>(log|max|min)</mi>(?!<mo)", r'<mi>\1</mi><mspace width="0.17em"/>', made)
-        # A minus after an opening bracket or a relation is a sign, not a difference: no space on its right.
-        return re.sub(r"(<mo[^>]*>&#x000(?:28|3D);</mo>)<mo>&#x02212;", r'\1<mo form="prefix">&#x02212;', made)
-
-    # Code is left alone; an inline formula touches its dollar signs, so that a price does not count as one.
-    pattern = r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|\$(?=\S)([^$\n]+?)(?<=\S)\$(?!\d)"
-    return re.sub(pattern, formula, text, flags=re.DOTALL)
+def mark_error(content: notebooks.NotebookNode, error: str | None, at: int | None) -> None:
+    """Say at the top of a page that the chapter stopped, and lead to the cell that did it."""
+    if error is None:
+        return
+    said = "**This chapter stopped with an error.**"
+    if at is not None and at < len(content.cells):
+        content.cells.insert(at, new_markdown_cell('<span id="the-error"></span>'))
+        said = "**This chapter stopped with an error: [go to the cell](#the-error).**"
+    content.cells.insert(0, new_markdown_cell(f"{said}\n\n<pre>{html.escape(error)}</pre>"))
 
 
-def offline_image(tag: str, folder: Path) -> str:
-    """An <img> that needs nothing but the page: a file becomes part of it, a badge from the network its text."""
-    source, alt = (re.search(rf'\b{name}="([^"]*)"', tag) for name in ("src", "alt"))
-    if source is None or source[1].startswith("data:"):
-        return tag
-    if re.match(r"(?:https?:)?//", source[1]):
-        return alt[1] if alt else ""
-    file = folder / unquote(html.unescape(source[1]))
-    if not file.is_file():
-        return tag
-    kind = mimetypes.guess_type(file.name)[0] or "image/png"
-    data = base64.b64encode(file.read_bytes()).decode()
-    return tag.replace(source.group(), f'src="data:{kind};base64,{data}"')
-
-
-def mark_error(content: notebooks.NotebookNode) -> None:
-    """Put papermill's two notes on the failed cell into the course's own words."""
-    marks = [c for c in content.cells if "papermill-error-cell-tag" in notebooks.tags(c)]
-    for cell, text in zip(
-        marks,
-        ["**This chapter stopped with an error: [go to the cell](#the-error).**", '<span id="the-error"></span>'],
-        strict=False,
-    ):
-        cell.source = text
-
-
-def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
-    """Write ``index.html`` for the chapters of this run and return its path."""
+def write_index(out: Path, cards: Iterable[Card], total: float, pictures: bool = True) -> Path:
+    """Write ``index.html`` for the chapters of this run and return its path. pictures: with one of each chapter."""
     cards = list(cards)
     ok = sum(card.status == "ok" for card in cards)
     ran = sum(card.status != "earlier run" for card in cards)
@@ -135,6 +131,7 @@ def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>GAN course</title>
 <style>{STYLE}</style>
@@ -146,28 +143,28 @@ def write_index(out: Path, cards: Iterable[Card], total: float) -> Path:
 </header>
 <main>
 <ol>
-{"".join(card_html(out, card) for card in cards)}</ol>
+{"".join(card_html(out, card, pictures) for card in cards)}</ol>
 </main>
 </body>
 </html>
 """
     index = out / "index.html"
-    write_whole(index, text.encode())
+    write_whole(index, text.encode(errors="replace"))
     return index
 
 
-def card_html(out: Path, card: Card) -> str:
+def card_html(out: Path, card: Card, pictures: bool = True) -> str:
     """One chapter: its picture with alternative text, title, status and time, and the link to its page."""
-    executed, page = out / "notebooks" / f"{card.name}.ipynb", out / f"{card.name}.html"
-    content = notebooks.read(executed) if executed.exists() else None
+    page = out / f"{card.name}.html"
+    content = executed(out / "notebooks" / f"{card.name}.ipynb")
     heading = html.escape(notebooks.title(content, card.name) if content else card.name)
-    picture = notebooks.cover_picture(content) if content else None
+    picture = notebooks.cover_picture(content) if content and pictures else None
     image = '<div class="blank"></div>'
     if picture:
         alt = html.escape(picture[1] or f"A picture from {card.name}")
         image = f'<img src="data:image/png;base64,{picture[0]}" alt="{alt}">'
     if page.exists():
-        heading = f'<a href="{page.name}">{heading}</a>'
+        heading = f'<a href="{html.escape(quote(page.name, safe=""))}">{heading}</a>'
     note = {"ok": duration(card.seconds), "not run": "not run", "earlier run": "from an earlier run"}.get(
         card.status, f"{card.status} after {duration(card.seconds)}"
     )
@@ -180,6 +177,14 @@ def card_html(out: Path, card: Card) -> str:
 </div>
 </li>
 """
+
+
+def executed(path: Path) -> notebooks.NotebookNode | None:
+    """The notebook that a run left, or None where there is none, or half of one."""
+    try:
+        return notebooks.read(path)
+    except CourseError:
+        return None
 
 
 def duration(seconds: float) -> str:

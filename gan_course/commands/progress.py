@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from tqdm import tqdm
@@ -33,7 +36,8 @@ class Progress:
         cells = ", ".join(f"{c.name} cell {min(c.done + 1, c.cells)}/{c.cells}" for c in running)
         self.bar.n = self.over + sum(min(chapter.done / max(chapter.cells, 1), 1.0) for chapter in running)
         clock = duration(time.monotonic() - self.started)
-        self.bar.set_description_str(f"{self.over}/{len(self.chapters)} chapters, {clock}  {cells}")
+        with self.audible():
+            self.bar.set_description_str(printable(f"{self.over}/{len(self.chapters)} chapters, {clock}  {cells}"))
 
     def finished(self, chapter: Chapter) -> None:
         """Print the line of a chapter that has ended."""
@@ -44,8 +48,25 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        tqdm.write(text, file=self.stream)
-        self.stream.flush()
+        with self.audible():
+            tqdm.write(printable(text), file=self.stream)
+            self.stream.flush()
+
+    @contextmanager
+    def audible(self) -> Iterator[None]:
+        """Where the terminal is closed or the pipe broken, from then on say nothing: the pages are what counts."""
+        try:
+            yield
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
 
     def close(self) -> None:
-        self.bar.close()
+        with self.audible():
+            self.bar.close()
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters: a notebook's error must not steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
