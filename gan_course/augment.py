@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_course.arguments import Count, CountOrNone, Floats, NotNegative, Positive, Seed, Share, guard, refuse
 from gan_course.data import Dataset
 from gan_course.diffusion import flow_mix, flow_velocity
 
@@ -35,19 +36,19 @@ class Sets:
     def __len__(self) -> int:
         return len(self.counts)
 
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+    def batch(self, size: Count) -> tuple[Tensor, Tensor]:
         """``size`` rows of each set at random, with replacement: images ``[K, size, 64]`` and labels ``[K, size]``."""
         rows = (torch.rand(len(self), size) * self.counts[:, None]).long()
         which = torch.arange(len(self))[:, None]
         return self.images[which, rows], self.labels[which, rows]
 
-    def repeated(self, times: int) -> Sets:
+    def repeated(self, times: Count) -> Sets:
         """All K sets, and then all of them again: ``times * K`` sets."""
         return Sets(*(x.repeat(times, *[1] * (x.ndim - 1)) for x in (self.images, self.labels, self.counts)))
 
 
 def draw_sets(
-    dataset: Dataset, per_class: Sequence[int], runs: int, test: int = 1000, seed: int = 0
+    dataset: Dataset, per_class: Sequence[Count], runs: Count, test: Count = 1000, seed: Seed = 0
 ) -> tuple[Sets, Sets]:
     """Training sets with ``per_class`` pictures of each class, ``runs`` of each size, and ``test`` others for each run.
 
@@ -86,7 +87,7 @@ class ParallelLinear(nn.Module):
     pairs.
     """
 
-    def __init__(self, networks: int, inputs: int, outputs: int, runs: int, random: torch.Generator):
+    def __init__(self, networks: Count, inputs: Count, outputs: Count, runs: Count, random: torch.Generator):
         super().__init__()
         start = (2 * torch.rand(runs, inputs + 1, outputs, generator=random) - 1) / math.sqrt(inputs)
         start = start.repeat(networks // runs, 1, 1)
@@ -97,7 +98,7 @@ class ParallelLinear(nn.Module):
 
 
 def parallel_mlp(
-    networks: int, widths: Sequence[int], runs: int, seed: int, activation: Callable[[], nn.Module] = nn.ReLU
+    networks: Count, widths: Sequence[Count], runs: Count, seed: Seed, activation: Callable[[], nn.Module] = nn.ReLU
 ) -> nn.Sequential:
     """``networks`` perceptrons side by side, ``widths[0]`` inputs to ``widths[-1]`` outputs.
 
@@ -112,12 +113,12 @@ def parallel_mlp(
     return nn.Sequential(*layers[:-1])
 
 
-def adam(network: nn.Module, lr: float, beta1: float = 0.9) -> torch.optim.Adam:
+def adam(network: nn.Module, lr: Positive, beta1: Share = 0.9) -> torch.optim.Adam:
     """Adam in one pass over all parameters, which halves its time on many small networks."""
     return torch.optim.Adam(network.parameters(), lr=lr, betas=(beta1, 0.99), fused=True)
 
 
-def slow_down(optimizer: torch.optim.Optimizer, lr: float, step: int, steps: int) -> None:
+def slow_down(optimizer: torch.optim.Optimizer, lr: Positive, step: CountOrNone, steps: Count) -> None:
     """Lower the learning rate in a straight line, from ``lr`` at step 0 to 0 at the end."""
     optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
 
@@ -126,7 +127,7 @@ def one_hot(labels: Tensor) -> Tensor:
     return F.one_hot(labels, CLASSES).float()
 
 
-def _asked(sets: Sets, per_class: int) -> Tensor:
+def _asked(sets: Sets, per_class: Count) -> Tensor:
     """The labels of ``per_class`` samples of each class, for each of the sets: ``[K, 10 * per_class]``."""
     return torch.arange(CLASSES).repeat(per_class).expand(len(sets), -1)
 
@@ -138,7 +139,7 @@ def _as_sets(images: Tensor, labels: Tensor) -> Sets:
 # ------------------------------------------------------------------------------------------ where pictures come from
 
 
-def gan_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 500, seed: int = 0) -> Sets:
+def gan_samples(sets: Sets, runs: Count, per_class: Count = 50, steps: Count = 500, seed: Seed = 0) -> Sets:
     """``per_class`` samples of each class from K class-conditional GANs, one trained on each of ``sets``.
 
     The logistic losses of chapter 02, R1 every fourth step (arXiv 1801.04406), the class as ten more inputs.
@@ -181,7 +182,7 @@ def gan_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 500, se
         return _as_sets(make(labels), labels)
 
 
-def flow_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 700, width: int = 128, seed: int = 0) -> Sets:
+def flow_samples(sets: Sets, runs: Count, per_class: Count = 50, steps: Count = 700, width: Count = 128, seed: Seed = 0) -> Sets:
     """``per_class`` samples of each class from K rectified-flow models, one trained on each of ``sets``.
 
     Chapter 07's flow (arXiv 2209.03003), sampled in 20 straight steps from noise; the time is told by sines.
@@ -212,7 +213,7 @@ def flow_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 700, w
     return _as_sets(x.clamp(-1, 1), labels)
 
 
-def rendered(glyphs: Dataset, sets: int) -> Sets:
+def rendered(glyphs: Dataset, sets: Count) -> Sets:
     """Rendered digits ``[N, 1, 28, 28]`` in the frame of the 8x8 handwriting, the same for each of ``sets`` sets.
 
     Each is cropped to its ink, averaged down to a height of 8 and at most that width, and centred.
@@ -234,14 +235,19 @@ def rendered(glyphs: Dataset, sets: int) -> Sets:
 # ------------------------------------------------------------------------------------------ changing pictures
 
 
-def jitter(pictures: Tensor, turn: float = 0.25, scale: float = 0.15, shift: float = 0.2) -> Tensor:
+def jitter(pictures: Floats, turn: NotNegative = 0.25, scale: Share = 0.15, shift: NotNegative = 0.2) -> Tensor:
     """Rows of 64 pixels, each turned by up to ``turn`` radians, scaled by up to ``scale``, moved by up to ``shift``.
 
     A ``shift`` of 0.25 is one pixel of eight.
     """
+    if pictures.shape[-1] != PIXELS:
+        refuse("pictures", f"rows of {PIXELS} pixels, [..., {PIXELS}],", pictures, "flatten pictures of 8x8")
     flat = pictures.reshape(-1, 1, 8, 8)
     angle, size, x, y = (2 * torch.rand(4, len(flat)) - 1) * torch.tensor([[turn], [scale], [shift], [shift]])
     cosine, sine = angle.cos() / (1 + size), angle.sin() / (1 + size)
     maps = torch.stack([cosine, -sine, x, sine, cosine, y], dim=1).view(-1, 2, 3)
     places = F.affine_grid(maps, list(flat.shape), align_corners=False)
     return (F.grid_sample(flat + 1, places, align_corners=False) - 1).view_as(pictures)  # beyond the rim lies -1, black
+
+
+guard(__name__)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import data
+from gan_course.arguments import Device, Floats, Labels, guard, refuse
 from gan_course.losses import LOSSES, check_logits
 from gan_course.naming import nearest
 
@@ -66,11 +67,11 @@ CONVOLUTIONAL = Settings(
 def check_fit(
     generator: nn.Module,
     discriminator: nn.Module,
-    images: Tensor,
+    images: Floats,
     settings: Settings,
-    device: str = "cpu",
-    labels: Tensor | None = None,
-    held_out: Tensor | None = None,
+    device: Device = "cpu",
+    labels: Labels | None = None,
+    held_out: Floats | None = None,
 ) -> None:
     """Raise ``ValueError`` with a remedy unless the pair can be trained on ``images [N, C, H, W]`` or ``[N, 2]``.
 
@@ -82,6 +83,11 @@ def check_fit(
         raise ValueError(
             f"batch_size is {settings.batch_size} but the data set holds {len(images)} pictures: choose a smaller "
             "batch or more pictures"
+        )
+    if held_out is not None and held_out.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"held_out images have shape {list(held_out.shape[1:])} but those trained on {list(images.shape[1:])}: "
+            "take both from one data set"
         )
     latent_dim = getattr(generator, "latent_dim", 0)
     if not latent_dim:
@@ -117,14 +123,14 @@ def check_fit(
 
 
 def _check_labels(labels: Tensor, images: Tensor, held_out: Tensor | None) -> None:
-    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"labels must be int64 of shape [{len(images)}], one for each image, but are {labels.dtype} of shape "
-            f"{list(labels.shape)}: pass dataset.labels"
-        )
+    if labels.shape != images.shape[:1]:
+        refuse("labels", f"int64 of shape [{len(images)}], one for each image,", labels, "pass dataset.labels")
     if held_out is not None:
         raise ValueError("held_out images are for runs without labels: leave one of the two out")
 
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+guard(__name__)

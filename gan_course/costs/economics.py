@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gan_course.arguments import guard
+
 
 class NeverBreaksEven(ValueError):
     """Each picture loses money, so that no number of them pays the fixed costs."""
@@ -158,3 +160,6 @@ def tornado(
             raise ValueError(f"the range of {name} goes from {low:g} down to {high:g}: exchange its ends")
         swings.append(Swing(name, low, high, *(result(business.but(**{name: end})) for end in (low, high))))
     return sorted(swings, key=lambda swing: -swing.width)
+
+
+guard(__name__)

@@ -14,6 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
 
+from gan_course.arguments import guard
+
 FOLDER = Path(__file__).parent / "tables"
 GATHERED = datetime.date(2026, 11, 22)  # no fact is younger
 Status = Literal["verified", "reported", "estimate", "forecast", "UNVERIFIED", "CONFLICT", "UNDISCLOSED"]
@@ -305,3 +307,6 @@ def sources(facts: Iterable[Fact]) -> dict[str, str]:
     """Each source once: its title and its address, in alphabetical order."""
     found = {f.source_title: str(f.source_address) for f in facts if f.source_address}
     return dict(sorted(found.items(), key=lambda item: item[0].casefold()))
+
+
+guard(__name__)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_course.arguments import guard
+
 LAYERS = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 ATTENTION = ("Attention", "CLIPAttention")  # what diffusers and transformers call it
 
@@ -41,3 +43,6 @@ def count_operations(network: nn.Module, *inputs: Any, **options: Any) -> int:
         for hook in hooks:
             hook.remove()
     return total
+
+
+guard(__name__)

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_course.arguments import Count, Rows, check_finite, check_in_range, check_not_from_0, guard, refuse
 from gan_course.naming import nearest
 
 
@@ -112,35 +113,26 @@ def check_images(images: Tensor) -> None:
 
     They must be a float32 tensor ``[N, C, H, W]`` (or points ``[N, 2]``), not empty, finite; pictures in ``[-1, 1]``.
     """
-    if not isinstance(images, Tensor) or images.dtype != torch.float32:  # NumPy's default is float64
-        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(
-            f"images must be a 32-bit float tensor but are {kind}: convert with torch.as_tensor(x).float()"
-        )
+    if images.dtype != torch.float32:  # NumPy's default is float64
+        refuse("images", "a 32-bit float tensor", images, "convert with torch.as_tensor(x).float()")
     if len(images) == 0:
         raise ValueError(f"the data set is empty (shape {list(images.shape)}): load or select at least one picture")
     is_points = images.ndim == 2 and images.shape[1] == 2
     if images.ndim != 4 and not is_points:
-        raise ValueError(
-            f"images must have shape [N, C, H, W] but have {list(images.shape)}: add the missing axis with unsqueeze(1)"
-        )
-    if not images.isfinite().all():
-        raise ValueError(
-            "images hold NaN or infinite values: find them with images.isfinite() and remove those pictures"
-        )
-    low, high = images.min().item(), images.max().item()
-    if is_points or (low >= -1.001 and high <= 1.001):
-        return
-    if high > 2:
-        remedy = "divide by 127.5 and subtract 1"
-        raise ValueError(f"images must lie in [-1, 1] but reach {high:g}: {remedy}")
-    raise ValueError(f"images must lie in [-1, 1] but go from {low:g} to {high:g}: rescale or clamp them")
+        refuse("images", "a tensor of shape [N, C, H, W]", images, "add the missing axis with unsqueeze(1)")
+    check_finite("images", images)
+    if not is_points:
+        check_not_from_0("images", images)
+        check_in_range("images", images)
 
 
-def draw(images: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Tensor:
+def draw(images: Rows, batch_size: Count, generator: torch.Generator | None = None) -> Tensor:
     """``batch_size`` rows of ``images`` at random, with replacement: ``[batch_size, ...]``.
 
     All is in memory and drawn here, in the main process: worker processes hang in notebooks on Windows and macOS.
     """
     rows = torch.randint(len(images), (batch_size,), generator=generator)
     return images[rows.to(images.device)]
+
+
+guard(__name__)

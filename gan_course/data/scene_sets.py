@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_course.arguments import Count, Seed, guard
 from gan_course.data import scene_captions
 from gan_course.data.scenes import FIELDS, HELD_OUT_PAIRS, Scene, as_indices, draw_scenes, random_scenes
 
@@ -22,7 +23,7 @@ FEWEST = 4 * AT_ONCE  # for which starting processes pays
 
 
 def draw_set(
-    records: Sequence[Scene], seed: int, depth: bool = False, processes: int | None = None
+    records: Sequence[Scene], seed: Seed, depth: bool = False, processes: Count | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """A panorama of each record as bytes, uint8 ``[N, 3, 64, 128]``; with ``depth`` the logarithm of metres as well.
 
@@ -76,9 +77,12 @@ class Panoramas:
     phrase = staticmethod(scene_captions.phrase)
     as_indices = staticmethod(as_indices)
 
-    def render(self, records: Sequence[Scene], seed: int) -> Tensor:
+    def render(self, records: Sequence[Scene], seed: Seed) -> Tensor:
         """A panorama of each record, ``[N, 3, 64, 128]`` in ``[-1, 1]``, drawn on all cores."""
         return as_images(draw_set(records, seed)[0])
 
 
 SCENES = Panoramas()
+
+
+guard(__name__)

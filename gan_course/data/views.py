@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.arguments import guard
+
 
 def check_panorama(panorama: Tensor) -> None:
     """Raise ``ValueError`` unless ``panorama`` is ``[N, C, H, 2 H]`` or ``[C, H, 2 H]``."""
@@ -65,3 +67,6 @@ def perspective(
     grid = torch.stack([x, y], dim=-1).to(pictures)[None].expand(len(pictures), -1, -1, -1)
     view = F.grid_sample(padded, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return view if panorama.ndim == 4 else view[0]
+
+
+guard(__name__)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import zoo
+from gan_course.arguments import Batch, Count, Device, Line, Maps, NotNegative, Prompts, Timesteps, Words, guard, refuse
 from gan_course.diffusion import guide, predicted_x0
 from gan_course.stable_diffusion.pipeline import Pipeline, quietly, rebuilt
 
@@ -24,20 +25,20 @@ STUDENT = "mini_student"
 # ------------------------------------------------------------------------------------------ one step
 
 
-def clean_view(unet: Any, scheduler: Any, noisy: Tensor, timesteps: Tensor, words: Tensor) -> Tensor:
+def clean_view(unet: Any, scheduler: Any, noisy: Maps, timesteps: Timesteps, words: Words) -> Tensor:
     """The clean latents that ``unet`` sees behind the ``noisy`` ones at ``timesteps [N]``: its guess of x0."""
     output = unet(noisy, timesteps, encoder_hidden_states=words).sample
     return predicted_x0(noisy, output, timesteps, scheduler.alphas_cumprod, scheduler.config.prediction_type)
 
 
-def one_step(unet: Any, scheduler: Any, noise: Tensor, words: Tensor) -> Tensor:
+def one_step(unet: Any, scheduler: Any, noise: Maps, words: Words) -> Tensor:
     """From pure ``noise [N, C, H, W]`` to clean latents with one call of ``unet``, at the last timestep."""
     last = torch.full((len(noise),), scheduler.config.num_train_timesteps - 1, device=noise.device)
     return clean_view(unet, scheduler, noise, last, words)
 
 
 def guided_view(
-    unet: Any, scheduler: Any, noisy: Tensor, timesteps: Tensor, words: Tensor, empty: Tensor, guidance_scale: float
+    unet: Any, scheduler: Any, noisy: Maps, timesteps: Timesteps, words: Words, empty: Words, guidance_scale: NotNegative
 ) -> Tensor:
     """As :func:`clean_view`, with classifier-free guidance: ``empty`` holds the words of the empty prompt."""
     twice = torch.cat([noisy, noisy]), torch.cat([timesteps, timesteps]), torch.cat([empty, words])
@@ -57,7 +58,7 @@ def from_the_end(pipeline: Pipeline, unet: Any = None) -> Pipeline:
 
 
 @torch.no_grad()
-def read_words(pipeline: Pipeline, prompts: Sequence[str]) -> Tensor:
+def read_words(pipeline: Pipeline, prompts: Prompts) -> Tensor:
     """What the text encoder makes of ``prompts``: ``[N, tokens, width]``."""
     ids = pipeline.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt").input_ids
     return pipeline.text_encoder(ids.to(pipeline.text_encoder.device))[0]
@@ -66,7 +67,7 @@ def read_words(pipeline: Pipeline, prompts: Sequence[str]) -> Tensor:
 # ------------------------------------------------------------------------------------------ the discriminator
 
 
-def features(unet: Any, noisy: Tensor, timesteps: Tensor, words: Tensor) -> list[Tensor]:
+def features(unet: Any, noisy: Maps, timesteps: Timesteps, words: Words) -> list[Tensor]:
     """What the first half of ``unet`` computes on its way: a map ``[N, F, H, W]`` from each of its levels.
 
     Those of the first convolution, of each down block's layers and of the middle block. The ``words`` have their say
@@ -101,7 +102,7 @@ class Heads(nn.Module):
     ``forward(maps)`` returns all logits side by side: ``[N, places]``.
     """
 
-    def __init__(self, widths: Sequence[int], width: int = 48):
+    def __init__(self, widths: Sequence[Count], width: Count = 48):
         super().__init__()
         self.each = nn.ModuleList(
             nn.Sequential(
@@ -120,7 +121,7 @@ class Heads(nn.Module):
 # ------------------------------------------------------------------------------------------ the losses
 
 
-def distillation_loss(made: Tensor, seen: Tensor, alpha_bar: Tensor) -> Tensor:
+def distillation_loss(made: Batch, seen: Batch, alpha_bar: Line) -> Tensor:
     """The squared distance of ``made`` from what the teacher sees in it, weighted by ``√ᾱ`` (ADD, equation 4).
 
     ``made [N, C, H, W]``: the student's clean latents; ``seen``: the teacher's, after noise was added, which are no
@@ -132,7 +133,7 @@ def distillation_loss(made: Tensor, seen: Tensor, alpha_bar: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------ the trained student
 
 
-def load_student(folder: Path = zoo.FOLDER, device: str = "cpu") -> Any:
+def load_student(folder: Path = zoo.FOLDER, device: Device = "cpu") -> Any:
     """The student of the zoo, a ``UNet2DConditionModel`` with weights of 32 bits (on the disk they have 16).
 
     Put it into a pipeline with :func:`from_the_end`, and ask that for ``steps=1, guidance_scale=1``. Raises
@@ -146,3 +147,6 @@ def load_student(folder: Path = zoo.FOLDER, device: str = "cpu") -> Any:
             folder / STUDENT, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
         )
     return student.eval().requires_grad_(False).to(device)
+
+
+guard(__name__)

@@ -14,6 +14,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import nn
 
+from gan_course.arguments import guard
 from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
 from gan_course.files import write_whole
 from gan_course.naming import nearest
@@ -150,3 +151,6 @@ def _facts(folder: Path) -> dict[str, dict[str, Any]]:
             file = path.relative_to(folder).as_posix()
             facts[file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return facts
+
+
+guard(__name__)

@@ -1,0 +1,537 @@
+"""What functions take: one converter for each kind of argument, in front of every public function of the course.
+
+A converter gets an argument's name and value. What is exactly meant it returns as the function wants it: ``np.int64(3)``
+and ``3.0`` are the whole number 3, a NumPy array or a list is a tensor, one string is a list of one. All else it
+refuses with a ``ValueError`` in one sentence: name, value, type, remedy. ``True`` is no number, and ``"3"`` is none.
+
+Signatures name the kinds, ``def draw(images: Tensor, batch_size: Count)``; :func:`guard`, called at the end of a module,
+puts the converters in front, so that the bodies stay as the chapters print them. Only types, shapes and plain numbers
+are looked at: to look into a tensor would make a training step wait for the GPU. The kinds for borders (pictures to
+measure, schedules) say so where they do.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import functools
+import inspect
+import math
+import os
+import reprlib
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Converter = Callable[[str, Any], Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+MOST = 100_000_000  # of anything to be counted: beyond, no memory holds it
+
+
+def shown(value: Any) -> str:
+    """``value`` in a few words, with its type."""
+    if isinstance(value, Tensor | np.ndarray):
+        kind = "tensor" if isinstance(value, Tensor) else "array"
+        return f"a {str(value.dtype).removeprefix('torch.')} {kind} of shape {list(value.shape)}"
+    if value is None:
+        return "None"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__qualname__} ({type(value).__name__})"
+    try:
+        text = reprlib.repr(value).partition("\n")[0]
+    except ValueError:  # a whole number of thousands of digits
+        text = "a huge number"
+    return f"{text} ({type(value).__name__})"
+
+
+def refuse(name: str, must: str, value: Any, remedy: str) -> NoReturn:
+    """Raise the sentence."""
+    if isinstance(value, str) and "number" in must:
+        remedy = "write a number without quotes"
+    raise ValueError(f"{name} must be {must} but is {shown(value)}: {remedy}")
+
+
+# ------------------------------------------------------------------------------------------ numbers and words
+
+
+def _plain(value: Any) -> Any:
+    """The Python number in a NumPy scalar or in an array or tensor without axes; anything else as it is."""
+    if isinstance(value, np.generic | np.ndarray | Tensor) and value.ndim == 0:
+        return value.item()
+    return value
+
+
+def whole(low: int | None = None, high: int = MOST) -> Converter:
+    """For whole numbers from ``low`` to ``high``."""
+    must = "a whole number" + ("" if low is None else f" from {low} up" if high >= MOST else f" from {low} to {high}")
+
+    def convert(name: str, value: Any) -> int:
+        plain = value if type(value) is int else _plain(value)
+        if isinstance(plain, float) and plain.is_integer():
+            plain = int(plain)
+        if type(plain) is not int:
+            refuse(name, must, value, "pass one whole number" if low is None else f"pass one, such as {max(low, 1)}")
+        if low is not None and plain < low:
+            refuse(name, must, value, "choose a larger one")
+        if abs(plain) > high:
+            refuse(name, must, value, f"choose one up to {high:,}")
+        return plain
+
+    return convert
+
+
+def number(low: float = -math.inf, high: float = math.inf, above: bool = False, below: bool = False) -> Converter:
+    """For finite numbers from ``low`` to ``high``; ``above`` and ``below`` shut the ends out."""
+    ends = [] if low == -math.inf else [f"above {low:g}" if above else f"from {low:g} up"]
+    if high < math.inf:
+        ends += [f"below {high:g}" if below else f"at most {high:g}"]
+    must = " ".join(["a finite number", *([" and ".join(ends)] if ends else [])])
+
+    def convert(name: str, value: Any) -> float:
+        plain = value if type(value) is float else _plain(value)
+        if type(plain) not in (int, float) or not math.isfinite(plain):
+            refuse(name, must, value, "pass one number")
+        if not low <= plain <= high or (above and plain == low) or (below and plain == high):
+            refuse(name, must, value, "choose one in that range")
+        return plain
+
+    return convert
+
+
+def flag(name: str, value: Any) -> bool:
+    """For ``True`` and ``False``; 1 and 0 mean the same."""
+    plain = _plain(value)
+    if not isinstance(plain, int) or plain not in (0, 1):
+        refuse(name, "True or False", value, "write it without quotes" if isinstance(value, str) else "choose one")
+    return bool(plain)
+
+
+def text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        refuse(name, "a string", value, "write it in quotes")
+    return str(value)
+
+
+def path(name: str, value: Any) -> Any:
+    """For the path of a file or folder, as a string or a ``Path``."""
+    if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
+        refuse(name, "the path of a file or folder", value, "write it in quotes, such as 'runs/first'")
+    return value
+
+
+def folder(name: str, value: Any) -> Path:
+    return Path(path(name, value))
+
+
+def device(name: str, value: Any) -> str:
+    """For a device of PyTorch that is present here."""
+    try:
+        found = torch.device(value) if isinstance(value, str | torch.device) else None
+        if found is not None:
+            torch.empty(0, device=found)
+    except Exception:  # each kind of device has its own way to be absent
+        found = None
+    if found is None:
+        refuse(name, "a device that is present here", value, "use 'cpu', or 'cuda' where torch.cuda.is_available()")
+    return str(found)
+
+
+def prompts(name: str, value: Any) -> Any:
+    """For one string or several. Raises ``TypeError`` where something else stands for a prompt."""
+    asked = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+    for prompt in asked:
+        if not isinstance(prompt, str):
+            raise TypeError(f"{name}: a prompt must be a string but one is {shown(prompt)}: write it in quotes")
+    if not asked:
+        raise ValueError(f"{name}: there is no prompt: pass a string, or a list with one string for each picture")
+    return value
+
+
+# ------------------------------------------------------------------------------------------ tensors
+
+
+def tensor(name: str, value: Any) -> Tensor:
+    """For tensors of any dtype; arrays, lists and numbers become one, without loss."""
+    if isinstance(value, Tensor):
+        return value
+    try:
+        if isinstance(value, np.ndarray | np.generic | list | tuple | int | float) and not isinstance(value, bool):
+            return torch.tensor(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged, of strings, of tensors
+        pass
+    refuse(name, "a tensor", value, "convert it with torch.as_tensor(), or a list of tensors with torch.stack()")
+
+
+def floats(name: str, value: Any) -> Tensor:
+    """For tensors of floating-point numbers, at least one; Python's own whole numbers become such."""
+    x = tensor(name, value)
+    if not x.is_floating_point():
+        if isinstance(value, list | tuple | int) and x.dtype == torch.int64:
+            return x.to(torch.get_default_dtype())
+        remedy = "pictures of bytes become x.float() / 127.5 - 1" if x.dtype == torch.uint8 else "convert with .float()"
+        refuse(name, "a tensor of floating-point numbers", x, remedy)
+    if not x.numel():
+        refuse(name, "a tensor with something in it", x, "look at where it was made")
+    return x
+
+
+def batch(name: str, value: Any) -> Tensor:
+    """As :func:`floats`; all arguments of this kind have the same shape in one call, so that none is spread out."""
+    return floats(name, value)
+
+
+def line(name: str, value: Any) -> Tensor:
+    """For one axis of floating-point numbers ``[R]``."""
+    x = floats(name, value)
+    if x.ndim != 1:
+        refuse(name, "a tensor of shape [R], one number a row", x, "flatten it")
+    return x
+
+
+def rows(name: str, value: Any) -> Tensor:
+    """For floating-point numbers ``[N, ...]``: points, features or pictures."""
+    x = floats(name, value)
+    if x.ndim < 2:
+        refuse(name, "a tensor of shape [N, ...], a sample a row", x, "add the missing axis with unsqueeze")
+    return x
+
+
+def points(name: str, value: Any) -> Tensor:
+    """For points in the plane ``[N, 2]``, none of them NaN."""
+    x = floats(name, value)
+    if x.ndim != 2 or x.shape[1] != 2:
+        refuse(name, "points of shape [N, 2]", x, "give each point one row with x and y")
+    return x
+
+
+def maps(name: str, value: Any) -> Tensor:
+    """For pictures, latents or maps ``[N, C, H, W]`` of any range."""
+    x = floats(name, value)
+    if x.ndim != 4:
+        refuse(name, "a tensor of shape [N, C, H, W]", x, "add the missing axis with unsqueeze(1)")
+    return x
+
+
+def words(name: str, value: Any) -> Tensor:
+    """For what a text encoder says ``[N, tokens, width]``."""
+    x = floats(name, value)
+    if x.ndim != 3:
+        refuse(name, "a tensor of shape [N, tokens, width]", x, "make it with read_words(pipeline, prompts)")
+    return x
+
+
+def drawable(name: str, value: Any) -> Tensor:
+    """For pictures ``[N, C, H, W]`` in ``[-1, 1]`` to look at. Noise may reach beyond, what counts from 0 may not."""
+    x = maps(name, value)
+    if x.shape[1] not in (1, 3, 4):
+        refuse(name, "pictures of 1 or 3 channels, [N, C, H, W]", x, "choose channels with x[:, :1], or permute them")
+    check_not_from_0(name, x)
+    return x
+
+
+def pictures(name: str, value: Any) -> Tensor:
+    """For pictures ``[N, C, H, W]`` in ``[-1, 1]`` to measure: all of the numbers are looked at."""
+    x = maps(name, value)
+    check_not_from_0(name, x)
+    check_in_range(name, x)
+    return x
+
+
+def samples(name: str, value: Any) -> Tensor:
+    """As :func:`pictures`; or rows of features, of which none may be NaN."""
+    x = rows(name, value)
+    if x.ndim == 4:
+        return pictures(name, x)
+    check_finite(name, x)
+    return x
+
+
+def check_not_from_0(name: str, x: Tensor) -> None:
+    """Raise ``ValueError`` for pictures whose range begins at 0: no picture of bytes in ``[-1, 1]`` is 0 anywhere."""
+    low, high = (x.detach().min().item(), x.detach().max().item()) if x.device.type != "meta" else (-1, 1)
+    if 0 <= low and high > 2:
+        raise ValueError(f"{name} must lie in [-1, 1] but reach {high:g}: divide by 127.5 and subtract 1")
+    if 0 <= low < 1 / 256 and 0.5 < high <= 1:
+        raise ValueError(f"{name} must lie in [-1, 1] but go from 0 to {high:g}: multiply by 2 and subtract 1")
+
+
+def check_in_range(name: str, x: Tensor) -> None:
+    """Raise ``ValueError`` for pictures with NaN, or beyond ``[-1, 1]`` by more than rounding explains."""
+    check_finite(name, x)
+    low, high = x.detach().min().item(), x.detach().max().item()
+    if high > 2 and low > -1.001:
+        raise ValueError(f"{name} must lie in [-1, 1] but reach {high:g}: divide by 127.5 and subtract 1")
+    if low < -1.001 or high > 1.001:
+        raise ValueError(f"{name} must lie in [-1, 1] but go from {low:g} to {high:g}: rescale or clamp them")
+
+
+def check_finite(name: str, x: Tensor) -> None:
+    if not x.isfinite().all():
+        raise ValueError(f"{name} hold NaN or infinite values: find them with x.isfinite() and remove those samples")
+
+
+def labels(name: str, value: Any) -> Tensor:
+    """For whole numbers ``[N]``, one for each sample, as int64."""
+    x = tensor(name, value)
+    if x.dtype == torch.bool or x.is_floating_point() or x.is_complex() or x.ndim != 1 or not x.numel():
+        refuse(name, "int64 of shape [N], one for each sample", x, "take the data set's, or convert with .long()")
+    return x.long()
+
+
+def timesteps(name: str, value: Any) -> Tensor | int:
+    """For one timestep, or int64 ``[N]`` with one for each picture."""
+    if type(value) is int:
+        return value
+    if not isinstance(value, Tensor) and not isinstance(plain := _plain(value), list | tuple | np.ndarray):
+        return whole()(name, plain)
+    x = tensor(name, value)
+    if x.dtype == torch.bool or x.is_floating_point() or x.is_complex() or not x.numel():
+        refuse(name, "a timestep, a whole number, or int64 [N]", x, "round with .round().long()")
+    return x.long()
+
+
+def time(name: str, value: Any) -> Tensor | float:
+    """For one point in time, or ``[N]`` with one for each picture."""
+    return floats(name, value) if isinstance(value, Tensor | np.ndarray | list | tuple) else number()(name, value)
+
+
+def _ends(x: Tensor) -> tuple[float, float] | None:
+    """The first and the last number, where that costs no waiting."""
+    return (x[0].item(), x[-1].item()) if x.device.type == "cpu" else None
+
+
+def schedule(name: str, value: Any) -> Tensor:
+    """For ᾱ ``[T]``, which falls from near 1: betas in its place are noticed."""
+    x = line(name, value)
+    ends = _ends(x)
+    if ends is not None and not (0 <= ends[1] <= ends[0] <= 1 and (ends[1] < ends[0] or len(x) == 1)):
+        refuse(name, "ᾱ [T], which falls from near 1 to near 0,", x, "betas become it with cumulative_alphas(betas)")
+    return x
+
+
+def betas(name: str, value: Any) -> Tensor:
+    """For betas ``[T]``, the share of noise that each step adds; ᾱ in its place is noticed."""
+    x = line(name, value)
+    ends = _ends(x)
+    if ends is not None and not 0 <= ends[0] <= ends[1] <= 1:
+        refuse(name, "betas [T], which grow and lie between 0 and 1,", x, "make them with linear_betas(steps)")
+    return x
+
+
+Count = Annotated[int, whole(1)]
+CountOrNone = Annotated[int, whole(0)]
+Seed = Annotated[int, whole(0, 2**62)]
+SmallSeed = Annotated[int, whole(0, 2**32 - 1)]  # of NumPy's old global generator
+Shape = tuple[Annotated[int, whole(1)], ...]
+Positive = Annotated[float, number(0, above=True)]
+NotNegative = Annotated[float, number(0)]
+Share = Annotated[float, number(0, 1)]
+Device = Annotated[str, device]
+Prompts = Annotated[str | Sequence[str], prompts]
+Floats = Annotated[Tensor, floats]
+Batch = Annotated[Tensor, batch]
+Line = Annotated[Tensor, line]
+Rows = Annotated[Tensor, rows]
+Points = Annotated[Tensor, points]
+Maps = Annotated[Tensor, maps]
+Drawable = Annotated[Tensor, drawable]
+Pictures = Annotated[Tensor, pictures]
+Samples = Annotated[Tensor, samples]
+Labels = Annotated[Tensor, labels]
+Timesteps = Annotated[Tensor | int, timesteps]
+Timestep = Annotated[int, timesteps]
+Time = Annotated[Tensor | float, time]
+Scale = Annotated[float | Tensor, time]
+Words = Annotated[Tensor, words]
+Schedule = Annotated[Tensor, schedule]
+Betas = Annotated[Tensor, betas]
+
+
+# ------------------------------------------------------------------------------------------ from hints to converters
+
+PLAIN: dict[Any, Converter] = {
+    int: whole(), float: number(), bool: flag, str: text, Tensor: tensor, Path: folder, torch.device: device
+}  # fmt: skip
+
+
+def converter(hint: Any) -> Converter | None:
+    """What guards an argument with this type hint; ``None`` where anything goes."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return inner[1]
+    if hint in PLAIN:
+        return PLAIN[hint]
+    if origin in (types.UnionType, typing.Union):
+        return _one_of(inner)
+    if origin is collections.abc.Callable:
+        return _test(callable, "a function", "pass it without calling it")
+    if origin is not None and isinstance(origin, type) and issubclass(origin, collections.abc.Iterable):
+        return _several(origin, inner)
+    if hint is Any or not isinstance(hint, type) or hint is object:
+        return None
+    if getattr(hint, "_is_protocol", False):
+        wanted = list(hint.__dict__.get("__annotations__", {}))
+        return _test(lambda x: all(hasattr(x, n) for n in wanted), f"a {hint.__name__.lower()}", "load or build one")
+    return _test(lambda x: isinstance(x, hint), f"a {hint.__name__}", f"build a {hint.__name__} first")
+
+
+def _test(right: Callable[[Any], bool], must: str, remedy: str) -> Converter:
+    return lambda name, value: value if right(value) else refuse(name, must, value, remedy)
+
+
+def _one_of(hints: Sequence[Any]) -> Converter | None:
+    """The first converter that takes the value; where none does, the first one's words."""
+    if set(hints) - {type(None)} == {str, Path}:
+        hints = [Annotated[Any, path], *(h for h in hints if h is type(None))]
+    converters = [converter(h) for h in hints if h is not type(None)]
+    if any(c is None for c in converters):
+        return None
+    chain = [c for c in converters if c is not None]
+    if len(chain) == 1:
+        return functools.partial(_optional, chain[0])
+
+    def convert(name: str, value: Any) -> Any:
+        if value is None and type(None) in hints:
+            return None
+        for other in chain[1:]:
+            try:
+                return other(name, value)
+            except ValueError:
+                pass
+        return chain[0](name, value)
+
+    return convert
+
+
+def _optional(convert: Converter, name: str, value: Any) -> Any:
+    return None if value is None else convert(name, value)
+
+
+def _several(origin: Any, inner: tuple[Any, ...]) -> Converter:
+    """For sequences, collections and mappings: each item goes through its own converter."""
+    if issubclass(origin, Mapping):
+        each = converter(inner[1])
+
+        def convert_values(name: str, value: Any) -> Any:
+            if not isinstance(value, Mapping):
+                refuse(name, "a dict", value, "give each entry a name: {'name': value}")
+            if each is None:
+                return value
+            return {key: each(f"{name}[{key!r}]", x) for key, x in value.items()}
+
+        return convert_values
+    exact = len(inner) if origin is tuple and inner[-1] is not ... else None
+    item = converter(inner[0]) if inner and not isinstance(inner[0], TypeVar) else None
+    strings = bool(inner) and inner[0] is str
+
+    def convert(name: str, value: Any) -> Any:
+        if isinstance(value, str) and strings and exact is None:
+            return type(value).split(value, "\0")
+        if isinstance(value, np.ndarray | Tensor) and value.ndim:
+            value = value.tolist()
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, origin if origin is not tuple else Sequence):
+            refuse(name, "a list", value, "put it in square brackets")
+        if not isinstance(value, collections.abc.Collection):  # a generator can be gone through only once
+            return value
+        if exact is not None and len(value) != exact:
+            refuse(name, f"{exact} values", value, f"pass {exact} of them")
+        if item is None:
+            return value
+        items = [item(f"{name}[{i}]", x) for i, x in enumerate(value)]
+        return tuple(items) if origin is tuple else items
+
+    return convert
+
+
+# ------------------------------------------------------------------------------------------ in front of functions
+
+
+def _kinds(function: Callable[..., Any]) -> dict[str, Converter | None]:
+    """Parameter → converter, in the order of the signature."""
+    inner = inspect.unwrap(function)
+    found: dict[str, Converter | None] = {}
+    for name, parameter in inspect.signature(inner).parameters.items():
+        hint = parameter.annotation
+        if isinstance(hint, str):
+            try:
+                hint = eval(hint, inner.__globals__)
+            except Exception:  # imported for type checkers only, or a student's own
+                hint = Any
+        found[name] = None if hint is parameter.empty else converter(hint)
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            found[name] = None
+    return found
+
+
+def checked(function: Function, also: Callable[..., None] | None = None) -> Function:
+    """``function`` behind the converters that its signature names; ``also`` looks at all arguments together."""
+    kinds: dict[str, Converter | None] = {}
+    places: list[tuple[int, str, Converter]] = []
+    alike: list[str] = []
+    names: list[str] = []
+
+    def prepare() -> None:  # at the first call: by then all that hints may name is there
+        kinds.update(_kinds(function))
+        names.extend(kinds)
+        places.extend((i, name, kind) for i, (name, kind) in enumerate(kinds.items()) if kind is not None)
+        alike.extend(n for n, kind in kinds.items() if kind is batch or getattr(kind, "args", None) == (batch,))
+
+    @functools.wraps(function)
+    def careful(*args: Any, **options: Any) -> Any:
+        if not names:
+            prepare()
+        given = list(args)
+        for i, name, kind in places:
+            if i < len(given):
+                given[i] = kind(name, given[i])
+            elif name in options:
+                options[name] = kind(name, options[name])
+        if also is not None or len(alike) > 1:
+            everything = {**dict(zip(names, given, strict=False)), **options}
+            if len(alike) > 1:
+                check_alike(**{name: everything[name] for name in alike if everything.get(name) is not None})
+            if also is not None:
+                also(**everything)
+        return function(*given, **options)
+
+    careful.checked = True  # type: ignore[attr-defined]
+    return careful  # type: ignore[return-value]
+
+
+def check_alike(**tensors: Tensor) -> None:
+    """Raise ``ValueError`` unless all ``tensors`` have one shape."""
+    first, *others = tensors
+    for other in others:
+        if tensors[first].shape != tensors[other].shape:
+            shapes = f"{list(tensors[first].shape)} and {list(tensors[other].shape)}"
+            raise ValueError(f"{first} and {other} must have the same shape but have {shapes}: give each its own number")
+
+
+def guard(module: str) -> None:
+    """Put the converters in front of all public functions, constructors and methods that ``module`` defines so far."""
+    space = vars(sys.modules[module])
+    for name, item in list(space.items()):
+        if name.startswith("_") or getattr(item, "__module__", None) != module:
+            continue
+        if inspect.isfunction(item):
+            space[name] = _guarded(item)
+        elif inspect.isclass(item) and not issubclass(item, tuple | BaseException) and not _is_foreign(item):
+            for method, function in list(vars(item).items()):
+                if inspect.isfunction(function) and (method == "__init__" or not method.startswith("_")):
+                    setattr(item, method, _guarded(function))
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    own = [name for name in inspect.signature(function).parameters if name != "self"]
+    return checked(function) if own and not hasattr(function, "checked") else function
+
+
+def _is_foreign(kind: Any) -> bool:
+    """Whether a class has no constructor of its own to guard: protocols, and models of pydantic, which check."""
+    return getattr(kind, "_is_protocol", False) or hasattr(kind, "model_fields")
