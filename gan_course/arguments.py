@@ -95,7 +95,7 @@ def number(low: float = -math.inf, high: float = math.inf, above: bool = False, 
 
     def convert(name: str, value: Any) -> float:
         plain = value if type(value) is float else _plain(value)
-        if type(plain) not in (int, float) or not math.isfinite(plain):
+        if type(plain) not in (int, float) or not abs(plain) < math.inf or abs(plain) > 1e300:
             refuse(name, must, value, "pass one number")
         if not low <= plain <= high or (above and plain == low) or (below and plain == high):
             refuse(name, must, value, "choose one in that range")
@@ -150,7 +150,16 @@ def prompts(name: str, value: Any) -> Any:
             raise TypeError(f"{name}: a prompt must be a string but one is {shown(prompt)}: write it in quotes")
     if not asked:
         raise ValueError(f"{name}: there is no prompt: pass a string, or a list with one string for each picture")
-    return value
+    return [str(prompt) for prompt in asked]
+
+
+def _test(right: Callable[[Any], bool], must: str, remedy: str) -> Converter:
+    return lambda name, value: value if right(value) else refuse(name, must, value, remedy)
+
+
+def having(*attributes: str, must: str, remedy: str) -> Converter:
+    """For objects of other libraries, known by what they have."""
+    return _test(lambda x: all(hasattr(x, name) for name in attributes), must, remedy)
 
 
 # ------------------------------------------------------------------------------------------ tensors
@@ -244,11 +253,11 @@ def pictures(name: str, value: Any) -> Tensor:
 
 
 def samples(name: str, value: Any) -> Tensor:
-    """As :func:`pictures`; or rows of features, of which none may be NaN."""
+    """For what is measured, ``[N, ...]``, none of it NaN: features, points, or pictures in about ``[-1, 1]``."""
     x = rows(name, value)
-    if x.ndim == 4:
-        return pictures(name, x)
     check_finite(name, x)
+    if x.ndim == 4:
+        check_not_from_0(name, x)
     return x
 
 
@@ -287,7 +296,7 @@ def labels(name: str, value: Any) -> Tensor:
 def timesteps(name: str, value: Any) -> Tensor | int:
     """For one timestep, or int64 ``[N]`` with one for each picture."""
     if type(value) is int:
-        return value
+        return whole()(name, value)
     if not isinstance(value, Tensor) and not isinstance(plain := _plain(value), list | tuple | np.ndarray):
         return whole()(name, plain)
     x = tensor(name, value)
@@ -327,8 +336,9 @@ def betas(name: str, value: Any) -> Tensor:
 Count = Annotated[int, whole(1)]
 CountOrNone = Annotated[int, whole(0)]
 Seed = Annotated[int, whole(0, 2**62)]
+Shape = tuple[Count, ...]
+PictureShape = tuple[Count, Count, Count]
 SmallSeed = Annotated[int, whole(0, 2**32 - 1)]  # of NumPy's old global generator
-Shape = tuple[Annotated[int, whole(1)], ...]
 Positive = Annotated[float, number(0, above=True)]
 NotNegative = Annotated[float, number(0)]
 Share = Annotated[float, number(0, 1)]
@@ -349,6 +359,12 @@ Timestep = Annotated[int, timesteps]
 Time = Annotated[Tensor | float, time]
 Scale = Annotated[float | Tensor, time]
 Words = Annotated[Tensor, words]
+Unet = Annotated[Any, having("config", "conv_in", must="a U-Net of diffusers", remedy="take pipeline.unet")]
+Scheduler = Annotated[Any, having("alphas_cumprod", must="a scheduler of diffusers", remedy="take pipeline.scheduler")]
+Autoencoder = Annotated[Any, having("encode", "config", must="an autoencoder of diffusers", remedy="take pipeline.vae")]
+Tokenizer = Annotated[
+    Any, having("model_max_length", must="a tokenizer of transformers", remedy="take pipeline.tokenizer")
+]
 Schedule = Annotated[Tensor, schedule]
 Betas = Annotated[Tensor, betas]
 
@@ -379,10 +395,6 @@ def converter(hint: Any) -> Converter | None:
         wanted = list(hint.__dict__.get("__annotations__", {}))
         return _test(lambda x: all(hasattr(x, n) for n in wanted), f"a {hint.__name__.lower()}", "load or build one")
     return _test(lambda x: isinstance(x, hint), f"a {hint.__name__}", f"build a {hint.__name__} first")
-
-
-def _test(right: Callable[[Any], bool], must: str, remedy: str) -> Converter:
-    return lambda name, value: value if right(value) else refuse(name, must, value, remedy)
 
 
 def _one_of(hints: Sequence[Any]) -> Converter | None:
@@ -426,21 +438,27 @@ def _several(origin: Any, inner: tuple[Any, ...]) -> Converter:
             return {key: each(f"{name}[{key!r}]", x) for key, x in value.items()}
 
         return convert_values
-    exact = len(inner) if origin is tuple and inner[-1] is not ... else None
+    exact = len(inner) if origin is tuple and inner and inner[-1] is not ... else None
+    each_own = [converter(hint) for hint in inner] if exact else []
     item = converter(inner[0]) if inner and not isinstance(inner[0], TypeVar) else None
     strings = bool(inner) and inner[0] is str
+    numbers = bool(inner) and (typing.get_args(inner[0]) or inner)[0] in (int, float)
 
     def convert(name: str, value: Any) -> Any:
         if isinstance(value, str) and strings and exact is None:
-            return type(value).split(value, "\0")
+            value = [value]
         if isinstance(value, np.ndarray | Tensor) and value.ndim:
             value = value.tolist()
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, origin if origin is not tuple else Sequence):
             refuse(name, "a list", value, "put it in square brackets")
         if not isinstance(value, collections.abc.Collection):  # a generator can be gone through only once
             return value
-        if exact is not None and len(value) != exact:
-            refuse(name, f"{exact} values", value, f"pass {exact} of them")
+        if exact is not None:
+            if len(value) != exact:
+                refuse(name, f"{exact} values", value, f"pass {exact} of them")
+            return tuple(c(f"{name}[{i}]", x) if c else x for i, (c, x) in enumerate(zip(each_own, value, strict=True)))
+        if numbers and not value:
+            refuse(name, "a list with something in it", value, "pass at least one number")
         if item is None:
             return value
         items = [item(f"{name}[{i}]", x) for i, x in enumerate(value)]

@@ -29,9 +29,21 @@ TIMES = 8  # how many numbers tell a flow model the time
 class Sets:
     """K labelled sets side by side. A set shorter than N is padded; only its first ``counts`` rows are meant."""
 
-    images: Tensor  # [K, N, 64] in [-1, 1]
+    images: Floats  # [K, N, 64] in [-1, 1]
     labels: Tensor  # int64 [K, N]
     counts: Tensor  # int64 [K]
+
+    def __post_init__(self) -> None:
+        form, places = list(self.images.shape[:2]), self.labels.ndim == 2 and self.counts.ndim == 1
+        if self.images.ndim != 3 or self.images.shape[2] != PIXELS:
+            refuse("images", f"a tensor of shape [K, N, {PIXELS}]", self.images, "flatten pictures of 8x8")
+        for name, x, shape in (("labels", self.labels, form), ("counts", self.counts, form[:1])):
+            if not places or x.dtype != torch.int64 or list(x.shape) != shape:
+                refuse(name, f"int64 of shape {shape}", x, "pass one for each picture, and one count for each set")
+        if not 1 <= self.counts.min() <= self.counts.max() <= form[1]:
+            refuse("counts", f"numbers from 1 to {form[1]}, the rows of a set", self.counts, "count the rows meant")
+        if not 0 <= self.labels.min() <= self.labels.max() < CLASSES:
+            refuse("labels", f"numbers from 0 to {CLASSES - 1}", self.labels, "correct them")
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -93,7 +105,10 @@ class ParallelLinear(nn.Module):
         start = start.repeat(networks // runs, 1, 1)
         self.weight, self.bias = nn.Parameter(start[:, :-1].clone()), nn.Parameter(start[:, -1:].clone())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Floats) -> Tensor:
+        if x.ndim != 3 or (len(x), x.shape[2], x.dtype) != (*self.weight.shape[:2], self.weight.dtype):
+            wanted = f"a {str(self.weight.dtype)[6:]} tensor of shape [{len(self.weight)}, N, {self.weight.shape[1]}]"
+            refuse("x", wanted, x, "pass a batch for each network")
         return torch.baddbmm(self.bias, x, self.weight)
 
 
@@ -104,6 +119,8 @@ def parallel_mlp(
 
     Raises ``ValueError`` unless ``networks`` is a multiple of ``runs``.
     """
+    if len(widths) < 2:
+        refuse("widths", "at least two numbers, inputs and outputs", widths, "such as (64, 128, 10)")
     if networks % runs:
         raise ValueError(f"{networks} networks can't be shared out among {runs} runs: take a multiple of {runs}")
     random = torch.Generator().manual_seed(seed)
@@ -124,7 +141,11 @@ def slow_down(optimizer: torch.optim.Optimizer, lr: Positive, step: CountOrNone,
 
 
 def one_hot(labels: Tensor) -> Tensor:
-    return F.one_hot(labels, CLASSES).float()
+    """int64 ``[...]`` from 0 to 9 as rows with a single 1: ``[..., 10]``."""
+    try:
+        return F.one_hot(labels, CLASSES).float()
+    except RuntimeError:
+        refuse("labels", f"int64 from 0 to {CLASSES - 1}", labels, "correct them")
 
 
 def _asked(sets: Sets, per_class: Count) -> Tensor:
@@ -240,13 +261,13 @@ def jitter(pictures: Floats, turn: NotNegative = 0.25, scale: Share = 0.15, shif
 
     A ``shift`` of 0.25 is one pixel of eight.
     """
-    if pictures.shape[-1] != PIXELS:
+    if not pictures.ndim or pictures.shape[-1] != PIXELS:
         refuse("pictures", f"rows of {PIXELS} pixels, [..., {PIXELS}],", pictures, "flatten pictures of 8x8")
     flat = pictures.reshape(-1, 1, 8, 8)
     angle, size, x, y = (2 * torch.rand(4, len(flat)) - 1) * torch.tensor([[turn], [scale], [shift], [shift]])
     cosine, sine = angle.cos() / (1 + size), angle.sin() / (1 + size)
     maps = torch.stack([cosine, -sine, x, sine, cosine, y], dim=1).view(-1, 2, 3)
-    places = F.affine_grid(maps, list(flat.shape), align_corners=False)
+    places = F.affine_grid(maps, list(flat.shape), align_corners=False).to(flat)
     return (F.grid_sample(flat + 1, places, align_corners=False) - 1).view_as(pictures)  # beyond the rim lies -1, black
 
 

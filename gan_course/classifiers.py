@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.arguments import Count, Maps, Rows, Shape, guard, refuse
+from gan_course.arguments import Count, Maps, PictureShape, Rows, guard, refuse
 from gan_course.data.attributes import FIELDS
 from gan_course.networks import channels_last, check_input
 
@@ -28,7 +28,7 @@ class Classifier(nn.Module):
     them and the logits: features right below the logits would know little more than the class.
     """
 
-    def __init__(self, classes: Count = 10, image_shape: Shape = (1, 28, 28), width: Count = 32):
+    def __init__(self, classes: Count = 10, image_shape: PictureShape = (1, 28, 28), width: Count = 32):
         super().__init__()
         self.image_shape = tuple(image_shape)
         self.body = nn.Sequential(
@@ -71,7 +71,7 @@ class AttributeClassifier(nn.Module):
         self,
         width: Count = 24,
         counts: Sequence[Count] = GLYPH_COUNTS,
-        image_shape: Shape = (3, 32, 32),
+        image_shape: PictureShape = (3, 32, 32),
     ):
         super().__init__()
         self.counts, self.image_shape = tuple(counts), tuple(image_shape)
@@ -132,6 +132,7 @@ class DepthEstimator(nn.Module):
         channels_last(self)
 
     def forward(self, images: Maps) -> Tensor:
+        check_input(self, images=images)
         colours, rows, columns = images.shape[1:]
         if colours != 3:
             refuse("images", "a tensor of shape [N, 3, H, W]", images, "convert them to RGB")

@@ -31,6 +31,7 @@ from gan_course.arguments import (
     Timesteps,
     checked,
     guard,
+    refuse,
 )
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a network's output may mean, in the words of diffusers
@@ -70,17 +71,21 @@ def _refuse(
     elif isinstance(t, Tensor):
         if t.numel() not in (1, len(x)):
             raise ValueError(f"t holds {t.numel()} timesteps for {len(x)} pictures: pass one, or one for each")
-        if t.device.type == "cpu" and not 0 <= (low := t.min().item()) <= (high := t.max().item()) < end:
-            raise ValueError(
-                f"timesteps must lie between 0 and {end - 1} but one is {low if low < 0 else high}: correct it"
-            )
+        if t.device.type == "cpu":
+            low, high = (x.item() for x in t.aminmax())
+            if not 0 <= low <= high < end:
+                raise ValueError(
+                    f"timesteps must lie between 0 and {end - 1} but one is {low if low < 0 else high}: correct it"
+                )
     elif t is not None and not 0 <= t < end:
         raise ValueError(f"timesteps must lie between 0 and {end - 1} but one is {t}: correct it")
     if prediction is not None and prediction not in PREDICTIONS:
         raise ValueError(f"a network can't predict {prediction!r}: choose one of {', '.join(PREDICTIONS)}")
-    plain = guidance_scale is not None and not isinstance(guidance_scale, Tensor)
-    if plain and not (math.isfinite(guidance_scale) and guidance_scale >= 0):
-        raise ValueError(f"the guidance scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
+    if isinstance(guidance_scale, Tensor):
+        if guidance_scale.ndim and guidance_scale.numel() not in (1, guidance_scale.shape[0]):
+            refuse("guidance_scale", "one number, or [N, 1, ...]", guidance_scale, "give it one axis for each of the picture's")
+    elif guidance_scale is not None and guidance_scale < 0:
+        raise ValueError(f"the guidance_scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
     if eta is not None and not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 (no fresh noise) and 1 (as much as DDPM) but is {eta}")
     if eta and noise is None:
@@ -123,7 +128,7 @@ def cumulative_alphas(betas: Betas) -> Tensor:
     return torch.cumprod(1 - betas, dim=0)
 
 
-def signal_to_noise(alphas_cumprod: Schedule) -> Tensor:
+def signal_to_noise(alphas_cumprod: Floats) -> Tensor:
     """The power of the picture divided by the power of the noise, ``ᾱ / (1 - ᾱ)``: ``[T]``."""
     return alphas_cumprod / (1 - alphas_cumprod)
 
@@ -278,6 +283,11 @@ def flow_mix(x: Batch, noise: Batch, t: Time) -> Tensor:
     return (1 - t) * x + t * noise
 
 
+def _check_time(x: Tensor, noise: Tensor, t: Any) -> None:
+    if isinstance(t, Tensor) and t.numel() not in (1, len(x)):
+        raise ValueError(f"t holds {t.numel()} times for {len(x)} pictures: pass one, or one for each")
+
+
 def flow_velocity(x: Batch, noise: Batch) -> Tensor:
     """The velocity on that line, which the network learns: ``noise - x``, the same at all times."""
     return noise - x
@@ -288,4 +298,12 @@ def euler_step(x: Batch, velocity: Batch, t: float, previous: float) -> Tensor:
     return x + (previous - t) * velocity
 
 
+def _check_place(alphas_cumprod: Tensor, t: Any, x: Tensor) -> None:
+    end = len(alphas_cumprod)
+    ends = (t, t) if isinstance(t, int) else t.aminmax() if t.device.type == "cpu" else (0, 0)
+    if not -1 <= ends[0] <= ends[1] < end:
+        raise ValueError(f"timesteps must lie between -1 and {end - 1} but go from {int(ends[0])} to {int(ends[1])}")
+
+
+extract, flow_mix = checked(extract, also=_check_place), checked(flow_mix, also=_check_time)
 guard(__name__)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from gan_course import data, zoo
 from gan_course.arguments import (
     Count,
+    Drawable,
     Floats,
     Labels,
     Line,
-    Maps,
     Pictures,
     Points,
     Positive,
@@ -29,10 +29,12 @@ from gan_course.arguments import (
     Seed,
     Share,
     check_alike,
+    check_finite,
     guard,
     refuse,
 )
 from gan_course.classifiers import Classifier
+from gan_course.networks import check_precision
 
 CHUNK = 500  # rows at a time: it keeps tables of distances and the maps inside a network small
 T_VALUE = 2.1  # of Student's t: standard errors on either side of a 95 % interval, 16 to 20 degrees of freedom
@@ -55,6 +57,8 @@ def nearest_real(samples: Samples, real: Samples) -> Nearest:
     if samples.shape[1:] != real.shape[1:]:
         shapes = f"{list(samples.shape[1:])} but real pictures {list(real.shape[1:])}"
         raise ValueError(f"samples have shape {shapes}: compare like with like")
+    real = real.to(samples.dtype) if samples.dtype == torch.float64 else real
+    samples = samples.to(real.dtype)
     best = [table.min(dim=1) for table in _distances(samples.flatten(1), real.flatten(1))]
     return Nearest(torch.cat([b.values for b in best]), torch.cat([b.indices for b in best]))
 
@@ -78,15 +82,17 @@ def realism_gap(samples: Samples, real: Samples) -> float:
     return (median / nearest_real(real[:held_back], others).distance.median()).item()
 
 
-def psnr(rebuilt: Maps, images: Pictures) -> Tensor:
+def psnr(rebuilt: Drawable, images: Pictures) -> Tensor:
     """Peak signal-to-noise ratio in dB, the mean over pictures ``[N, C, H, W]`` in ``[-1, 1]`` (a range of 2)."""
+    check_finite("rebuilt", rebuilt)
     check_alike(rebuilt=rebuilt, images=images)
     error = (rebuilt.clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4 / error.clamp(min=1e-10)).mean()
 
 
-def edge_energy(images: Pictures) -> float:
+def edge_energy(images: Drawable) -> float:
     """How much neighbouring pixels of ``images [N, C, H, W]`` differ, squared: less for a blur than for a render."""
+    check_finite("images", images)
     across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
     return (across.square().mean() + down.square().mean()).item()
 
@@ -104,7 +110,9 @@ def modes_covered(points: Points, centres: Points, radius: Positive = 0.2, share
 
     Mode collapse in one number.
     """
-    near = torch.cdist(points, centres) < radius
+    check_finite("points", points)
+    check_finite("centres", centres)
+    near = torch.cdist(points.double(), centres.double()) < radius
     return int((near.float().mean(dim=0) >= share).sum())
 
 
@@ -346,20 +354,26 @@ def default_features(real: Pictures) -> tuple[str, Features]:
 
 
 @torch.no_grad()
-def extract_features(images: Rows, features: Features) -> Tensor:
+def extract_features(images: Samples, features: Features) -> Tensor:
     """``features(images)`` for ``images [N, ...]``, a few at a time and without gradients: ``[N, F]`` on the CPU.
 
     A network (or one of its methods) works in evaluation mode here, and is afterwards as it was: what is measured must
     not change by being looked at.
     """
+    check_precision("images", images, network_of(features))
     with evaluating(features):
         return torch.cat([features(chunk).cpu() for chunk in images.split(CHUNK)])
+
+
+def network_of(function: Any) -> Any:
+    """The network that ``function`` is, or whose method it is."""
+    return function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
 
 
 @contextlib.contextmanager
 def evaluating(function: Callable[..., Any]) -> Iterator[None]:
     """Within this block, the network that ``function`` is or belongs to is in evaluation mode."""
-    network = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+    network = network_of(function)
     learning = [part for part in network.modules() if part.training] if isinstance(network, nn.Module) else []
     for part in learning:
         part.training = False
@@ -446,7 +460,10 @@ def class_agreement(samples: Pictures, labels: Labels, classifier: Features) -> 
     if len(labels) != len(samples):
         wanted = f"integers of shape [{len(samples)}], one for each sample,"
         refuse("labels", wanted, labels, "pass the labels that the samples were asked for with")
-    right = extract_features(samples, classifier).argmax(dim=1) == labels.cpu()
+    logits = extract_features(samples, classifier)
+    if not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+        refuse("labels", f"numbers from 0 to {logits.shape[1] - 1}", labels, "the classifier knows no others")
+    right = logits.argmax(dim=1) == labels.cpu()
     return int(right.sum()) / len(samples)
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.arguments import Count, CountOrNone, Floats, Labels, Maps, Points, Shape, checked, guard, refuse
+from gan_course.arguments import Count, CountOrNone, Floats, Labels, Maps, PictureShape, Points, Shape, checked, guard, refuse
 
 NORMS = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -100,7 +100,7 @@ class ConvGenerator(nn.Module):
     """
 
     def __init__(
-        self, latent_dim: Count = 64, classes: CountOrNone = 0, image_shape: Shape = (1, 28, 28), width: Count = 32
+        self, latent_dim: Count = 64, classes: CountOrNone = 0, image_shape: PictureShape = (1, 28, 28), width: Count = 32
     ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
@@ -135,7 +135,7 @@ class ConvDiscriminator(nn.Module):
     which would make a picture's logit depend on its neighbours in the batch (chapter 05).
     """
 
-    def __init__(self, classes: CountOrNone = 0, image_shape: Shape = (1, 28, 28), width: Count = 16):
+    def __init__(self, classes: CountOrNone = 0, image_shape: PictureShape = (1, 28, 28), width: Count = 16):
         super().__init__()
         self.classes, self.image_shape = classes, tuple(image_shape)
         channels, side = square_shape(image_shape)
@@ -180,10 +180,8 @@ def channels_last(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def square_shape(image_shape: Shape) -> tuple[int, int]:
+def square_shape(image_shape: PictureShape) -> tuple[int, int]:
     """(channels, side) of a picture whose side these networks can halve twice."""
-    if len(image_shape) != 3:
-        refuse("image_shape", "(channels, height, width)", image_shape, "a grey picture has (1, 28, 28)")
     channels, height, width = image_shape
     if height != width or height % 4:
         raise ValueError(f"pictures must be square with a side that 4 divides but are {height}x{width}: crop or resize")
@@ -205,10 +203,18 @@ def check_input(self: nn.Module, **inputs: Any) -> None:
     found = list(x.shape[1:])
     if isinstance(self, MLPDiscriminator):  # it flattens: so many pixels, in whatever shape
         wanted, found = [self.layers[1].in_features], [math.prod(found)]
+    check_precision(name, x, self)
     if wanted != found:
         refuse(name, f"a tensor of shape [N, {', '.join(map(str, wanted))}]", x, "the first axis counts the samples")
     if len(x) == 1 and self.training and any(isinstance(part, NORMS) for part in self.modules()):
         refuse(name, "a batch of at least 2 in training mode", x, "one sample has no spread: pass more, or call eval()")
+
+
+def check_precision(name: str, x: Tensor, network: Any) -> None:
+    """Raise ``ValueError`` where 64-bit numbers, NumPy's default, meet a network of fewer bits."""
+    weight = next(network.parameters(), None) if isinstance(network, nn.Module) else None
+    if weight is not None and x.dtype == torch.float64 != weight.dtype:
+        refuse(name, f"a {str(weight.dtype).removeprefix('torch.')} tensor like the network's weights", x, "use .float()")
 
 
 for _kind in (MLPGenerator, MLPDiscriminator, PointGenerator, ConvGenerator, ConvDiscriminator):

@@ -173,16 +173,17 @@ def draw_points(ax: Axes, real: Points | None = None, fake: Points | None = None
     """Real points blue, generated ones orange: each ``[N, 2]``."""
     for points, colour, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
         if points is not None:
-            x, y = points.detach().T
+            x, y = points.detach().cpu().T
             ax.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0, label=label)
     ax.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal", xticks=[], yticks=[])
 
 
 def draw_arrows(ax: Axes, starts: Points, directions: Points, length: Positive = 0.3) -> None:
     """An arrow at each of ``starts [N, 2]`` along ``directions [N, 2]``; the longest is ``length`` long."""
+    directions = directions.detach().cpu()
     scale = length / directions.norm(dim=1).max().clamp_min(1e-12)
-    x, y = starts.detach().T
-    u, v = (directions.detach() * scale).T
+    x, y = starts.detach().cpu().T
+    u, v = (directions * scale).T
     ax.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=1, color="black", width=0.004, zorder=3)
 
 

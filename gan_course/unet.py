@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.arguments import Count, CountOrNone, Labels, Maps, Shape, Timesteps, guard, refuse
+from gan_course.arguments import Count, CountOrNone, Labels, Maps, PictureShape, Timesteps, guard, refuse
 from gan_course.networks import channels_last, check_input, check_labels, square_shape
 
 
@@ -26,7 +26,7 @@ class DiffusionUNet(nn.Module):
     """
 
     def __init__(
-        self, classes: CountOrNone = 0, image_shape: Shape = (1, 28, 28), width: Count = 24, middle: Count = 256
+        self, classes: CountOrNone = 0, image_shape: PictureShape = (1, 28, 28), width: Count = 24, middle: Count = 256
     ):
         super().__init__()
         self.classes = self.no_class = classes
@@ -65,7 +65,7 @@ def timestep_embedding(t: Tensor, dim: Count) -> Tensor:
 
     A network reads them more easily than one large number (arXiv 1706.03762, section 3.5).
     """
-    if t.ndim != 1:
+    if t.ndim != 1 or t.is_complex() or not t.numel():
         refuse("t", "timesteps of shape [N]", t, "flatten them")
     frequencies = torch.exp(-math.log(10_000) * torch.arange(dim // 2, device=t.device) / (dim // 2))
     angles = t[:, None] * frequencies

@@ -231,6 +231,8 @@ def load(name: str, folder: Path = FOLDER) -> list[Fact]:
     if name not in TABLES:
         raise ValueError(f"there is no table {name!r}: choose one of {', '.join(TABLES)}")
     kind, path = TABLES[name], folder / f"{name}.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"the table {path} is missing: correct the folder, or install the course again")
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, restkey="too many fields")
         wanted, found = list(kind.model_fields), list(reader.fieldnames or [])

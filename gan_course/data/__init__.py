@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_course.arguments import Count, Rows, check_finite, check_in_range, check_not_from_0, guard, refuse
+from gan_course.arguments import Count, Floats, Labels, Rows, check_finite, check_in_range, check_not_from_0, guard, refuse
 from gan_course.naming import nearest
 
 
@@ -36,10 +36,23 @@ class Dataset:
     """
 
     name: str
-    images: Tensor
-    labels: Tensor | None = None
+    images: Floats
+    labels: Labels | None = None
     class_names: tuple[str, ...] = ()
     captions: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.images) if self.images.ndim in (2, 4) else -1
+        if count < 0:
+            refuse("images", "a tensor of shape [N, C, H, W] or [N, 2]", self.images, "add the missing axis")
+        for name, column in (("labels", self.labels), ("captions", self.captions)):
+            if column is not None and len(column) != count:
+                raise ValueError(f"there are {count} images but {len(column)} {name}: pass one for each image")
+        if self.labels is not None and self.class_names and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names):
+            raise ValueError(
+                f"labels go from {self.labels.min()} to {self.labels.max()} but there are {len(self.class_names)} "
+                "class names, counted from 0: correct one of them"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,22 +121,21 @@ def load(name: str, **options: Any) -> Dataset:
     return loaders[name](**options)
 
 
-def check_images(images: Tensor) -> None:
+def check_images(images: Tensor, name: str = "images") -> None:
     """Raise a ``ValueError`` that says what to do unless ``images`` can be trained on.
 
     They must be a float32 tensor ``[N, C, H, W]`` (or points ``[N, 2]``), not empty, finite; pictures in ``[-1, 1]``.
     """
+    if images.ndim != 4 and images.shape[1:] != (2,):
+        refuse(name, "a tensor of shape [N, C, H, W]", images, "add the missing axis with unsqueeze(1)")
     if images.dtype != torch.float32:  # NumPy's default is float64
-        refuse("images", "a 32-bit float tensor", images, "convert with torch.as_tensor(x).float()")
+        refuse(name, "a 32-bit float tensor", images, "convert with torch.as_tensor(x).float()")
     if len(images) == 0:
-        raise ValueError(f"the data set is empty (shape {list(images.shape)}): load or select at least one picture")
-    is_points = images.ndim == 2 and images.shape[1] == 2
-    if images.ndim != 4 and not is_points:
-        refuse("images", "a tensor of shape [N, C, H, W]", images, "add the missing axis with unsqueeze(1)")
-    check_finite("images", images)
-    if not is_points:
-        check_not_from_0("images", images)
-        check_in_range("images", images)
+        raise ValueError(f"{name} are empty (shape {list(images.shape)}): load or select at least one picture")
+    check_finite(name, images)
+    if images.ndim == 4:
+        check_not_from_0(name, images)
+        check_in_range(name, images)
 
 
 def draw(images: Rows, batch_size: Count, generator: torch.Generator | None = None) -> Tensor:

@@ -90,7 +90,9 @@ def contrast(one: str, other: str) -> float:
 
 
 def inks(background: str) -> list[str]:
-    """The colours that stand out from ``background``."""
+    """The colours that stand out from ``background``. Raises ``ValueError`` for an unknown one."""
+    if background not in COLOURS:
+        raise ValueError(f"background {background!r} is not known: choose from {', '.join(COLOURS)}")
     return [name for name in COLOURS if contrast(name, background) >= CONTRAST]
 
 
@@ -213,6 +215,9 @@ def phrase(attributes: Attributes, leave_out: Collection[str] = ()) -> str:
 
 def name_of(character: str) -> str:
     """A character in words: "seven", "capital Q", "lowercase a"."""
+    check_characters(character)
+    if len(character) != 1:
+        raise ValueError(f"character must be a single one but is {character!r}: ask for one at a time")
     if character.isdigit():
         return DIGITS[int(character)]
     return f"capital {character}" if character.isupper() else f"lowercase {character}"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_course.arguments import Count, Seed, guard
+from gan_course.arguments import Count, Seed, guard, refuse
 from gan_course.data import Dataset
 from gan_course.data.attributes import Pairs, choose, has_pair
 from gan_course.data.landscape import render
@@ -73,6 +73,10 @@ def as_indices(scenes: Sequence[Scene]) -> Tensor:
 
 def from_indices(indices: Tensor) -> list[Scene]:
     """The records of ``indices`` ``[N, 6]``. Raises ``ValueError`` where thing and place contradict each other."""
+    sizes = torch.tensor([len(values) for values in FIELDS.values()])
+    right = indices.dtype == torch.int64 and indices.ndim == 2 and indices.shape[1] == len(sizes) and len(indices)
+    if not right or (indices < 0).any() or (indices >= sizes).any():
+        refuse("indices", f"int64 of shape [N, {len(sizes)}], each below {sizes.tolist()}", indices, "see as_indices()")
     rows: list[dict[str, Any]] = [
         {f: values[i] for i, (f, values) in zip(row, FIELDS.items(), strict=True)} for row in indices.tolist()
     ]

@@ -14,6 +14,7 @@ from gan_course.arguments import Pictures, guard
 from gan_course.classifiers import AttributeClassifier
 from gan_course.data.render import GLYPHS, Source
 from gan_course.metrics import Measured, evaluating, share_interval
+from gan_course.networks import check_precision
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def measure_adherence(
     if len(images) != len(records):
         raise ValueError(f"there are {len(images)} images but {len(records)} records: pass one for each")
     network: Any = reader or zoo.load(source.reader)
+    check_precision("images", images, network)
     with torch.no_grad(), evaluating(network):
         found = torch.cat([network.read(part) for part in images.split(500)])
     right = found.cpu() == source.as_indices(records)

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course.arguments import Count, Maps, guard
+from gan_course.arguments import Count, Maps, Unet, guard
 
 
 @contextlib.contextmanager
-def watch(unet: Any) -> Iterator[list[Tensor]]:
+def watch(unet: Unet) -> Iterator[list[Tensor]]:
     """Within this block, each cross-attention of ``unet`` leaves its probabilities ``[N, heads, places, words]``.
 
     They gather in the list that the block receives, in the order of the calls. What the U-Net computes stays the same.

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import nn
 
-from gan_course.arguments import Count, guard
+from gan_course.arguments import Count, Tokenizer, guard
 from gan_course.data.attributes import COLOURS, DIGITS, POSITIONS, SIZES
 from gan_course.data.outlines import STYLES
+from gan_course.diffusion import PREDICTIONS
 
 LONGEST = 24  # tokens of a prompt, with the marks of its start and end
 CHANNELS = 8  # of the latents: with the 4 of Stable Diffusion 1, the small autoencoder mistakes grey strokes for purple
@@ -94,7 +95,7 @@ def merge(pieces: list[str], merges: Sequence[tuple[str, str]]) -> list[str]:
     return pieces
 
 
-def make_text_encoder(tokenizer: Any, width: Count = 96, layers: Count = 2) -> nn.Module:
+def make_text_encoder(tokenizer: Tokenizer, width: Count = 96, layers: Count = 2) -> nn.Module:
     """Stable Diffusion's ``CLIPTextModel``, small: token ids ``[N, longest]`` to vectors ``[N, longest, width]``."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -144,6 +145,9 @@ def make_unet(
 def make_scheduler(prediction: str) -> Any:
     """Stable Diffusion's noise schedule, with DDIM's way through it."""
     from diffusers import DDIMScheduler
+
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"prediction {prediction!r} is not known: choose one of {', '.join(PREDICTIONS)}")
 
     return DDIMScheduler(
         beta_schedule="scaled_linear",

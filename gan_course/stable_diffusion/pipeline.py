@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course import zoo
-from gan_course.arguments import Device, Maps, Prompts, Seed, check_in_range, guard, refuse
+from gan_course.arguments import Count, Device, Maps, Prompts, Seed, check_in_range, guard, refuse
 from gan_course.data.attributes import DIGITS
 
 MINI = "mini_stable_diffusion"
@@ -54,7 +54,7 @@ class Request:
 
     prompts: Prompts  # kept as a tuple
     seed: Seed = 0
-    steps: int = STEPS
+    steps: Count = STEPS
     guidance_scale: float = GUIDANCE
     negative_prompt: str | None = None
 
@@ -203,7 +203,7 @@ def inpaint(
     check_request(pipeline, request)
     _check_change(pipeline, images, request, strength)
     wanted = (len(images), 1, *images.shape[2:])
-    if tuple(masks.shape) != wanted:
+    if tuple(masks.shape) != wanted or masks.is_complex():
         raise ValueError(f"masks must be a tensor of shape {list(wanted)}, like the images, but are {list(masks.shape)}")
     if not ((masks == 0) | (masks == 1)).all():
         raise ValueError("masks must hold 0 (keep) and 1 (paint anew) alone: compare with > 0.5 and convert to float")
@@ -267,6 +267,7 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
     asked, scale, longest = request.prompts, request.guidance_scale, pipeline.tokenizer.model_max_length
     for prompt in dict.fromkeys([*asked, request.negative_prompt or ""]):
         check_letters(pipeline.tokenizer, prompt)
+        name_unknown_words(pipeline.tokenizer, prompt)
         tokens = len(pipeline.tokenizer(prompt, verbose=False).input_ids)
         if tokens > longest:
             raise ValueError(
@@ -281,13 +282,10 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
 
 
 def check_letters(tokenizer: Any, prompt: str) -> None:
-    """Raise ``ValueError`` for a ``prompt`` with letters that ``tokenizer`` doesn't know: it would read them as nothing.
-
-    Words that it doesn't know, and reads letter by letter, are named in a line, with the nearest one that it knows.
-    """
+    """Raise ``ValueError`` for a ``prompt`` with letters that ``tokenizer`` doesn't know: it would read them as nothing."""
 
     def is_known(text: str) -> bool:
-        return tokenizer.unk_token_id not in tokenizer(text, verbose=False).input_ids[1:-1]
+        return text.isascii() or tokenizer.unk_token_id not in tokenizer(text, verbose=False).input_ids[1:-1]
 
     if not is_known(prompt):
         strange = next((letter for letter in prompt if not is_known(letter)), prompt)
@@ -295,6 +293,10 @@ def check_letters(tokenizer: Any, prompt: str) -> None:
             f"the prompt {prompt[:40]!r} holds {strange!r}, which this model's tokenizer doesn't know: write it in "
             "English letters"
         )
+
+
+def name_unknown_words(tokenizer: Any, prompt: str) -> None:
+    """Print which words ``tokenizer`` doesn't know, and reads letter by letter, with the nearest one that it knows."""
     known = {token.removesuffix("</w>") for token in tokenizer.get_vocab() if token.endswith("</w>")}
     if len(known) > SMALL_VOCABULARY:  # a real tokenizer puts words together of pieces that it has seen
         return

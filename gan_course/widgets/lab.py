@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gan_course.arguments import checked
 from gan_course import data, metrics, networks
 from gan_course.data import toy
 from gan_course.losses import LOSSES
@@ -69,6 +70,9 @@ class Knobs:
         """What the trainer needs to know. The moving average is off: the lab shows the generator of the moment."""
         names = ("loss", "generator_lr", "discriminator_lr", "discriminator_steps", "beta1", "r1_weight")
         return Settings(**{name: getattr(self, name) for name in names})
+
+
+Knobs.__init__ = checked(Knobs.__init__)  # type: ignore[method-assign]
 
 
 def heaps(centres: Tensor, spread: float = 0.05) -> Tensor:

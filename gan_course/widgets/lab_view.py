@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 import ipywidgets as widgets
 
+from gan_course.arguments import checked
 from gan_course.losses import LOSSES
 from gan_course.widgets import canvas, controls, picture
 from gan_course.widgets.board import Board
@@ -56,6 +57,7 @@ class LabView(Panel):
     kind = "preset"
     catalogue: Mapping[str, Any] = PRESETS
 
+    @checked
     def __init__(self, preset: str | None = None, seed: int = 0):
         """``preset``: a name in the catalogue, the first one where there is none. Raises ``ValueError`` for another."""
         preset = preset or next(iter(self.catalogue))

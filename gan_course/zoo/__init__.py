@@ -25,6 +25,8 @@ NETWORKS = {kind.__name__: kind for kind in (AttributeClassifier, Classifier, De
 
 def names(folder: Path = FOLDER) -> list[str]:
     """The names of all trained networks in ``folder``: what :func:`load` takes."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}: correct the path")
     return [name for name in _cards(folder) if "network" in card(name, folder)]
 
 
