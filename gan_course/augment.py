@@ -34,11 +34,11 @@ class Sets:
     counts: Tensor  # int64 [K]
 
     def __post_init__(self) -> None:
-        form, places = list(self.images.shape[:2]), self.labels.ndim == 2 and self.counts.ndim == 1
+        form = list(self.images.shape[:2])
         if self.images.ndim != 3 or self.images.shape[2] != PIXELS:
             refuse("images", f"a tensor of shape [K, N, {PIXELS}]", self.images, "flatten pictures of 8x8")
         for name, x, shape in (("labels", self.labels, form), ("counts", self.counts, form[:1])):
-            if not places or x.dtype != torch.int64 or list(x.shape) != shape:
+            if x.dtype != torch.int64 or list(x.shape) != shape:
                 refuse(name, f"int64 of shape {shape}", x, "pass one for each picture, and one count for each set")
         if not 1 <= self.counts.min() <= self.counts.max() <= form[1]:
             refuse("counts", f"numbers from 1 to {form[1]}, the rows of a set", self.counts, "count the rows meant")
@@ -203,7 +203,9 @@ def gan_samples(sets: Sets, runs: Count, per_class: Count = 50, steps: Count = 5
         return _as_sets(make(labels), labels)
 
 
-def flow_samples(sets: Sets, runs: Count, per_class: Count = 50, steps: Count = 700, width: Count = 128, seed: Seed = 0) -> Sets:
+def flow_samples(
+    sets: Sets, runs: Count, per_class: Count = 50, steps: Count = 700, width: Count = 128, seed: Seed = 0
+) -> Sets:
     """``per_class`` samples of each class from K rectified-flow models, one trained on each of ``sets``.
 
     Chapter 07's flow (arXiv 2209.03003), sampled in 20 straight steps from noise; the time is told by sines.

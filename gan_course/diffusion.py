@@ -83,7 +83,12 @@ def _refuse(
         raise ValueError(f"a network can't predict {prediction!r}: choose one of {', '.join(PREDICTIONS)}")
     if isinstance(guidance_scale, Tensor):
         if guidance_scale.ndim and guidance_scale.numel() not in (1, guidance_scale.shape[0]):
-            refuse("guidance_scale", "one number, or [N, 1, ...]", guidance_scale, "give it one axis for each of the picture's")
+            refuse(
+                "guidance_scale",
+                "one number, or [N, 1, ...]",
+                guidance_scale,
+                "give it one axis for each of the picture's",
+            )
     elif guidance_scale is not None and guidance_scale < 0:
         raise ValueError(f"the guidance_scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
     if eta is not None and not 0 <= eta <= 1:

@@ -95,7 +95,7 @@ def gradient_penalty(
     ``real`` and ``fake``: ``[N, ...]`` of one shape; ``generator`` draws the mixing weights.
     """
     weight = torch.rand(len(real), *[1] * (real.ndim - 1), generator=generator).to(real)
-    mixed = torch.lerp(real.detach(), fake.detach(), weight).requires_grad_()
+    mixed = torch.lerp(real.detach(), fake.detach().to(real), weight).requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(mixed).sum(), mixed, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 

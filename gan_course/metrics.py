@@ -100,7 +100,12 @@ def edge_energy(images: Drawable) -> float:
 def class_shares(samples: Samples, real: Samples, labels: Labels, classes: Count = 10) -> Tensor:
     """The share of ``samples`` whose nearest real picture has each label: ``[classes]``, summing to 1."""
     if len(labels) != len(real) or not 0 <= labels.min() <= labels.max() < classes:
-        refuse("labels", f"numbers from 0 to {classes - 1}, one for each of {len(real)} real pictures,", labels, "check them")
+        refuse(
+            "labels",
+            f"numbers from 0 to {classes - 1}, one for each of {len(real)} real pictures,",
+            labels,
+            "check them",
+        )
     counts = torch.bincount(labels[nearest_real(samples, real).index], minlength=classes)
     return counts / len(samples)
 
@@ -142,9 +147,7 @@ def _square_root(covariance: Tensor) -> Tensor:
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
-def kernel_distance(
-    a: Floats, b: Floats, subsets: Count = 100, size: Count = 1000, seed: Seed = 0
-) -> float:
+def kernel_distance(a: Floats, b: Floats, subsets: Count = 100, size: Count = 1000, seed: Seed = 0) -> float:
     """The kernel distance (KID) between ``a [N, F]`` and ``b [M, F]``: about 0 for alike sets, at times negative.
 
     The squared maximum mean discrepancy for the kernel ``(x·y / F + 1)³``, without bias, averaged over ``subsets``
@@ -257,9 +260,7 @@ class Report:
         return "\n".join(lines + ([f"Note: {self.note}"] if self.note else []))
 
 
-def evaluate(
-    samples: Rows, real: Rows, features: Features | None = None, k: Count = 3, seed: Seed = 0
-) -> Report:
+def evaluate(samples: Rows, real: Rows, features: Features | None = None, k: Count = 3, seed: Seed = 0) -> Report:
     """Fréchet distance, kernel distance, precision and recall of ``samples`` against ``real``, with 95 % intervals.
 
     Both are pictures ``[N, C, H, W]`` in ``[-1, 1]``, or features ``[N, F]`` extracted before. ``features`` maps

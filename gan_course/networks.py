@@ -11,7 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.arguments import Count, CountOrNone, Floats, Labels, Maps, PictureShape, Points, Shape, checked, guard, refuse
+from gan_course.arguments import (
+    Count,
+    CountOrNone,
+    Floats,
+    Labels,
+    Maps,
+    PictureShape,
+    Points,
+    Shape,
+    checked,
+    guard,
+    refuse,
+)
 
 NORMS = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -100,7 +112,11 @@ class ConvGenerator(nn.Module):
     """
 
     def __init__(
-        self, latent_dim: Count = 64, classes: CountOrNone = 0, image_shape: PictureShape = (1, 28, 28), width: Count = 32
+        self,
+        latent_dim: Count = 64,
+        classes: CountOrNone = 0,
+        image_shape: PictureShape = (1, 28, 28),
+        width: Count = 32,
     ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
@@ -214,9 +230,11 @@ def check_precision(name: str, x: Tensor, network: Any) -> None:
     """Raise ``ValueError`` where 64-bit numbers, NumPy's default, meet a network of fewer bits."""
     weight = next(network.parameters(), None) if isinstance(network, nn.Module) else None
     if weight is not None and x.dtype == torch.float64 != weight.dtype:
-        refuse(name, f"a {str(weight.dtype).removeprefix('torch.')} tensor like the network's weights", x, "use .float()")
+        refuse(
+            name, f"a {str(weight.dtype).removeprefix('torch.')} tensor like the network's weights", x, "use .float()"
+        )
 
 
-for _kind in (MLPGenerator, MLPDiscriminator, PointGenerator, ConvGenerator, ConvDiscriminator):
+for _kind in (MLPGenerator, MLPDiscriminator, PointGenerator, PointDiscriminator, ConvGenerator, ConvDiscriminator):
     _kind.forward = checked(_kind.forward, also=check_input)  # type: ignore[method-assign]
 guard(__name__)

@@ -38,7 +38,9 @@ def new_figure(
     return figure, figure.subplots(rows, columns, **options)
 
 
-def mime_bundle(figure: Figure, alt: str, dpi: Count = 90, quick: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+def mime_bundle(
+    figure: Figure, alt: str, dpi: Count = 90, quick: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """``figure`` as Jupyter displays it: a PNG, and metadata that hold its alternative text ``alt``.
 
     ``quick``: in half the time and more bytes, for a picture that another one will soon replace. Raises ``ValueError``

@@ -85,7 +85,9 @@ def check_fit(
             "batch or more pictures"
         )
     if held_out is not None and held_out.shape[1:] != images.shape[1:]:
-        refuse("held_out", f"images of shape [N, {', '.join(map(str, images.shape[1:]))}]", held_out, "as those trained on")
+        refuse(
+            "held_out", f"images of shape [N, {', '.join(map(str, images.shape[1:]))}]", held_out, "as those trained on"
+        )
     if held_out is not None:
         data.check_images(held_out, "held_out")
     latent_dim = getattr(generator, "latent_dim", 0)

@@ -54,7 +54,9 @@ def seed_everything(seed: SmallSeed) -> None:
     torch.manual_seed(seed)
 
 
-def start(profile: str = "auto", seed: SmallSeed = 0, minutes: NotNegative | None = None, threads: Count | None = None) -> Profile:
+def start(
+    profile: str = "auto", seed: SmallSeed = 0, minutes: NotNegative | None = None, threads: Count | None = None
+) -> Profile:
     """Seed everything, choose the profile and say in one line what the chapter runs on.
 
     ``minutes``: how long the whole chapter takes on two CPU cores. ``threads``: how many CPU threads PyTorch may use,

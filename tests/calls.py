@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gan_course import augment, data, losses, networks, plots, settings, zoo
-from gan_course.data import attributes, glyphs, render, scenes, toy
+from gan_course.data import attributes, glyphs, render, scenes
 from gan_course.data.attributes import Attributes
 from gan_course.diffusion import cosine_betas, cumulative_alphas
 
@@ -29,7 +29,8 @@ EXEMPT_MODULES = (
 #: Single names, each with its reason.
 EXEMPT = {
     "diagnosis.Diagnosis": "a result", "diagnosis.Curves": "made by diagnose",
-    "diffusion.check_arguments": "a decorator", "metrics.network_of": "takes anything", "metrics.evaluating": "takes anything",
+    "diffusion.check_arguments": "a decorator",
+    "metrics.network_of": "takes anything", "metrics.evaluating": "takes anything",
     "networks.check_input": "checks", "networks.check_precision": "checks",
     "data.scene_record.check_word": "checks", "data.attributes.has_pair": "for the sets' own functions",
     "stable_diffusion.pipeline.check_letters": "checks", "stable_diffusion.pipeline.name_unknown_words": "checks",
@@ -126,6 +127,7 @@ def facts():
     return load("gpu_prices")
 
 
+EMPTY = "An empty figure for a test."
 STEP = {"t": 60, "previous": 30, "alphas_cumprod": ALPHAS}
 
 CALLS = {
@@ -175,7 +177,7 @@ CALLS = {
         "samples": squashed(24, 1, 4, 4), "real": squashed(24, 1, 4, 4, seed=1), "features": features, "k": 3, "seed": 1
     },
     "metrics.floor": lambda: {"real": squashed(50, 1, 4, 4), "count": 24, "features": features, "k": 3, "seed": 1},
-    "metrics.default_features": lambda: {"real": digits().images.repeat_interleave(4, 2)[:4, :, :28].repeat(1, 1, 1, 4)[..., :28]},
+    "metrics.default_features": lambda: {"real": squashed(4, 1, 28, 28)},
     "metrics.extract_features": lambda: {"images": squashed(8, 1, 8, 8), "features": judge()},
     "metrics.paired_interval": lambda: {"differences": seeded(5)},
     "metrics.verdict": lambda: {"differences": seeded(5)},
@@ -187,10 +189,10 @@ CALLS = {
     # ------------------------------------------------------------------------------------------ figures
     "plots.new_figure": lambda: {"rows": 1, "columns": 2, "size": (2.0, 1.0)},
     "plots.mime_bundle": lambda: {
-        "figure": plots.new_figure()[0], "alt": "An empty figure for a test.", "dpi": 20, "quick": True
+        "figure": plots.new_figure()[0], "alt": EMPTY, "dpi": 20, "quick": True
     },
-    "plots.compact": lambda: {"png": plots.mime_bundle(plots.new_figure()[0], "An empty figure for a test.", 20)[0]["image/png"]},
-    "plots.show": lambda: {"figure": plots.new_figure()[0], "alt": "An empty figure for a test."},
+    "plots.compact": lambda: {"png": plots.mime_bundle(plots.new_figure()[0], EMPTY, 20)[0]["image/png"]},
+    "plots.show": lambda: {"figure": plots.new_figure()[0], "alt": EMPTY},
     "plots.tile": lambda: {"images": squashed(*FLAT), "columns": 4},
     "plots.draw_images": lambda: {"ax": ax(), "images": squashed(*FLAT), "columns": 4, "title": "some"},
     "plots.image_grid": lambda: {"images": squashed(*FLAT), "columns": 4, "title": "some", "width": 3.0},
@@ -203,7 +205,9 @@ CALLS = {
         "ax": ax(), "discriminator": small(networks.PointDiscriminator, 8), "extent": 1.5, "side": 4
     },
     "plots.draw_points": lambda: {"ax": ax(), "real": seeded(8, 2), "fake": seeded(8, 2, seed=1), "extent": 1.5},
-    "plots.draw_arrows": lambda: {"ax": ax(), "starts": seeded(8, 2), "directions": seeded(8, 2, seed=1), "length": 0.3},
+    "plots.draw_arrows": lambda: {
+        "ax": ax(), "starts": seeded(8, 2), "directions": seeded(8, 2, seed=1), "length": 0.3
+    },
     "plots.flowchart": lambda: {
         "boxes": {"real": (0, 0, "a"), "fake": (1, 0, "b")}, "arrows": [("real", "fake", "x")], "size": (3.0, 1.0),
         "title": "some",
@@ -227,8 +231,12 @@ CALLS = {
     "classifiers.Classifier": lambda: {"classes": 4, "image_shape": (1, 28, 28), "width": 4},
     "classifiers.AttributeClassifier": lambda: {"width": 8, "counts": (2, 3), "image_shape": (3, 32, 32)},
     "classifiers.DepthEstimator": lambda: {"width": 8},
-    "networks.MLPGenerator.forward": lambda: (small(networks.MLPGenerator, 4, 8, (1, 4, 4)).eval(), {"z": seeded(8, 4)}),
-    "networks.MLPDiscriminator.forward": lambda: (small(networks.MLPDiscriminator, (1, 4, 4), 8), {"images": seeded(*FLAT)}),
+    "networks.MLPGenerator.forward": lambda: (
+        small(networks.MLPGenerator, 4, 8, (1, 4, 4)).eval(), {"z": seeded(8, 4)}
+    ),
+    "networks.MLPDiscriminator.forward": lambda: (
+        small(networks.MLPDiscriminator, (1, 4, 4), 8), {"images": seeded(*FLAT)}
+    ),
     "networks.PointGenerator.forward": lambda: (small(networks.PointGenerator, 2, 8), {"z": seeded(8, 2)}),
     "networks.PointDiscriminator.forward": lambda: (small(networks.PointDiscriminator, 8), {"points": seeded(8, 2)}),
     "networks.ConvGenerator.forward": lambda: (
@@ -422,7 +430,13 @@ def of_stable_diffusion(pipeline, panorama_pipeline):
     """Clean calls of what needs the two tiny pipelines."""
     words = seeded(2, 24, 32)
     noise = seeded(2, 8, 8, 8)
-    asked = {"prompts": ["a red seven", "a blue two"], "seed": 1, "steps": 2, "guidance_scale": 2.0, "negative_prompt": "green"}
+    asked = {
+        "prompts": ["a red seven", "a blue two"],
+        "seed": 1,
+        "steps": 2,
+        "guidance_scale": 2.0,
+        "negative_prompt": "green",
+    }
     last = torch.full((2,), 999)
     on = {"unet": pipeline.unet, "scheduler": pipeline.scheduler}
     pictures = squashed(2, 3, 32, 32)
@@ -430,51 +444,93 @@ def of_stable_diffusion(pipeline, panorama_pipeline):
         "stable_diffusion.pipeline.Request": lambda: dict(asked),
         "stable_diffusion.pipeline.text_to_image": lambda: {"pipeline": pipeline, **asked},
         "stable_diffusion.pipeline.image_to_image": lambda: {
-            "pipeline": pipeline, "images": pictures.clone(), "strength": 0.6, **asked
+            "pipeline": pipeline,
+            "images": pictures.clone(),
+            "strength": 0.6,
+            **asked,
         },
         "stable_diffusion.pipeline.inpaint": lambda: {
-            "pipeline": pipeline, "images": pictures.clone(), "masks": (seeded(2, 1, 32, 32) > 0).float(),
-            "strength": 0.6, **asked,
+            "pipeline": pipeline,
+            "images": pictures.clone(),
+            "masks": (seeded(2, 1, 32, 32) > 0).float(),
+            "strength": 0.6,
+            **asked,
         },
         "stable_diffusion.adherence.measure_adherence": lambda: {
-            "images": pictures.clone(), "records": [record(), record()],
-            "reader": small(reader_six), "source": render.GLYPHS,
+            "images": pictures.clone(),
+            "records": [record(), record()],
+            "reader": small(reader_six),
+            "source": render.GLYPHS,
         },
         "stable_diffusion.attention.watch": lambda: {"unet": pipeline.unet},
         "stable_diffusion.attention.maps": lambda: {"calls": [seeded(2, 4, 16, 5).softmax(-1)], "side": 8},
-        "stable_diffusion.distill.clean_view": lambda: {**on, "noisy": noise.clone(), "timesteps": last, "words": words},
+        "stable_diffusion.distill.clean_view": lambda: {
+            **on,
+            "noisy": noise.clone(),
+            "timesteps": last,
+            "words": words,
+        },
         "stable_diffusion.distill.one_step": lambda: {**on, "noise": noise.clone(), "words": words},
         "stable_diffusion.distill.guided_view": lambda: {
-            **on, "noisy": noise.clone(), "timesteps": last, "words": words, "empty": words + 1, "guidance_scale": 2.0
+            **on,
+            "noisy": noise.clone(),
+            "timesteps": last,
+            "words": words,
+            "empty": words + 1,
+            "guidance_scale": 2.0,
         },
         "stable_diffusion.distill.read_words": lambda: {"pipeline": pipeline, "prompts": ["a red seven", "a blue two"]},
         "stable_diffusion.distill.features": lambda: {
-            "unet": pipeline.unet, "noisy": noise.clone(), "timesteps": last, "words": words
+            "unet": pipeline.unet,
+            "noisy": noise.clone(),
+            "timesteps": last,
+            "words": words,
         },
         "stable_diffusion.distill.feature_widths": lambda: {"unet": pipeline.unet},
         "stable_diffusion.distill.Heads": lambda: {"widths": [4, 8], "width": 8},
         "stable_diffusion.distill.distillation_loss": lambda: {
-            "made": noise.clone(), "seen": noise + 1, "alpha_bar": torch.tensor([0.5, 0.9])
+            "made": noise.clone(),
+            "seen": noise + 1,
+            "alpha_bar": torch.tensor([0.5, 0.9]),
         },
         "stable_diffusion.distill.load_student": lambda: {"folder": zoo.FOLDER, "device": "cpu"},
         "stable_diffusion.latents.encode": lambda: {
-            "autoencoder": pipeline.vae, "records": [record()], "seed": 1, "source": render.GLYPHS
+            "autoencoder": pipeline.vae,
+            "records": [record()],
+            "seed": 1,
+            "source": render.GLYPHS,
         },
         "stable_diffusion.latents.rebuild": lambda: {"autoencoder": pipeline.vae, "images": pictures.clone()},
         "stable_diffusion.networks.make_autoencoder": lambda: {
-            "widths": (8, 8), "channels": 4, "side": 16, "attention": True
+            "widths": (8, 8),
+            "channels": 4,
+            "side": 16,
+            "attention": True,
         },
         "stable_diffusion.networks.make_patch_discriminator": lambda: {"width": 8},
-        "stable_diffusion.networks.make_text_encoder": lambda: {"tokenizer": pipeline.tokenizer, "width": 8, "layers": 1},
+        "stable_diffusion.networks.make_text_encoder": lambda: {
+            "tokenizer": pipeline.tokenizer,
+            "width": 8,
+            "layers": 1,
+        },
         "stable_diffusion.networks.make_unet": lambda: {
-            "width": 8, "widths": (8, 8), "channels": 4, "size": 8, "groups": 8
+            "width": 8,
+            "widths": (8, 8),
+            "channels": 4,
+            "size": 8,
+            "groups": 8,
         },
         "stable_diffusion.networks.make_scheduler": lambda: {"prediction": "epsilon"},
         "stable_diffusion.panoramas.turn_around": lambda: {"prompt": "a tree to the north"},
         "stable_diffusion.panoramas.wrap": lambda: {"maps": seeded(*FLAT), "border": 1},
         "stable_diffusion.panoramas.text_to_panorama": lambda: {
-            "pipeline": panorama_pipeline, "prompts": ["a sea at night"], "seed": 1, "steps": 2, "guidance_scale": 2.0,
-            "negative_prompt": "fog", "seamless": True,
+            "pipeline": panorama_pipeline,
+            "prompts": ["a sea at night"],
+            "seed": 1,
+            "steps": 2,
+            "guidance_scale": 2.0,
+            "negative_prompt": "fog",
+            "seamless": True,
         },
         "stable_diffusion.panoramas.seam": lambda: {"panoramas": squashed(2, 3, 4, 8)},
     }

@@ -22,7 +22,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_course.arguments import Count, Floats, Labels, Rows, check_finite, check_in_range, check_not_from_0, guard, refuse
+from gan_course.arguments import (
+    Count,
+    Floats,
+    Labels,
+    Rows,
+    check_finite,
+    check_in_range,
+    check_not_from_0,
+    guard,
+    refuse,
+)
 from gan_course.naming import nearest
 
 
@@ -48,10 +58,13 @@ class Dataset:
         for name, column in (("labels", self.labels), ("captions", self.captions)):
             if column is not None and len(column) != count:
                 raise ValueError(f"there are {count} images but {len(column)} {name}: pass one for each image")
-        if self.labels is not None and self.class_names and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names):
+        if self.labels is None:
+            return
+        low, high = self.labels.min().item(), self.labels.max().item()
+        if low < 0 or (self.class_names and high >= len(self.class_names)):
             raise ValueError(
-                f"labels go from {self.labels.min()} to {self.labels.max()} but there are {len(self.class_names)} "
-                "class names, counted from 0: correct one of them"
+                f"labels go from {low} to {high} but there are {len(self.class_names)} class names, counted from 0: "
+                "correct one of them"
             )
 
     def __len__(self) -> int:

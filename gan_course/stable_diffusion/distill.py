@@ -16,7 +16,22 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import zoo
-from gan_course.arguments import Batch, Count, Device, Line, Maps, NotNegative, Prompts, Scheduler, Timesteps, Unet, Words, checked, guard, refuse
+from gan_course.arguments import (
+    Batch,
+    Count,
+    Device,
+    Line,
+    Maps,
+    NotNegative,
+    Prompts,
+    Scheduler,
+    Timesteps,
+    Unet,
+    Words,
+    checked,
+    guard,
+    refuse,
+)
 from gan_course.diffusion import guide, predicted_x0
 from gan_course.networks import check_precision
 from gan_course.stable_diffusion.pipeline import Pipeline, check_letters, quietly, rebuilt
@@ -39,7 +54,13 @@ def one_step(unet: Unet, scheduler: Scheduler, noise: Maps, words: Words) -> Ten
 
 
 def guided_view(
-    unet: Unet, scheduler: Scheduler, noisy: Maps, timesteps: Timesteps, words: Words, empty: Words, guidance_scale: NotNegative
+    unet: Unet,
+    scheduler: Scheduler,
+    noisy: Maps,
+    timesteps: Timesteps,
+    words: Words,
+    empty: Words,
+    guidance_scale: NotNegative,
 ) -> Tensor:
     """As :func:`clean_view`, with classifier-free guidance: ``empty`` holds the words of the empty prompt."""
     timesteps = torch.as_tensor(timesteps, device=noisy.device).expand(len(noisy))
@@ -153,7 +174,9 @@ def load_student(folder: Path = zoo.FOLDER, device: Device = "cpu") -> Any:
     return student.eval().requires_grad_(False).to(device)
 
 
-def _check_inputs(*, unet: Any, words: Tensor, timesteps: Any = None, empty: Tensor | None = None, **latents: Any) -> None:
+def _check_inputs(
+    *, unet: Any, words: Tensor, timesteps: Any = None, empty: Tensor | None = None, **latents: Any
+) -> None:
     """Raise ``ValueError`` unless there are words and a timestep for each of the latents, in the U-Net's precision."""
     name = "noise" if "noise" in latents else "noisy"
     count = len(latents[name])

@@ -17,7 +17,9 @@ from gan_course.networks import check_precision
 
 
 @torch.no_grad()
-def encode(autoencoder: Autoencoder, records: Sequence[Any], seed: Seed, source: Source = GLYPHS) -> tuple[Tensor, Tensor]:
+def encode(
+    autoencoder: Autoencoder, records: Sequence[Any], seed: Seed, source: Source = GLYPHS
+) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the scaled latents of each record's picture: twice ``[N, C, H/f, W/f]``."""
     scale, device = autoencoder.config.scaling_factor, autoencoder.device
     means, spreads = [], []

@@ -10,7 +10,6 @@ Latents are ``[N, C, H/f, W/f]``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import torch

@@ -204,7 +204,9 @@ def inpaint(
     _check_change(pipeline, images, request, strength)
     wanted = (len(images), 1, *images.shape[2:])
     if tuple(masks.shape) != wanted or masks.is_complex():
-        raise ValueError(f"masks must be a tensor of shape {list(wanted)}, like the images, but are {list(masks.shape)}")
+        raise ValueError(
+            f"masks must be a tensor of shape {list(wanted)}, like the images, but are {list(masks.shape)}"
+        )
     if not ((masks == 0) | (masks == 1)).all():
         raise ValueError("masks must hold 0 (keep) and 1 (paint anew) alone: compare with > 0.5 and convert to float")
     parts = zip(images.split(AT_ONCE), masks.split(AT_ONCE), request.parts(), strict=True)
@@ -282,7 +284,7 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
 
 
 def check_letters(tokenizer: Any, prompt: str) -> None:
-    """Raise ``ValueError`` for a ``prompt`` with letters that ``tokenizer`` doesn't know: it would read them as nothing."""
+    """Raise ``ValueError`` for a ``prompt`` with letters that ``tokenizer`` doesn't know, and would skip."""
 
     def is_known(text: str) -> bool:
         return text.isascii() or tokenizer.unk_token_id not in tokenizer(text, verbose=False).input_ids[1:-1]

@@ -16,8 +16,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from gan_course.arguments import checked
 from gan_course import diffusion, plots
+from gan_course.arguments import checked
 from gan_course.data import Dataset
 from gan_course.widgets import canvas, charts, controls, panel
 from gan_course.widgets.controls import guarded

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gan_course.arguments import checked
 from gan_course import data, metrics, networks
+from gan_course.arguments import checked
 from gan_course.data import toy
 from gan_course.losses import LOSSES
 from gan_course.training import COLUMNS, LOG_EVERY, Settings, Trainer

@@ -60,7 +60,7 @@ class LabView(Panel):
     @checked
     def __init__(self, preset: str | None = None, seed: int = 0):
         """``preset``: a name in the catalogue, the first one where there is none. Raises ``ValueError`` for another."""
-        preset = preset or next(iter(self.catalogue))
+        preset = next(iter(self.catalogue)) if preset is None else preset
         if preset not in self.catalogue:
             raise ValueError(f"there is no {self.kind} {preset!r}: choose one of {', '.join(self.catalogue)}")
         super().__init__()

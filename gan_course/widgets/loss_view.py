@@ -11,8 +11,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from gan_course.arguments import checked
 from gan_course import plots
+from gan_course.arguments import checked
 from gan_course.losses import LOSSES
 from gan_course.widgets import controls
 from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, text

@@ -16,9 +16,9 @@ import torch
 from PIL import ImageDraw
 from torch import Tensor
 
-from gan_course.arguments import checked
 from gan_course import stable_diffusion as sd
 from gan_course import zoo
+from gan_course.arguments import checked
 from gan_course.classifiers import AttributeClassifier
 from gan_course.data.attributes import DIGITS, FIELDS, Attributes, inks, phrase
 from gan_course.widgets import canvas, controls, panel
