@@ -171,6 +171,16 @@ def extract(alphas_cumprod: Schedule, t: Timesteps, x: Floats) -> Tensor:
     At ``t = -1``, the clean picture, it is 1. Numbers go to where ``x`` is; none has to come back from there.
     """
     padded = F.pad(alphas_cumprod, (1, 0), value=1.0).to(x.device, non_blocking=x.is_cuda)
+    low = t if isinstance(t, int) else t.min().item() if t.device.type == "cpu" else -1
+    try:
+        if low < -1:  # would count from the end
+            raise IndexError
+        return _look_up(padded, t, x)
+    except IndexError:
+        refuse("t", f"timesteps from -1 to {len(alphas_cumprod) - 1}", t, "take those of this schedule")
+
+
+def _look_up(padded: Tensor, t: Tensor | int, x: Tensor) -> Tensor:
     if isinstance(t, int):
         return padded[t + 1]
     t = torch.as_tensor(t).to(x.device, non_blocking=x.is_cuda)
@@ -303,12 +313,5 @@ def euler_step(x: Batch, velocity: Batch, t: float, previous: float) -> Tensor:
     return x + (previous - t) * velocity
 
 
-def _check_place(alphas_cumprod: Tensor, t: Any, x: Tensor) -> None:
-    end = len(alphas_cumprod)
-    ends = (t, t) if isinstance(t, int) else t.aminmax() if t.device.type == "cpu" else (0, 0)
-    if not -1 <= ends[0] <= ends[1] < end:
-        raise ValueError(f"timesteps must lie between -1 and {end - 1} but go from {int(ends[0])} to {int(ends[1])}")
-
-
-extract, flow_mix = checked(extract, also=_check_place), checked(flow_mix, also=_check_time)
+flow_mix = checked(flow_mix, also=_check_time)
 guard(__name__)

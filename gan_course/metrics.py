@@ -339,6 +339,8 @@ def _described(samples: Tensor, real: Tensor, features: Features | None) -> tupl
 
 def default_features(real: Pictures) -> tuple[str, Features]:
     """The zoo's classifier that takes such pictures and is surest of the first 500 ``real`` ones."""
+    if real.dtype != torch.float32:
+        refuse("real", "a 32-bit float tensor", real, "convert with .float()")
     shape, sure = tuple(real.shape[1:]), {}
     for name in zoo.names():
         network = zoo.load(name)
