@@ -1,7 +1,8 @@
 """Every public function × every argument × every kind of bad input: a right result, or one sentence of ours.
 
 A spoiled call may do two things. Where the value means exactly what the clean one does (``np.int64(3)`` for 3), it
-gives the clean call's result, or refuses. Where it means something else, it refuses: with a ``ValueError`` or ``TypeError``
+gives the clean call's result, or refuses. Where it means something else, it refuses: with a ``ValueError`` or
+``TypeError``
 raised by the course itself, in one line that names the argument, within the time limit, and with nothing changed.
 """
 
@@ -38,7 +39,8 @@ ZERO = set(
     "seconds_per_step seed seeds share shift spread start steps strength t total training_usd turn turns "
     "value yaw".split()
 )
-REFUSES_ZERO = {("diffusion", "steps"), ("spaced", "steps"), ("settings", "generator_lr"), ("settings", "discriminator_lr"),
+REFUSES_ZERO = {("diffusion", "steps"), ("spaced", "steps"),
+                ("settings", "generator_lr"), ("settings", "discriminator_lr"),
                 ("Knobs", "generator_lr"), ("Knobs", "discriminator_lr"), ("augment", "steps"), ("stable", "steps"),
                 ("Classifier", "classes"), ("class_shares", "classes"), ("strength", "strength")}  # fmt: skip
 NEGATIVE = set("guidance_scale offset pitch previous quarters seeds t turns value yaw".split())

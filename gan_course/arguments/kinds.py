@@ -69,6 +69,13 @@ def whole(low: int | None = None, high: int = MOST) -> Converter:
     return convert
 
 
+def picture_shape(name: str, value: Any) -> tuple[int, ...]:
+    """For (channels, height, width)."""
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or len(value) != 3:
+        refuse(name, "(channels, height, width)", value, "a grey picture has (1, 28, 28)")
+    return tuple(whole(1)(f"{name}[{i}]", side) for i, side in enumerate(value))
+
+
 def number(low: float = -math.inf, high: float = math.inf, above: bool = False, below: bool = False) -> Converter:
     """For finite numbers from ``low`` to ``high``; ``above`` and ``below`` shut the ends out."""
     ends = [] if low == -math.inf else [f"above {low:g}" if above else f"from {low:g} up"]
@@ -299,7 +306,7 @@ Count = Annotated[int, whole(1)]
 CountOrNone = Annotated[int, whole(0)]
 Seed = Annotated[int, whole(0, 2**62)]
 Shape = tuple[Count, ...]
-PictureShape = tuple[Count, Count, Count]
+PictureShape = Annotated[tuple[int, ...], picture_shape]
 SmallSeed = Annotated[int, whole(0, 2**32 - 1)]  # of NumPy's old global generator
 Positive = Annotated[float, number(0, above=True)]
 NotNegative = Annotated[float, number(0)]
