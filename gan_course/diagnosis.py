@@ -62,7 +62,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnose(log: Mapping[str, Sequence[float]]) -> Diagnosis:
+def diagnose(log: Mapping[str, Any]) -> Diagnosis:
     """Name the likely trouble from a training ``log``: ``Trainer.log``, or a dict of equally long columns of numbers.
 
     Needed columns: ``step``, ``d_loss``, ``g_loss``, ``real_logit``, ``fake_logit`` (batch means, before any sigmoid).

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from gan_course.arguments import Count, Drawable, Points, Positive, guard
+from gan_course.arguments import Column, Count, Drawable, Points, Positive, guard
 
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
 BELIEF = LinearSegmentedColormap.from_list("belief", ["#F2A46F", "#FFFFFF", "#7FB8DE"])  # 0 is fake, 1 is real
@@ -123,7 +123,7 @@ def filmstrip(frames: Mapping[str, Drawable], columns: Count = 4, size: Positive
     return figure
 
 
-def smooth(values: Sequence[float], window: Count = 25) -> np.ndarray:
+def smooth(values: Column, window: Count = 25) -> np.ndarray:
     """A centred moving average, shorter at the two ends: same length as ``values``."""
     if not len(values):  # the log before the first step
         return np.zeros(0)
@@ -131,7 +131,7 @@ def smooth(values: Sequence[float], window: Count = 25) -> np.ndarray:
     return total / np.convolve(np.ones(len(values)), np.ones(min(window, len(values))), mode="same")
 
 
-def draw_curves(ax: Axes, log: Mapping[str, Sequence[float]], names: Mapping[str, str], window: Count = 25) -> None:
+def draw_curves(ax: Axes, log: Mapping[str, Column], names: Mapping[str, str], window: Count = 25) -> None:
     """Columns of a training log against its ``"step"``: ``names`` maps each column to its legend."""
     colours = dict(zip(names, [REAL, FAKE, NEUTRAL, "#009E73"], strict=False))
     for column, label in names.items():
@@ -142,7 +142,7 @@ def draw_curves(ax: Axes, log: Mapping[str, Sequence[float]], names: Mapping[str
     ax.legend(frameon=False, fontsize=9)
 
 
-def draw_losses(ax: Axes, log: Mapping[str, Sequence[float]]) -> None:
+def draw_losses(ax: Axes, log: Mapping[str, Column]) -> None:
     """The two losses of a training log, with the clueless discriminator's 2 log 2 as a dotted line."""
     draw_curves(ax, log, {"d_loss": "discriminator", "g_loss": "generator"})
     ax.axhline(2 * np.log(2), color=NEUTRAL, linestyle=":", linewidth=1)

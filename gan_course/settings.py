@@ -21,9 +21,7 @@ class Settings:
     loss: str = "non_saturating"  # strong gradient for the generator exactly where it is losing
     generator_lr: float = 2e-3  # small networks, small batches: ten times DCGAN's rate still converges, and sooner
     discriminator_lr: float = 2e-3  # equal rates; chapter 05 shows what unequal ones do
-    decay_after: CountOrNone = (
-        0  # from then on, both rates fall as 1 / √step; 0 keeps them (long runs gain from falling)
-    )
+    decay_after: CountOrNone = 0  # from then on, both rates fall as 1 / √step (long runs gain from it); 0 keeps them
     beta1: float = 0.0  # no momentum: the opponent moves, so old gradients point the wrong way
     beta2: float = 0.99  # forgets within 100 steps, because gradients change their size as the game goes on
     batch_size: Count = 64  # on two cores, many small steps beat few large ones

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import gan_course
+from gan_course import diffusion, losses, metrics, networks
 from tests import calls
 
 ROOT = Path(gan_course.__file__).parent
@@ -495,3 +496,67 @@ def test_no_spoiled_argument_is_silent_cryptic_or_hangs(tables, monkeypatch, tmp
         print(f"\n{len(found):,} spoiled calls of {len(tables.table)} functions: {dict(counts)}")
     wrong = [" · ".join(map(str, row)) for row in found if row[3] not in ("right", "refused")]
     assert not wrong, "\n".join([f"{len(wrong)} of {len(found)}", *wrong])
+
+
+# ---------------------------------------------------------------------------------------------- what a table can't ask
+
+
+def test_what_measures_leaves_a_network_in_training_as_it_was():
+    from gan_course.classifiers import Classifier
+
+    network = Classifier(4, (1, 28, 28), 4)
+    network.head.eval()  # part of it
+    before = {name: x.clone() for name, x in network.state_dict().items()}
+    modes = [part.training for part in network.modules()]
+    images = calls.squashed(40, 1, 28, 28)
+    found = metrics.extract_features(images, network.features)
+    metrics.class_agreement(images, torch.arange(40) % 4, network)
+    metrics.evaluate(images[:20], images[20:], network.features)
+    assert modes == [part.training for part in network.modules()] and any(modes)
+    assert all(torch.equal(before[name], x) for name, x in network.state_dict().items())
+    assert torch.equal(found, network.eval().features(images).detach())
+
+
+@pytest.mark.parametrize("kind", [networks.MLPGenerator, networks.ConvGenerator])
+def test_a_batch_of_one_meets_batch_normalisation(kind):
+    network = kind(4, image_shape=(1, 8, 8))
+    with pytest.raises(ValueError, match=r"z must be a batch of at least 2 in training mode .* call eval\(\)"):
+        network(torch.randn(1, 4))
+    assert network.eval()(torch.randn(1, 4)).shape == (1, 1, 8, 8)
+
+
+def test_betas_and_what_is_left_are_told_apart():
+    betas = diffusion.linear_betas(100)
+    left = diffusion.cumulative_alphas(betas)
+    x = calls.seeded(2, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"alphas_cumprod must be ᾱ .* with cumulative_alphas\(betas\)"):
+        diffusion.add_noise(x, x, 5, betas)
+    with pytest.raises(ValueError, match="betas must be betas"):
+        diffusion.cumulative_alphas(left)
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (1,), ()])
+def test_shapes_that_would_be_spread_are_refused(shape):
+    with pytest.raises(ValueError, match="real_logits and fake_logits must have the same shape"):
+        losses.relativistic_discriminator_loss(torch.zeros(8), torch.zeros(shape))
+    with pytest.raises(ValueError, match="x and noise must have the same shape"):
+        diffusion.flow_velocity(torch.zeros(8), torch.zeros(shape))
+
+
+def test_unknown_words_are_named_with_the_nearest_known_one(tokenizer, capsys):
+    from gan_course.stable_diffusion.pipeline import check_letters, name_unknown_words
+
+    name_unknown_words(tokenizer, "a yelow 7 on a red background")
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 and "'yelow'" in said[0] and "did you mean 'yellow'?" in said[0]
+    assert "'7'" in said[1] and "did you mean 'seven'?" in said[1]
+    for prompt, letter in ((CHINESE, "红"), (ARABIC, "س"), (EMOJI, "😀")):
+        with pytest.raises(ValueError, match=f"holds '{letter}', which this model's tokenizer doesn't know"):
+            check_letters(tokenizer, prompt)
+
+
+def test_dtypes_are_promoted_as_pytorch_does():
+    single, double = torch.randn(4), torch.randn(4, dtype=torch.float64)
+    assert losses.hinge_discriminator_loss(single, double).dtype == torch.float64
+    assert losses.hinge_discriminator_loss(single.bfloat16(), single.bfloat16()).dtype == torch.bfloat16
+    assert diffusion.flow_velocity(single.half(), single.half()).dtype == torch.float16

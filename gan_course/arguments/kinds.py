@@ -152,6 +152,14 @@ def having(*attributes: str, must: str, remedy: str) -> Converter:
     return test(lambda x: all(hasattr(x, name) for name in attributes), must, remedy)
 
 
+def column(name: str, value: Any) -> np.ndarray:
+    """For a column of a log: numbers in a row, NaN among them, or none as yet."""
+    found = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "fiu"):
+        refuse(name, "a list of numbers", value, "keep one number an entry")
+    return found
+
+
 # ------------------------------------------------------------------------------------------ tensors
 
 
@@ -326,6 +334,8 @@ Labels = Annotated[Tensor, labels]
 Timesteps = Annotated[Tensor | int, timesteps]
 Timestep = Annotated[int, timesteps]
 Time = Annotated[Tensor | float, time]
+Column = Annotated[Sequence[float], column]
+Reader = Annotated[Any, having("read", must="a network that reads pictures", remedy="load one with zoo.load()")]
 Scale = Annotated[float | Tensor, time]
 Words = Annotated[Tensor, words]
 Unet = Annotated[Any, having("config", "conv_in", must="a U-Net of diffusers", remedy="take pipeline.unet")]

@@ -107,7 +107,7 @@ def _several(origin: Any, inner: tuple[Any, ...]) -> Converter:
     each_own = [converter(hint) for hint in inner] if exact else []
     item = converter(inner[0]) if inner and not isinstance(inner[0], TypeVar) else None
     strings = bool(inner) and inner[0] is str
-    numbers = bool(inner) and (typing.get_args(inner[0]) or inner)[0] in (int, float)
+    numbers = bool(inner) and (typing.get_args(inner[0]) or inner)[0] is int
 
     def convert(name: str, value: Any) -> Any:
         if isinstance(value, str) and strings and exact is None:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_course import zoo
-from gan_course.arguments import Pictures, guard
-from gan_course.classifiers import AttributeClassifier
+from gan_course.arguments import Pictures, Reader, guard
 from gan_course.data.render import GLYPHS, Source
 from gan_course.metrics import Measured, evaluating, share_interval
 from gan_course.networks import check_precision
@@ -37,7 +36,7 @@ class Adherence:
 
 
 def measure_adherence(
-    images: Pictures, records: Sequence[Any], reader: AttributeClassifier | None = None, source: Source = GLYPHS
+    images: Pictures, records: Sequence[Any], reader: Reader | None = None, source: Source = GLYPHS
 ) -> Adherence:
     """How many of ``images [N, 3, H, W]`` show all that ``records``, one for each, ask for, by an independent reader.
 
