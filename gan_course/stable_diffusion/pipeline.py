@@ -305,7 +305,7 @@ def name_unknown_words(tokenizer: Any, prompt: str) -> None:
     whole = {word for word in known if len(word) > 1} | {"a"}
     for word in dict.fromkeys(re.findall(r"[a-z]+|[0-9]", prompt.lower())):
         if word not in whole:
-            near = [DIGITS[int(word)]] if word.isdigit() else difflib.get_close_matches(word, whole, n=1)
+            near = [DIGITS[int(word)]] if word.isdigit() else difflib.get_close_matches(word, whole, n=1, cutoff=0.85)
             hint = f": did you mean {near[0]!r}?" if near and near[0] in whole else ""
             print(f"The model has never seen the word {word!r}, and reads it letter by letter{hint}")
 
