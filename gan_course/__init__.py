@@ -21,6 +21,7 @@ floor  modules                                                       holds
 1      ``networks``, ``losses``, ``diffusion``                       parts and formulas
 1      ``files``, ``checkpoints``, ``naming``, ``plots``             whole-file writes; did you mean; figures
 1      ``data``, ``setup``                                           data sets; device, seed, profile
+1      ``arguments``                                                 what functions take, and what they refuse
 =====  ============================================================  ==========================================
 
 Importing the package itself loads nothing: import the module you need, ``from gan_course import losses``.

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_course.arguments import Count, CountOrNone, Floats, NotNegative, Positive, Seed, Share, guard, refuse
 from gan_course.data import Dataset
 from gan_course.diffusion import flow_mix, flow_velocity
 
@@ -28,26 +29,38 @@ TIMES = 8  # how many numbers tell a flow model the time
 class Sets:
     """K labelled sets side by side. A set shorter than N is padded; only its first ``counts`` rows are meant."""
 
-    images: Tensor  # [K, N, 64] in [-1, 1]
+    images: Floats  # [K, N, 64] in [-1, 1]
     labels: Tensor  # int64 [K, N]
     counts: Tensor  # int64 [K]
+
+    def __post_init__(self) -> None:
+        form = list(self.images.shape[:2])
+        if self.images.ndim != 3 or self.images.shape[2] != PIXELS:
+            refuse("images", f"a tensor of shape [K, N, {PIXELS}]", self.images, "flatten pictures of 8x8")
+        for name, x, shape in (("labels", self.labels, form), ("counts", self.counts, form[:1])):
+            if x.dtype != torch.int64 or list(x.shape) != shape:
+                refuse(name, f"int64 of shape {shape}", x, "pass one for each picture, and one count for each set")
+        if not 1 <= self.counts.min() <= self.counts.max() <= form[1]:
+            refuse("counts", f"numbers from 1 to {form[1]}, the rows of a set", self.counts, "count the rows meant")
+        if not 0 <= self.labels.min() <= self.labels.max() < CLASSES:
+            refuse("labels", f"numbers from 0 to {CLASSES - 1}", self.labels, "correct them")
 
     def __len__(self) -> int:
         return len(self.counts)
 
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+    def batch(self, size: Count) -> tuple[Tensor, Tensor]:
         """``size`` rows of each set at random, with replacement: images ``[K, size, 64]`` and labels ``[K, size]``."""
         rows = (torch.rand(len(self), size) * self.counts[:, None]).long()
         which = torch.arange(len(self))[:, None]
         return self.images[which, rows], self.labels[which, rows]
 
-    def repeated(self, times: int) -> Sets:
+    def repeated(self, times: Count) -> Sets:
         """All K sets, and then all of them again: ``times * K`` sets."""
         return Sets(*(x.repeat(times, *[1] * (x.ndim - 1)) for x in (self.images, self.labels, self.counts)))
 
 
 def draw_sets(
-    dataset: Dataset, per_class: Sequence[int], runs: int, test: int = 1000, seed: int = 0
+    dataset: Dataset, per_class: Sequence[Count], runs: Count, test: Count = 1000, seed: Seed = 0
 ) -> tuple[Sets, Sets]:
     """Training sets with ``per_class`` pictures of each class, ``runs`` of each size, and ``test`` others for each run.
 
@@ -86,23 +99,28 @@ class ParallelLinear(nn.Module):
     pairs.
     """
 
-    def __init__(self, networks: int, inputs: int, outputs: int, runs: int, random: torch.Generator):
+    def __init__(self, networks: Count, inputs: Count, outputs: Count, runs: Count, random: torch.Generator):
         super().__init__()
         start = (2 * torch.rand(runs, inputs + 1, outputs, generator=random) - 1) / math.sqrt(inputs)
         start = start.repeat(networks // runs, 1, 1)
         self.weight, self.bias = nn.Parameter(start[:, :-1].clone()), nn.Parameter(start[:, -1:].clone())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Floats) -> Tensor:
+        if x.ndim != 3 or (len(x), x.shape[2], x.dtype) != (*self.weight.shape[:2], self.weight.dtype):
+            wanted = f"a {str(self.weight.dtype)[6:]} tensor of shape [{len(self.weight)}, N, {self.weight.shape[1]}]"
+            refuse("x", wanted, x, "pass a batch for each network")
         return torch.baddbmm(self.bias, x, self.weight)
 
 
 def parallel_mlp(
-    networks: int, widths: Sequence[int], runs: int, seed: int, activation: Callable[[], nn.Module] = nn.ReLU
+    networks: Count, widths: Sequence[Count], runs: Count, seed: Seed, activation: Callable[[], nn.Module] = nn.ReLU
 ) -> nn.Sequential:
     """``networks`` perceptrons side by side, ``widths[0]`` inputs to ``widths[-1]`` outputs.
 
     Raises ``ValueError`` unless ``networks`` is a multiple of ``runs``.
     """
+    if len(widths) < 2:
+        refuse("widths", "at least two numbers, inputs and outputs", widths, "such as (64, 128, 10)")
     if networks % runs:
         raise ValueError(f"{networks} networks can't be shared out among {runs} runs: take a multiple of {runs}")
     random = torch.Generator().manual_seed(seed)
@@ -112,21 +130,25 @@ def parallel_mlp(
     return nn.Sequential(*layers[:-1])
 
 
-def adam(network: nn.Module, lr: float, beta1: float = 0.9) -> torch.optim.Adam:
+def adam(network: nn.Module, lr: Positive, beta1: Share = 0.9) -> torch.optim.Adam:
     """Adam in one pass over all parameters, which halves its time on many small networks."""
     return torch.optim.Adam(network.parameters(), lr=lr, betas=(beta1, 0.99), fused=True)
 
 
-def slow_down(optimizer: torch.optim.Optimizer, lr: float, step: int, steps: int) -> None:
+def slow_down(optimizer: torch.optim.Optimizer, lr: Positive, step: CountOrNone, steps: Count) -> None:
     """Lower the learning rate in a straight line, from ``lr`` at step 0 to 0 at the end."""
     optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
 
 
 def one_hot(labels: Tensor) -> Tensor:
-    return F.one_hot(labels, CLASSES).float()
+    """int64 ``[...]`` from 0 to 9 as rows with a single 1: ``[..., 10]``."""
+    try:
+        return F.one_hot(labels, CLASSES).float()
+    except RuntimeError:
+        refuse("labels", f"int64 from 0 to {CLASSES - 1}", labels, "correct them")
 
 
-def _asked(sets: Sets, per_class: int) -> Tensor:
+def _asked(sets: Sets, per_class: Count) -> Tensor:
     """The labels of ``per_class`` samples of each class, for each of the sets: ``[K, 10 * per_class]``."""
     return torch.arange(CLASSES).repeat(per_class).expand(len(sets), -1)
 
@@ -138,7 +160,7 @@ def _as_sets(images: Tensor, labels: Tensor) -> Sets:
 # ------------------------------------------------------------------------------------------ where pictures come from
 
 
-def gan_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 500, seed: int = 0) -> Sets:
+def gan_samples(sets: Sets, runs: Count, per_class: Count = 50, steps: Count = 500, seed: Seed = 0) -> Sets:
     """``per_class`` samples of each class from K class-conditional GANs, one trained on each of ``sets``.
 
     The logistic losses of chapter 02, R1 every fourth step (arXiv 1801.04406), the class as ten more inputs.
@@ -181,7 +203,9 @@ def gan_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 500, se
         return _as_sets(make(labels), labels)
 
 
-def flow_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 700, width: int = 128, seed: int = 0) -> Sets:
+def flow_samples(
+    sets: Sets, runs: Count, per_class: Count = 50, steps: Count = 700, width: Count = 128, seed: Seed = 0
+) -> Sets:
     """``per_class`` samples of each class from K rectified-flow models, one trained on each of ``sets``.
 
     Chapter 07's flow (arXiv 2209.03003), sampled in 20 straight steps from noise; the time is told by sines.
@@ -212,7 +236,7 @@ def flow_samples(sets: Sets, runs: int, per_class: int = 50, steps: int = 700, w
     return _as_sets(x.clamp(-1, 1), labels)
 
 
-def rendered(glyphs: Dataset, sets: int) -> Sets:
+def rendered(glyphs: Dataset, sets: Count) -> Sets:
     """Rendered digits ``[N, 1, 28, 28]`` in the frame of the 8x8 handwriting, the same for each of ``sets`` sets.
 
     Each is cropped to its ink, averaged down to a height of 8 and at most that width, and centred.
@@ -234,14 +258,19 @@ def rendered(glyphs: Dataset, sets: int) -> Sets:
 # ------------------------------------------------------------------------------------------ changing pictures
 
 
-def jitter(pictures: Tensor, turn: float = 0.25, scale: float = 0.15, shift: float = 0.2) -> Tensor:
+def jitter(pictures: Floats, turn: NotNegative = 0.25, scale: Share = 0.15, shift: NotNegative = 0.2) -> Tensor:
     """Rows of 64 pixels, each turned by up to ``turn`` radians, scaled by up to ``scale``, moved by up to ``shift``.
 
     A ``shift`` of 0.25 is one pixel of eight.
     """
+    if not pictures.ndim or pictures.shape[-1] != PIXELS:
+        refuse("pictures", f"rows of {PIXELS} pixels, [..., {PIXELS}],", pictures, "flatten pictures of 8x8")
     flat = pictures.reshape(-1, 1, 8, 8)
     angle, size, x, y = (2 * torch.rand(4, len(flat)) - 1) * torch.tensor([[turn], [scale], [shift], [shift]])
     cosine, sine = angle.cos() / (1 + size), angle.sin() / (1 + size)
     maps = torch.stack([cosine, -sine, x, sine, cosine, y], dim=1).view(-1, 2, 3)
-    places = F.affine_grid(maps, list(flat.shape), align_corners=False)
+    places = F.affine_grid(maps, list(flat.shape), align_corners=False).to(flat)
     return (F.grid_sample(flat + 1, places, align_corners=False) - 1).view_as(pictures)  # beyond the rim lies -1, black
+
+
+guard(__name__)

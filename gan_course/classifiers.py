@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_course.arguments import Count, Maps, PictureShape, Rows, guard, refuse
 from gan_course.data.attributes import FIELDS
-from gan_course.networks import channels_last
+from gan_course.networks import channels_last, check_input
 
 GLYPH_COUNTS = tuple(map(len, FIELDS.values()))  # how many values each attribute of a coloured glyph has
 
@@ -27,7 +28,7 @@ class Classifier(nn.Module):
     them and the logits: features right below the logits would know little more than the class.
     """
 
-    def __init__(self, classes: int = 10, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 32):
+    def __init__(self, classes: Count = 10, image_shape: PictureShape = (1, 28, 28), width: Count = 32):
         super().__init__()
         self.image_shape = tuple(image_shape)
         self.body = nn.Sequential(
@@ -44,10 +45,11 @@ class Classifier(nn.Module):
         self.head = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, classes))
         channels_last(self)
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Maps) -> Tensor:
+        check_input(self, images=images)
         return self.body(images)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Maps) -> Tensor:
         return self.head(self.features(images))
 
 
@@ -67,12 +69,12 @@ class AttributeClassifier(nn.Module):
 
     def __init__(
         self,
-        width: int = 24,
-        counts: Sequence[int] = GLYPH_COUNTS,
-        image_shape: Sequence[int] = (3, 32, 32),
+        width: Count = 24,
+        counts: Sequence[Count] = GLYPH_COUNTS,
+        image_shape: PictureShape = (3, 32, 32),
     ):
         super().__init__()
-        self.counts = tuple(counts)
+        self.counts, self.image_shape = tuple(counts), tuple(image_shape)
         w, (colours, rows, columns) = width, image_shape
         if rows % 32 or columns % 32 or not rows or not columns:
             raise ValueError(f"the sides of pictures must be multiples of 32 but are {rows}x{columns}: resize them")
@@ -90,26 +92,30 @@ class AttributeClassifier(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(128), nn.ReLU(), nn.Linear(128, sum(self.counts)))
         channels_last(self)
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Maps) -> Tensor:
+        check_input(self, images=images)
         return self.body(images)
 
-    def maps(self, images: Tensor) -> list[Tensor]:
+    def maps(self, images: Maps) -> list[Tensor]:
         """What the third and the last convolution find, ``[N, channels, rows, columns]`` each: for perceptual losses.
 
         Two pictures that look alike have similar maps, even where their pixels differ (Johnson et al. 2016,
         arXiv 1603.08155).
         """
+        check_input(self, images=images)
         halfway = self.body[:9](images)
         return [halfway, self.body[9:18](halfway)]
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Maps) -> Tensor:
         return self.head(self.features(images))
 
-    def read(self, images: Tensor) -> Tensor:
+    def read(self, images: Maps) -> Tensor:
         return torch.stack([part.argmax(dim=1) for part in self.split(self(images))], dim=1)
 
-    def split(self, logits: Tensor) -> tuple[Tensor, ...]:
+    def split(self, logits: Rows) -> tuple[Tensor, ...]:
         """Logits ``[N, sum(counts)]`` as one tensor for each attribute."""
+        if logits.ndim != 2 or logits.shape[1] != sum(self.counts):
+            refuse("logits", f"a tensor of shape [N, {sum(self.counts)}]", logits, "pass what this network returns")
         return logits.split(self.counts, dim=1)
 
 
@@ -125,7 +131,7 @@ class DepthEstimator(nn.Module):
     error of a tenth counts alike, near and far. Raises ``ValueError`` for sides that 8 does not divide.
     """
 
-    def __init__(self, width: int = 24):
+    def __init__(self, width: Count = 24):
         super().__init__()
         widths = [width, width + 8, 2 * width, 2 * width]
         self.first = nn.Sequential(*_layer(3, width))
@@ -135,8 +141,11 @@ class DepthEstimator(nn.Module):
         self.last = nn.Conv2d(width, 1, 3, padding=1)
         channels_last(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        rows, columns = images.shape[2:]
+    def forward(self, images: Maps) -> Tensor:
+        check_input(self, images=images)
+        colours, rows, columns = images.shape[1:]
+        if colours != 3:
+            refuse("images", "a tensor of shape [N, 3, H, W]", images, "convert them to RGB")
         if rows % 8 or columns % 8:
             raise ValueError(f"the sides of pictures must be multiples of 8 but are {rows}x{columns}: resize them")
         maps = [self.first(images)]
@@ -147,3 +156,6 @@ class DepthEstimator(nn.Module):
             finer = maps.pop()
             x = again(finer + F.interpolate(up(x), size=finer.shape[2:], mode="nearest"))
         return (3 + self.last(x)).clamp(-3, 6).exp()
+
+
+guard(__name__)

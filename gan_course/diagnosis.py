@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gan_course.arguments import guard
+
 NEEDED = ("step", "d_loss", "g_loss", "real_logit", "fake_logit")
 OPTIONAL = ("spread", "g_gradient", "held_out_logit")
 SHORTEST = 20  # entries: with fewer, a healthy young run can't be told from a sick one
@@ -60,7 +62,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnose(log: Mapping[str, Sequence[float]]) -> Diagnosis:
+def diagnose(log: Mapping[str, Any]) -> Diagnosis:
     """Name the likely trouble from a training ``log``: ``Trainer.log``, or a dict of equally long columns of numbers.
 
     Needed columns: ``step``, ``d_loss``, ``g_loss``, ``real_logit``, ``fake_logit`` (batch means, before any sigmoid).
@@ -311,3 +313,6 @@ def _numbers(name: str, values: Any) -> Tensor:
         if not readable:
             raise ValueError(f"column {name!r} must hold numbers but holds {plain!r:.40}: convert it with float()")
     return torch.tensor(numbers, dtype=torch.float64)
+
+
+guard(__name__)

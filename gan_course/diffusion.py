@@ -9,44 +9,52 @@ picture.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.arguments import (
+    Batch,
+    Betas,
+    Count,
+    CountOrNone,
+    Floats,
+    Scale,
+    Schedule,
+    Share,
+    Time,
+    Timestep,
+    Timesteps,
+    checked,
+    guard,
+    refuse,
+)
+
 PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a network's output may mean, in the words of diffusers
 SPACINGS = ("leading", "trailing", "linspace")
 
-Arguments = ParamSpec("Arguments")
+Formula = TypeVar("Formula", bound=Callable[..., Tensor])
 
 # ------------------------------------------------------------------------------------------ the guard
 
 
-def check_arguments(formula: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
+def check_arguments(formula: Formula) -> Formula:
     """``formula``, but nonsense is refused with a sentence first, so that its lines can read like the paper's.
 
-    Looked at, by their names, are ``t`` and ``previous``, ``prediction``, ``guidance_scale``, ``eta`` and ``noise``.
-    What lies on a GPU is trusted: to look at it would make the program wait for the GPU at every step.
+    Each argument goes through the converter that its type hint names (:mod:`gan_course.arguments`). Then, by their
+    names, ``t``, ``previous``, ``prediction``, ``guidance_scale``, ``eta`` and ``noise`` are looked at together. What
+    lies on a GPU is trusted: to look at it would make the program wait for the GPU at every step.
     """
-    signature = inspect.signature(formula)
-
-    @functools.wraps(formula)
-    def checked(*args: Arguments.args, **options: Arguments.kwargs) -> Tensor:
-        given = signature.bind(*args, **options)
-        given.apply_defaults()
-        _refuse(**given.arguments)
-        return formula(*args, **options)
-
-    return checked
+    return checked(formula, also=_refuse)
 
 
 def _refuse(
     *,
+    x: Any = None,
     t: Any = None,
     previous: Any = None,
     alphas_cumprod: Any = (),
@@ -57,59 +65,80 @@ def _refuse(
     **_: Any,
 ) -> None:
     """Raise ``ValueError`` for arguments that a formula can't take."""
-    end, times = len(alphas_cumprod), [x for x in (t, previous) if x is not None]
-    if not any(isinstance(x, Tensor) and x.device.type != "cpu" for x in times):
-        if previous is not None:
-            if not -1 <= previous < t < end:
+    end = len(alphas_cumprod)
+    if previous is not None:
+        _check_step(t, previous, end)
+    elif isinstance(t, Tensor):
+        if t.numel() not in (1, len(x)):
+            raise ValueError(f"t holds {t.numel()} timesteps for {len(x)} pictures: pass one, or one for each")
+        if t.device.type == "cpu":
+            low, high = (x.item() for x in t.aminmax())
+            if not 0 <= low <= high < end:
                 raise ValueError(
-                    f"can't step from timestep {t} to {previous}: go from at most {end - 1} down, to -1 at last"
+                    f"timesteps must lie between 0 and {end - 1} but one is {low if low < 0 else high}: correct it"
                 )
-        elif t is not None:
-            t = torch.as_tensor(t)
-            if (wrong := t[(t < 0) | (t >= end)].flatten()).numel():
-                raise ValueError(f"timesteps must lie between 0 and {end - 1} but one is {wrong[0]}: correct it")
+    elif t is not None and not 0 <= t < end:
+        raise ValueError(f"timesteps must lie between 0 and {end - 1} but one is {t}: correct it")
     if prediction is not None and prediction not in PREDICTIONS:
         raise ValueError(f"a network can't predict {prediction!r}: choose one of {', '.join(PREDICTIONS)}")
-    plain = guidance_scale is not None and not isinstance(guidance_scale, Tensor)
-    if plain and not (math.isfinite(guidance_scale) and guidance_scale >= 0):
-        raise ValueError(f"the guidance scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
+    if isinstance(guidance_scale, Tensor):
+        if guidance_scale.ndim and guidance_scale.numel() not in (1, guidance_scale.shape[0]):
+            refuse(
+                "guidance_scale",
+                "one number, or [N, 1, ...]",
+                guidance_scale,
+                "give it one axis for each of the picture's",
+            )
+    elif guidance_scale is not None and guidance_scale < 0:
+        raise ValueError(f"the guidance_scale must be 0 or more but is {guidance_scale}: 1 is no guidance, try 2")
     if eta is not None and not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 (no fresh noise) and 1 (as much as DDPM) but is {eta}")
     if eta and noise is None:
         raise ValueError(f"eta is {eta}, so this step adds noise: pass noise=torch.randn_like(x), or set eta=0")
 
 
+def _check_step(t: Any, previous: Any, end: int) -> None:
+    for name, time in (("t", t), ("previous", previous)):
+        if isinstance(time, Tensor):
+            if time.numel() != 1:
+                raise ValueError(f"{name} must be one timestep for all pictures but holds {time.numel()}: pass one")
+            if time.device.type != "cpu":
+                return
+    if not -1 <= previous < t < end:
+        raise ValueError(f"can't step from timestep {t} to {previous}: go from at most {end - 1} down, to -1 at last")
+
+
 # ------------------------------------------------------------------------------------------ schedules
 
 
-def linear_betas(steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> Tensor:
+def linear_betas(steps: Count = 1000, start: Share = 1e-4, end: Share = 0.02) -> Tensor:
     """How much noise each of ``steps`` adds, growing in a straight line: ``[steps]`` (DDPM, arXiv 2006.11239)."""
     return torch.linspace(start, end, steps)
 
 
-def scaled_linear_betas(steps: int = 1000, start: float = 0.00085, end: float = 0.012) -> Tensor:
+def scaled_linear_betas(steps: Count = 1000, start: Share = 0.00085, end: Share = 0.012) -> Tensor:
     """The schedule of Stable Diffusion 1, 2 and XL: the *roots* grow in a straight line. ``[steps]``"""
     return torch.linspace(start**0.5, end**0.5, steps) ** 2
 
 
-def cosine_betas(steps: int = 1000) -> Tensor:
+def cosine_betas(steps: Count = 1000) -> Tensor:
     """Betas under which √ᾱ falls about like a cosine: ``[steps]``, at most 0.999 (arXiv 2102.09672, equation 17)."""
     time = torch.arange(steps + 1, dtype=torch.float64) / steps
     alpha_bar = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999).float()
 
 
-def cumulative_alphas(betas: Tensor) -> Tensor:
+def cumulative_alphas(betas: Betas) -> Tensor:
     """ᾱ, the share of the picture's power that is left: the running product of ``1 - beta``, ``[T]``."""
     return torch.cumprod(1 - betas, dim=0)
 
 
-def signal_to_noise(alphas_cumprod: Tensor) -> Tensor:
+def signal_to_noise(alphas_cumprod: Floats) -> Tensor:
     """The power of the picture divided by the power of the noise, ``ᾱ / (1 - ᾱ)``: ``[T]``."""
     return alphas_cumprod / (1 - alphas_cumprod)
 
 
-def spaced_timesteps(count: int, steps: int = 1000, spacing: str = "trailing", offset: int = 0) -> Tensor:
+def spaced_timesteps(count: int, steps: Count = 1000, spacing: str = "trailing", offset: CountOrNone = 0) -> Tensor:
     """``count`` of the ``steps`` timesteps, from noisy to clean: int64 ``[count]``.
 
     ``"trailing"`` starts at the very last timestep, as it should; ``"leading"`` ends at timestep 0 and starts short of
@@ -136,12 +165,22 @@ def spaced_timesteps(count: int, steps: int = 1000, spacing: str = "trailing", o
 # ------------------------------------------------------------------------------------------ forward
 
 
-def extract(alphas_cumprod: Tensor, t: Tensor | int, x: Tensor) -> Tensor:
+def extract(alphas_cumprod: Schedule, t: Timesteps, x: Floats) -> Tensor:
     """ᾱ at timestep ``t``, shaped so that it multiplies the pictures ``x [N, ...]``: one number, or ``[N, 1, ...]``.
 
     At ``t = -1``, the clean picture, it is 1. Numbers go to where ``x`` is; none has to come back from there.
     """
     padded = F.pad(alphas_cumprod, (1, 0), value=1.0).to(x.device, non_blocking=x.is_cuda)
+    low = t if isinstance(t, int) else t.min().item() if t.device.type == "cpu" else -1
+    try:
+        if low < -1:  # would count from the end
+            raise IndexError
+        return _look_up(padded, t, x)
+    except IndexError:
+        refuse("t", f"timesteps from -1 to {len(alphas_cumprod) - 1}", t, "take those of this schedule")
+
+
+def _look_up(padded: Tensor, t: Tensor | int, x: Tensor) -> Tensor:
     if isinstance(t, int):
         return padded[t + 1]
     t = torch.as_tensor(t).to(x.device, non_blocking=x.is_cuda)
@@ -149,14 +188,14 @@ def extract(alphas_cumprod: Tensor, t: Tensor | int, x: Tensor) -> Tensor:
 
 
 @check_arguments
-def add_noise(x: Tensor, noise: Tensor, t: Tensor | int, alphas_cumprod: Tensor) -> Tensor:
+def add_noise(x: Batch, noise: Batch, t: Timesteps, alphas_cumprod: Schedule) -> Tensor:
     """The pictures ``x [N, ...]`` at timestep ``t``, in one go: ``√ᾱ x + √(1 - ᾱ) noise`` (DDPM, equation 4)."""
     alpha_bar = extract(alphas_cumprod, t, x)
     return alpha_bar.sqrt() * x + (1 - alpha_bar).sqrt() * noise
 
 
 @check_arguments
-def velocity(x: Tensor, noise: Tensor, t: Tensor | int, alphas_cumprod: Tensor) -> Tensor:
+def velocity(x: Batch, noise: Batch, t: Timesteps, alphas_cumprod: Schedule) -> Tensor:
     """The target of v-prediction, ``√ᾱ noise - √(1 - ᾱ) x`` (arXiv 2202.00512, appendix D)."""
     alpha_bar = extract(alphas_cumprod, t, x)
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x
@@ -167,7 +206,7 @@ def velocity(x: Tensor, noise: Tensor, t: Tensor | int, alphas_cumprod: Tensor) 
 
 @check_arguments
 def predicted_x0(
-    x: Tensor, output: Tensor, t: Tensor | int, alphas_cumprod: Tensor, prediction: str = "epsilon"
+    x: Batch, output: Batch, t: Timesteps, alphas_cumprod: Schedule, prediction: str = "epsilon"
 ) -> Tensor:
     """The clean pictures that a network's ``output`` for the noisy ``x [N, ...]`` stands for.
 
@@ -184,7 +223,7 @@ def predicted_x0(
 
 @check_arguments
 def predicted_noise(
-    x: Tensor, output: Tensor, t: Tensor | int, alphas_cumprod: Tensor, prediction: str = "epsilon"
+    x: Batch, output: Batch, t: Timesteps, alphas_cumprod: Schedule, prediction: str = "epsilon"
 ) -> Tensor:
     """The noise that a network's ``output`` for the noisy ``x [N, ...]`` stands for; else as :func:`predicted_x0`."""
     alpha_bar = extract(alphas_cumprod, t, x)
@@ -196,7 +235,7 @@ def predicted_noise(
 
 
 @check_arguments
-def guide(unconditional: Tensor, conditional: Tensor, guidance_scale: float | Tensor) -> Tensor:
+def guide(unconditional: Batch, conditional: Batch, guidance_scale: Scale) -> Tensor:
     """Classifier-free guidance: from the unconditional output through the conditional one, and on.
 
     0 ignores the condition, 1 obeys it, more exaggerates it. (The scale of arXiv 2207.12598 is smaller by 1.) Raises
@@ -209,7 +248,7 @@ def guide(unconditional: Tensor, conditional: Tensor, guidance_scale: float | Te
 
 
 @check_arguments
-def ddpm_step(x: Tensor, x0: Tensor, t: int, previous: int, alphas_cumprod: Tensor, noise: Tensor) -> Tensor:
+def ddpm_step(x: Batch, x0: Batch, t: Timestep, previous: Timestep, alphas_cumprod: Schedule, noise: Batch) -> Tensor:
     """From the noisy ``x [N, ...]`` at timestep ``t`` to ``previous``, an earlier one, with fresh ``noise [N, ...]``.
 
     ``x0``: the clean pictures as the network sees them from here (:func:`predicted_x0`), clamped if you like. This is
@@ -225,13 +264,13 @@ def ddpm_step(x: Tensor, x0: Tensor, t: int, previous: int, alphas_cumprod: Tens
 
 @check_arguments
 def ddim_step(
-    x: Tensor,
-    x0: Tensor,
-    t: int,
-    previous: int,
-    alphas_cumprod: Tensor,
+    x: Batch,
+    x0: Batch,
+    t: Timestep,
+    previous: Timestep,
+    alphas_cumprod: Schedule,
     eta: float = 0.0,
-    noise: Tensor | None = None,
+    noise: Batch | None = None,
 ) -> Tensor:
     """Like :func:`ddpm_step`, but with less fresh noise: ``eta`` times as much, by default none (arXiv 2010.02502).
 
@@ -249,7 +288,7 @@ def ddim_step(
 # ------------------------------------------------------------------------------------------ rectified flow
 
 
-def flow_mix(x: Tensor, noise: Tensor, t: Tensor | float) -> Tensor:
+def flow_mix(x: Batch, noise: Batch, t: Time) -> Tensor:
     """The point at time ``t`` on the straight line from the pictures ``x [N, ...]`` (0) to the ``noise`` (1).
 
     ``t``: one number, or ``[N]`` (rectified flow, arXiv 2209.03003; the direction is that of Stable Diffusion 3).
@@ -259,11 +298,20 @@ def flow_mix(x: Tensor, noise: Tensor, t: Tensor | float) -> Tensor:
     return (1 - t) * x + t * noise
 
 
-def flow_velocity(x: Tensor, noise: Tensor) -> Tensor:
+def _check_time(x: Tensor, noise: Tensor, t: Any) -> None:
+    if isinstance(t, Tensor) and t.numel() not in (1, len(x)):
+        raise ValueError(f"t holds {t.numel()} times for {len(x)} pictures: pass one, or one for each")
+
+
+def flow_velocity(x: Batch, noise: Batch) -> Tensor:
     """The velocity on that line, which the network learns: ``noise - x``, the same at all times."""
     return noise - x
 
 
-def euler_step(x: Tensor, velocity: Tensor, t: float, previous: float) -> Tensor:
+def euler_step(x: Batch, velocity: Batch, t: float, previous: float) -> Tensor:
     """From time ``t`` to an earlier one, straight on with the ``velocity [N, ...]`` that the network sees at ``t``."""
     return x + (previous - t) * velocity
+
+
+flow_mix = checked(flow_mix, also=_check_time)
+guard(__name__)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from gan_course import plots
+from gan_course.arguments import CountOrNone, guard
 
 SHARE = 0.015  # of the training time may go into pictures; some more is lost where it can't be seen from here (bench)
 LINES = 0.005  # of it into the line of progress, which takes a millisecond or two
@@ -43,7 +44,7 @@ class LiveView:
     whatever ended the run, the final figure is drawn; it stays as ``figure``, for those who see no notebook.
     """
 
-    def __init__(self, total: int, draw: Callable[[], Figure] | None = None, alt: str = ""):
+    def __init__(self, total: CountOrNone, draw: Callable[[], Figure] | None = None, alt: str = ""):
         self.total, self.draw, self.alt = total, draw, alt
         self.notebook = plots.in_notebook()
         terminal = not self.notebook and sys.stderr.isatty()
@@ -175,3 +176,6 @@ def event_files(folder: str | Path | None) -> Iterator[Callable[[Mapping[str, fl
 
     with writer:
         yield write
+
+
+guard(__name__)

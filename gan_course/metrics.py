@@ -5,16 +5,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_course import data, zoo
+from gan_course.arguments import (
+    Count,
+    Drawable,
+    Floats,
+    Labels,
+    Line,
+    Pictures,
+    Points,
+    Positive,
+    Rows,
+    Samples,
+    Seed,
+    Share,
+    check_alike,
+    check_finite,
+    guard,
+    refuse,
+)
 from gan_course.classifiers import Classifier
+from gan_course.networks import check_precision
 
 CHUNK = 500  # rows at a time: it keeps tables of distances and the maps inside a network small
 T_VALUE = 2.1  # of Student's t: standard errors on either side of a 95 % interval, 16 to 20 degrees of freedom
@@ -29,7 +49,7 @@ class Nearest(NamedTuple):
     index: Tensor  # type: ignore[assignment]  # [N], int64, into the real pictures; hides tuple.index
 
 
-def nearest_real(samples: Tensor, real: Tensor) -> Nearest:
+def nearest_real(samples: Samples, real: Samples) -> Nearest:
     """For each of ``samples [N, ...]`` the nearest of ``real [M, ...]``, both flattened.
 
     Raises ``ValueError`` where the two differ in shape.
@@ -37,6 +57,8 @@ def nearest_real(samples: Tensor, real: Tensor) -> Nearest:
     if samples.shape[1:] != real.shape[1:]:
         shapes = f"{list(samples.shape[1:])} but real pictures {list(real.shape[1:])}"
         raise ValueError(f"samples have shape {shapes}: compare like with like")
+    real = real.to(samples.dtype) if samples.dtype == torch.float64 else real
+    samples = samples.to(real.dtype)
     best = [table.min(dim=1) for table in _distances(samples.flatten(1), real.flatten(1))]
     return Nearest(torch.cat([b.values for b in best]), torch.cat([b.indices for b in best]))
 
@@ -47,7 +69,7 @@ def _distances(a: Tensor, b: Tensor) -> Iterator[Tensor]:
         yield torch.cdist(chunk, b)
 
 
-def realism_gap(samples: Tensor, real: Tensor) -> float:
+def realism_gap(samples: Samples, real: Samples) -> float:
     """How much farther from real pictures the samples lie than other real pictures do: 1 means "as near as real ones".
 
     The first quarter of ``real`` (at most 1,000) is held back; the median distance from a sample to its nearest
@@ -60,37 +82,49 @@ def realism_gap(samples: Tensor, real: Tensor) -> float:
     return (median / nearest_real(real[:held_back], others).distance.median()).item()
 
 
-def psnr(rebuilt: Tensor, images: Tensor) -> Tensor:
+def psnr(rebuilt: Drawable, images: Pictures) -> Tensor:
     """Peak signal-to-noise ratio in dB, the mean over pictures ``[N, C, H, W]`` in ``[-1, 1]`` (a range of 2)."""
+    check_finite("rebuilt", rebuilt)
+    check_alike(rebuilt=rebuilt, images=images)
     error = (rebuilt.clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4 / error.clamp(min=1e-10)).mean()
 
 
-def edge_energy(images: Tensor) -> float:
+def edge_energy(images: Drawable) -> float:
     """How much neighbouring pixels of ``images [N, C, H, W]`` differ, squared: less for a blur than for a render."""
+    check_finite("images", images)
     across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
     return (across.square().mean() + down.square().mean()).item()
 
 
-def class_shares(samples: Tensor, real: Tensor, labels: Tensor, classes: int = 10) -> Tensor:
+def class_shares(samples: Samples, real: Samples, labels: Labels, classes: Count = 10) -> Tensor:
     """The share of ``samples`` whose nearest real picture has each label: ``[classes]``, summing to 1."""
+    if len(labels) != len(real) or not 0 <= labels.min() <= labels.max() < classes:
+        refuse(
+            "labels",
+            f"numbers from 0 to {classes - 1}, one for each of {len(real)} real pictures,",
+            labels,
+            "check them",
+        )
     counts = torch.bincount(labels[nearest_real(samples, real).index], minlength=classes)
     return counts / len(samples)
 
 
-def modes_covered(points: Tensor, centres: Tensor, radius: float = 0.2, share: float = 0.02) -> int:
+def modes_covered(points: Points, centres: Points, radius: Positive = 0.2, share: Share = 0.02) -> int:
     """How many of ``centres [K, 2]`` have at least ``share`` of ``points [N, 2]`` within ``radius``.
 
     Mode collapse in one number.
     """
-    near = torch.cdist(points, centres) < radius
+    check_finite("points", points)
+    check_finite("centres", centres)
+    near = torch.cdist(points.double(), centres.double()) < radius
     return int((near.float().mean(dim=0) >= share).sum())
 
 
 # ------------------------------------------------------------------------------------------ two sets of features
 
 
-def frechet_distance(a: Tensor, b: Tensor) -> float:
+def frechet_distance(a: Floats, b: Floats) -> float:
     """The Fréchet distance between ``a [N, F]`` and ``b [M, F]``, each taken as one Gaussian: 0 or more.
 
     ``|mean_a - mean_b|² + trace(C_a + C_b - 2 (C_a C_b)^½)``, ``C`` being the covariances (Heusel et al. 2017,
@@ -113,7 +147,7 @@ def _square_root(covariance: Tensor) -> Tensor:
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
-def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, size: int = 1000, seed: int = 0) -> float:
+def kernel_distance(a: Floats, b: Floats, subsets: Count = 100, size: Count = 1000, seed: Seed = 0) -> float:
     """The kernel distance (KID) between ``a [N, F]`` and ``b [M, F]``: about 0 for alike sets, at times negative.
 
     The squared maximum mean discrepancy for the kernel ``(x·y / F + 1)³``, without bias, averaged over ``subsets``
@@ -148,7 +182,7 @@ class PrecisionRecall(NamedTuple):
     recall: float
 
 
-def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> PrecisionRecall:
+def precision_recall(real: Floats, fake: Floats, k: Count = 3) -> PrecisionRecall:
     """How much of ``fake [M, F]`` looks real, and how much of ``real [N, F]`` could have been generated.
 
     A set fills the balls around its rows that reach to the ``k``-th nearest other row. Precision is the share of fake
@@ -226,7 +260,7 @@ class Report:
         return "\n".join(lines + ([f"Note: {self.note}"] if self.note else []))
 
 
-def evaluate(samples: Tensor, real: Tensor, features: Features | None = None, k: int = 3, seed: int = 0) -> Report:
+def evaluate(samples: Rows, real: Rows, features: Features | None = None, k: Count = 3, seed: Seed = 0) -> Report:
     """Fréchet distance, kernel distance, precision and recall of ``samples`` against ``real``, with 95 % intervals.
 
     Both are pictures ``[N, C, H, W]`` in ``[-1, 1]``, or features ``[N, F]`` extracted before. ``features`` maps
@@ -275,7 +309,7 @@ def evaluate(samples: Tensor, real: Tensor, features: Features | None = None, k:
     )
 
 
-def floor(real: Tensor, count: int, features: Features | None = None, k: int = 3, seed: int = 0) -> Report:
+def floor(real: Rows, count: Count, features: Features | None = None, k: Count = 3, seed: Seed = 0) -> Report:
     """Real against real, the best that a generator can reach: ``count`` of ``real``, at random, as the samples.
 
     The others play the real pictures. ``evaluate(samples, real[count:])`` with ``count`` samples has the same sizes.
@@ -303,8 +337,10 @@ def _described(samples: Tensor, real: Tensor, features: Features | None) -> tupl
     return *_checked(extract_features(samples, features), extract_features(real, features)), name
 
 
-def default_features(real: Tensor) -> tuple[str, Features]:
+def default_features(real: Pictures) -> tuple[str, Features]:
     """The zoo's classifier that takes such pictures and is surest of the first 500 ``real`` ones."""
+    if real.dtype != torch.float32:
+        refuse("real", "a 32-bit float tensor", real, "convert with .float()")
     shape, sure = tuple(real.shape[1:]), {}
     for name in zoo.names():
         network = zoo.load(name)
@@ -321,9 +357,34 @@ def default_features(real: Tensor) -> tuple[str, Features]:
 
 
 @torch.no_grad()
-def extract_features(images: Tensor, features: Features) -> Tensor:
-    """``features(images)`` for ``images [N, ...]``, a few at a time and without gradients: ``[N, F]`` on the CPU."""
-    return torch.cat([features(chunk).cpu() for chunk in images.split(CHUNK)])
+def extract_features(images: Samples, features: Features) -> Tensor:
+    """``features(images)`` for ``images [N, ...]``, a few at a time and without gradients: ``[N, F]`` on the CPU.
+
+    A network (or one of its methods) works in evaluation mode here, and is afterwards as it was: what is measured must
+    not change by being looked at.
+    """
+    check_precision("images", images, network_of(features))
+    with evaluating(features):
+        return torch.cat([features(chunk).cpu() for chunk in images.split(CHUNK)])
+
+
+def network_of(function: Any) -> Any:
+    """The network that ``function`` is, or whose method it is."""
+    return function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+
+
+@contextlib.contextmanager
+def evaluating(function: Callable[..., Any]) -> Iterator[None]:
+    """Within this block, the network that ``function`` is or belongs to is in evaluation mode."""
+    network = network_of(function)
+    learning = [part for part in network.modules() if part.training] if isinstance(network, nn.Module) else []
+    for part in learning:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in learning:
+            part.training = True
 
 
 def _on_parts(
@@ -355,7 +416,7 @@ def _share(value: float, error: float, count: int) -> Measured:
     return Measured(value, max(0.0, min(low, around.low)), min(1.0, max(high, around.high)))
 
 
-def paired_interval(differences: Tensor) -> Measured:
+def paired_interval(differences: Line) -> Measured:
     """The mean of ``differences [R]`` between two methods, run by run, with Student's 95 % interval.
 
     Run i of both methods shares its data and its start, so that what both have in common cancels. The interval holds
@@ -373,7 +434,7 @@ def paired_interval(differences: Tensor) -> Measured:
     return Measured(mean, mean - half, mean + half)
 
 
-def verdict(differences: Tensor) -> str:
+def verdict(differences: Line) -> str:
     """What paired ``differences [R]`` of an accuracy (0 to 1) say, in a sentence made of the numbers."""
     mean, low, high = (100 * x for x in paired_interval(differences))
     figures = f"{mean:+.1f} points ({low:+.1f} to {high:+.1f}, {len(differences)} runs)"
@@ -386,7 +447,7 @@ def verdict(differences: Tensor) -> str:
     return f"not shown to help or harm: {figures}"
 
 
-def share_interval(share: float, count: int) -> tuple[float, float]:
+def share_interval(share: Share, count: Count) -> tuple[float, float]:
     """The 95 % interval of a ``share`` (0 to 1) seen in ``count`` independent cases, after Wilson (1927)."""
     z = 1.96
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
@@ -394,17 +455,19 @@ def share_interval(share: float, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def class_agreement(samples: Tensor, labels: Tensor, classifier: Features) -> float:
+def class_agreement(samples: Pictures, labels: Labels, classifier: Features) -> float:
     """The share of ``samples [N, C, H, W]`` that ``classifier`` puts into the class asked for, ``labels [N]``: 0 to 1.
 
     Raises ``ValueError`` unless there is one label for each sample.
     """
-    data.check_images(samples)
-    labels = torch.as_tensor(labels)
-    if labels.shape != samples.shape[:1] or labels.is_floating_point():
-        raise ValueError(
-            f"labels must be integers of shape [{len(samples)}], one for each sample, but are {labels.dtype} of shape "
-            f"{list(labels.shape)}: pass the labels that the samples were asked for with"
-        )
-    right = extract_features(samples, classifier).argmax(dim=1) == labels.cpu()
+    if len(labels) != len(samples):
+        wanted = f"integers of shape [{len(samples)}], one for each sample,"
+        refuse("labels", wanted, labels, "pass the labels that the samples were asked for with")
+    logits = extract_features(samples, classifier)
+    if not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+        refuse("labels", f"numbers from 0 to {logits.shape[1] - 1}", labels, "the classifier knows no others")
+    right = logits.argmax(dim=1) == labels.cpu()
     return int(right.sum()) / len(samples)
+
+
+guard(__name__)

@@ -5,10 +5,27 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gan_course.arguments import (
+    Count,
+    CountOrNone,
+    Floats,
+    Labels,
+    Maps,
+    PictureShape,
+    Points,
+    Shape,
+    checked,
+    guard,
+    refuse,
+)
+
+NORMS = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 class MLPGenerator(nn.Module):
@@ -18,7 +35,7 @@ class MLPGenerator(nn.Module):
     tanh: it returns 256 numbers that are never negative.
     """
 
-    def __init__(self, latent_dim: int = 100, hidden: int = 256, image_shape: tuple[int, ...] = (1, 28, 28)):
+    def __init__(self, latent_dim: Count = 100, hidden: Count = 256, image_shape: Shape = (1, 28, 28)):
         super().__init__()
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
@@ -30,7 +47,7 @@ class MLPGenerator(nn.Module):
             nn.Tanh(),
         )
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Floats) -> Tensor:
         return self.layers(z).unflatten(1, self.image_shape)
 
 
@@ -41,7 +58,7 @@ class MLPDiscriminator(nn.Module):
     losses take logits.
     """
 
-    def __init__(self, image_shape: tuple[int, ...] = (1, 28, 28), hidden: int = 128):
+    def __init__(self, image_shape: Shape = (1, 28, 28), hidden: Count = 128):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Flatten(),
@@ -50,7 +67,7 @@ class MLPDiscriminator(nn.Module):
             nn.Linear(hidden, 1),
         )
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Floats) -> Tensor:
         return self.layers(images).squeeze(1)
 
 
@@ -65,23 +82,23 @@ def _mlp(sizes: list[int]) -> nn.Sequential:
 class PointGenerator(nn.Module):
     """Noise to points in the plane: ``z [N, latent_dim]`` → ``[N, 2]``, unbounded."""
 
-    def __init__(self, latent_dim: int = 2, hidden: int = 64):
+    def __init__(self, latent_dim: Count = 2, hidden: Count = 64):
         super().__init__()
         self.latent_dim = latent_dim
         self.layers = _mlp([latent_dim, hidden, hidden, 2])
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Floats) -> Tensor:
         return self.layers(z)
 
 
 class PointDiscriminator(nn.Module):
     """Points in the plane to logits: ``[N, 2]`` → ``[N]``."""
 
-    def __init__(self, hidden: int = 64):
+    def __init__(self, hidden: Count = 64):
         super().__init__()
         self.layers = _mlp([2, hidden, hidden, 1])
 
-    def forward(self, points: Tensor) -> Tensor:
+    def forward(self, points: Points) -> Tensor:
         return self.layers(points).squeeze(1)
 
 
@@ -95,7 +112,11 @@ class ConvGenerator(nn.Module):
     """
 
     def __init__(
-        self, latent_dim: int = 64, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 32
+        self,
+        latent_dim: Count = 64,
+        classes: CountOrNone = 0,
+        image_shape: PictureShape = (1, 28, 28),
+        width: Count = 32,
     ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
@@ -115,7 +136,7 @@ class ConvGenerator(nn.Module):
         )
         channels_last(self)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, z: Floats, labels: Labels | None = None) -> Tensor:
         check_labels(labels, len(z), self.classes)
         if labels is not None:
             z = torch.cat([z, F.one_hot(labels, self.classes).to(z)], dim=1)
@@ -130,9 +151,9 @@ class ConvDiscriminator(nn.Module):
     which would make a picture's logit depend on its neighbours in the batch (chapter 05).
     """
 
-    def __init__(self, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 16):
+    def __init__(self, classes: CountOrNone = 0, image_shape: PictureShape = (1, 28, 28), width: Count = 16):
         super().__init__()
-        self.classes = classes
+        self.classes, self.image_shape = classes, tuple(image_shape)
         channels, side = square_shape(image_shape)
         self.features = nn.Sequential(
             *(nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
@@ -145,7 +166,7 @@ class ConvDiscriminator(nn.Module):
         self.of_class = nn.Linear(count, classes, bias=False) if classes else None  # a row of weights for each class
         channels_last(self)
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, images: Maps, labels: Labels | None = None) -> Tensor:
         check_labels(labels, len(images), self.classes)
         features = self.features(images)
         logits = self.head(features).squeeze(1)
@@ -154,7 +175,7 @@ class ConvDiscriminator(nn.Module):
         return logits
 
 
-def check_labels(labels: Tensor | None, count: int, classes: int) -> None:
+def check_labels(labels: Labels | None, count: CountOrNone, classes: CountOrNone) -> None:
     """Raise ``ValueError`` unless ``labels`` are ``count`` integers from 0 to ``classes - 1``; none for 0 classes."""
     if labels is None:
         if classes:
@@ -175,7 +196,7 @@ def channels_last(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def square_shape(image_shape: tuple[int, ...]) -> tuple[int, int]:
+def square_shape(image_shape: PictureShape) -> tuple[int, int]:
     """(channels, side) of a picture whose side these networks can halve twice."""
     channels, height, width = image_shape
     if height != width or height % 4:
@@ -186,3 +207,34 @@ def square_shape(image_shape: tuple[int, ...]) -> tuple[int, int]:
 def count_parameters(network: nn.Module) -> int:
     """How many numbers training may change in ``network``."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def check_input(self: nn.Module, **inputs: Any) -> None:
+    """Raise ``ValueError`` unless the first of a network's ``inputs`` has the shape that its constructor was told.
+
+    And for a batch of one in training mode, of which batch normalisation would learn that everything is 0.
+    """
+    name, x = next(iter(inputs.items()))
+    wanted = [self.latent_dim] if name == "z" else list(getattr(self, "image_shape", x.shape[1:]))
+    found = list(x.shape[1:])
+    if isinstance(self, MLPDiscriminator):  # it flattens: so many pixels, in whatever shape
+        wanted, found = [self.layers[1].in_features], [math.prod(found)]
+    check_precision(name, x, self)
+    if wanted != found:
+        refuse(name, f"a tensor of shape [N, {', '.join(map(str, wanted))}]", x, "the first axis counts the samples")
+    if len(x) == 1 and self.training and any(isinstance(part, NORMS) for part in self.modules()):
+        refuse(name, "a batch of at least 2 in training mode", x, "one sample has no spread: pass more, or call eval()")
+
+
+def check_precision(name: str, x: Tensor, network: Any) -> None:
+    """Raise ``ValueError`` where 64-bit numbers, NumPy's default, meet a network of fewer bits."""
+    weight = next(network.parameters(), None) if isinstance(network, nn.Module) else None
+    if weight is not None and x.dtype == torch.float64 != weight.dtype:
+        refuse(
+            name, f"a {str(weight.dtype).removeprefix('torch.')} tensor like the network's weights", x, "use .float()"
+        )
+
+
+for _kind in (MLPGenerator, MLPDiscriminator, PointGenerator, PointDiscriminator, ConvGenerator, ConvDiscriminator):
+    _kind.forward = checked(_kind.forward, also=check_input)  # type: ignore[method-assign]
+guard(__name__)

@@ -20,12 +20,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from gan_course.arguments import Column, Count, Drawable, Points, Positive, guard
+
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
 BELIEF = LinearSegmentedColormap.from_list("belief", ["#F2A46F", "#FFFFFF", "#7FB8DE"])  # 0 is fake, 1 is real
 
 
 def new_figure(
-    rows: int = 1, columns: int = 1, size: tuple[float, float] = (4.0, 3.0), **options: Any
+    rows: Count = 1, columns: Count = 1, size: tuple[Positive, Positive] = (4.0, 3.0), **options: Any
 ) -> tuple[Figure, Any]:
     """A figure with ``rows * columns`` axes of ``size`` inches each, and those axes as ``Figure.subplots`` gives them.
 
@@ -36,7 +38,9 @@ def new_figure(
     return figure, figure.subplots(rows, columns, **options)
 
 
-def mime_bundle(figure: Figure, alt: str, dpi: int = 90, quick: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+def mime_bundle(
+    figure: Figure, alt: str, dpi: Count = 90, quick: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """``figure`` as Jupyter displays it: a PNG, and metadata that hold its alternative text ``alt``.
 
     ``quick``: in half the time and more bytes, for a picture that another one will soon replace. Raises ``ValueError``
@@ -81,7 +85,7 @@ def show(figure: Figure, alt: str) -> None:
         display(data, metadata=metadata, raw=True)
 
 
-def tile(images: Tensor, columns: int) -> np.ndarray:
+def tile(images: Drawable, columns: Count) -> np.ndarray:
     """Pictures ``[N, C, H, W]`` in ``[-1, 1]`` as one, white gaps of one pixel: ``[..., ..., C]`` in ``[0, 1]``."""
     images = ((images.detach().float().cpu() + 1) / 2).clamp(0, 1)
     count, channels, height, width = images.shape
@@ -93,7 +97,7 @@ def tile(images: Tensor, columns: int) -> np.ndarray:
     return canvas.permute(1, 2, 0).numpy()
 
 
-def draw_images(ax: Axes, images: Tensor, columns: int = 8, title: str = "") -> None:
+def draw_images(ax: Axes, images: Drawable, columns: Count = 8, title: str = "") -> None:
     """Draw pictures ``[N, C, H, W]`` in ``[-1, 1]`` as a grid on ``ax``."""
     picture = tile(images, columns)
     ax.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -101,7 +105,7 @@ def draw_images(ax: Axes, images: Tensor, columns: int = 8, title: str = "") -> 
     ax.axis("off")
 
 
-def image_grid(images: Tensor, columns: int = 8, title: str = "", width: float = 6.0) -> Figure:
+def image_grid(images: Drawable, columns: Count = 8, title: str = "", width: Positive = 6.0) -> Figure:
     """Pictures ``[N, C, H, W]`` in ``[-1, 1]`` as a figure ``width`` inches wide."""
     picture = tile(images, columns)
     figure, ax = new_figure(size=(width, width * picture.shape[0] / picture.shape[1] + (0.3 if title else 0)))
@@ -109,7 +113,7 @@ def image_grid(images: Tensor, columns: int = 8, title: str = "", width: float =
     return figure
 
 
-def filmstrip(frames: Mapping[str, Tensor], columns: int = 4, size: float = 1.9, title: str = "") -> Figure:
+def filmstrip(frames: Mapping[str, Drawable], columns: Count = 4, size: Positive = 1.9, title: str = "") -> Figure:
     """Several grids of pictures side by side, each under its name: ``{"step 0": [N, C, H, W], ...}``."""
     figure, axes = new_figure(1, len(frames), size=(size, size + 0.35), squeeze=False)
     for ax, (name, images) in zip(axes[0], frames.items(), strict=True):
@@ -119,7 +123,7 @@ def filmstrip(frames: Mapping[str, Tensor], columns: int = 4, size: float = 1.9,
     return figure
 
 
-def smooth(values: Sequence[float], window: int = 25) -> np.ndarray:
+def smooth(values: Column, window: Count = 25) -> np.ndarray:
     """A centred moving average, shorter at the two ends: same length as ``values``."""
     if not len(values):  # the log before the first step
         return np.zeros(0)
@@ -127,7 +131,7 @@ def smooth(values: Sequence[float], window: int = 25) -> np.ndarray:
     return total / np.convolve(np.ones(len(values)), np.ones(min(window, len(values))), mode="same")
 
 
-def draw_curves(ax: Axes, log: Mapping[str, Sequence[float]], names: Mapping[str, str], window: int = 25) -> None:
+def draw_curves(ax: Axes, log: Mapping[str, Column], names: Mapping[str, str], window: Count = 25) -> None:
     """Columns of a training log against its ``"step"``: ``names`` maps each column to its legend."""
     colours = dict(zip(names, [REAL, FAKE, NEUTRAL, "#009E73"], strict=False))
     for column, label in names.items():
@@ -138,14 +142,14 @@ def draw_curves(ax: Axes, log: Mapping[str, Sequence[float]], names: Mapping[str
     ax.legend(frameon=False, fontsize=9)
 
 
-def draw_losses(ax: Axes, log: Mapping[str, Sequence[float]]) -> None:
+def draw_losses(ax: Axes, log: Mapping[str, Column]) -> None:
     """The two losses of a training log, with the clueless discriminator's 2 log 2 as a dotted line."""
     draw_curves(ax, log, {"d_loss": "discriminator", "g_loss": "generator"})
     ax.axhline(2 * np.log(2), color=NEUTRAL, linestyle=":", linewidth=1)
     ax.set_ylabel("loss")
 
 
-def plane(extent: float = 1.6, side: int = 60) -> Tensor:
+def plane(extent: Positive = 1.6, side: Count = 60) -> Tensor:
     """A square grid of points in the plane, ``[side * side, 2]``, row by row from the lower left."""
     line = torch.linspace(-extent, extent, side)
     y, x = torch.meshgrid(line, line, indexing="ij")
@@ -153,7 +157,7 @@ def plane(extent: float = 1.6, side: int = 60) -> Tensor:
 
 
 @torch.no_grad()
-def draw_belief(ax: Axes, discriminator: Callable[[Tensor], Tensor], extent: float = 1.6, side: int = 60) -> Any:
+def draw_belief(ax: Axes, discriminator: Callable[[Tensor], Tensor], extent: Positive = 1.6, side: Count = 60) -> Any:
     """The discriminator's belief D(x) = sigmoid(logit) in the plane, blue for "real". Returns it for a colour bar."""
     belief = discriminator(plane(extent, side)).sigmoid().reshape(side, side).numpy()
     return ax.imshow(
@@ -167,27 +171,28 @@ def draw_belief(ax: Axes, discriminator: Callable[[Tensor], Tensor], extent: flo
     )
 
 
-def draw_points(ax: Axes, real: Tensor | None = None, fake: Tensor | None = None, extent: float = 1.6) -> None:
+def draw_points(ax: Axes, real: Points | None = None, fake: Points | None = None, extent: Positive = 1.6) -> None:
     """Real points blue, generated ones orange: each ``[N, 2]``."""
     for points, colour, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
         if points is not None:
-            x, y = points.detach().T
+            x, y = points.detach().cpu().T
             ax.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0, label=label)
     ax.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal", xticks=[], yticks=[])
 
 
-def draw_arrows(ax: Axes, starts: Tensor, directions: Tensor, length: float = 0.3) -> None:
+def draw_arrows(ax: Axes, starts: Points, directions: Points, length: Positive = 0.3) -> None:
     """An arrow at each of ``starts [N, 2]`` along ``directions [N, 2]``; the longest is ``length`` long."""
+    directions = directions.detach().cpu()
     scale = length / directions.norm(dim=1).max().clamp_min(1e-12)
-    x, y = starts.detach().T
-    u, v = (directions.detach() * scale).T
+    x, y = starts.detach().cpu().T
+    u, v = (directions * scale).T
     ax.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=1, color="black", width=0.004, zorder=3)
 
 
 def flowchart(
     boxes: Mapping[str, tuple[float, float, str]],
     arrows: Sequence[tuple[str, str, str]],
-    size: tuple[float, float] = (6.4, 2.6),
+    size: tuple[Positive, Positive] = (6.4, 2.6),
     title: str = "",
 ) -> Figure:
     """Boxes joined by arrows. ``boxes``: name → (x, y, text), in units of one box; ``arrows``: (from, to, label).
@@ -222,3 +227,6 @@ def flowchart(
             ax.text(x, y, label, ha="center", va="center", fontsize=8, color=colour,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
     return figure
+
+
+guard(__name__)

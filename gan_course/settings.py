@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from gan_course import data
+from gan_course.arguments import Count, CountOrNone, Device, Floats, Labels, guard, refuse
 from gan_course.losses import LOSSES, check_logits
 from gan_course.naming import nearest
 
@@ -21,13 +21,13 @@ class Settings:
     loss: str = "non_saturating"  # strong gradient for the generator exactly where it is losing
     generator_lr: float = 2e-3  # small networks, small batches: ten times DCGAN's rate still converges, and sooner
     discriminator_lr: float = 2e-3  # equal rates; chapter 05 shows what unequal ones do
-    decay_after: int = 0  # from this step on, both rates fall as 1 / √step; 0 keeps them (long runs gain from falling)
+    decay_after: CountOrNone = 0  # from then on, both rates fall as 1 / √step (long runs gain from it); 0 keeps them
     beta1: float = 0.0  # no momentum: the opponent moves, so old gradients point the wrong way
     beta2: float = 0.99  # forgets within 100 steps, because gradients change their size as the game goes on
-    batch_size: int = 64  # on two cores, many small steps beat few large ones
-    discriminator_steps: int = 1  # per generator step
+    batch_size: Count = 64  # on two cores, many small steps beat few large ones
+    discriminator_steps: Count = 1  # per generator step
     r1_weight: float = 0.3  # flattens the discriminator around real pictures: a calmer teacher (chapters 02 and 05)
-    r1_every: int = 8  # the penalty costs a second backward pass: pay it rarely, at a weight as many times larger
+    r1_every: Count = 8  # the penalty costs a second backward pass: pay it rarely, at a weight as many times larger
     average_decay: float = 0.998  # the moving average looks back about 1 / (1 - 0.998) = 500 steps at most,
     average_share: float = 1 / 9  # and over this share of the run so far while that is less
 
@@ -35,19 +35,14 @@ class Settings:
         if self.loss not in LOSSES:
             raise ValueError(f"there is no loss {self.loss!r}: {nearest(self.loss, LOSSES)}")
         for name in ("generator_lr", "discriminator_lr"):
-            if not (math.isfinite(value := getattr(self, name)) and value > 0):
+            if (value := getattr(self, name)) <= 0:
                 raise ValueError(f"{name} must be a positive number but is {value}: try 0.002")
-        for name in ("batch_size", "discriminator_steps", "r1_every"):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise ValueError(f"{name} must be a whole number from 1 up but is {value}")
         if not 0 < self.average_share <= 1:
             raise ValueError(f"average_share must be more than 0 and at most 1 but is {self.average_share}: try 0.1")
-        if not isinstance(self.decay_after, int) or self.decay_after < 0:
-            raise ValueError(f"decay_after must be a whole number of steps, or 0 for never, but is {self.decay_after}")
         for name in ("beta1", "beta2", "average_decay"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 0 and less than 1 but is {value}")
-        if not (math.isfinite(self.r1_weight) and self.r1_weight >= 0):
+        if self.r1_weight < 0:
             raise ValueError(f"r1_weight must be 0 (off) or a positive number but is {self.r1_weight}")
 
 
@@ -66,11 +61,11 @@ CONVOLUTIONAL = Settings(
 def check_fit(
     generator: nn.Module,
     discriminator: nn.Module,
-    images: Tensor,
+    images: Floats,
     settings: Settings,
-    device: str = "cpu",
-    labels: Tensor | None = None,
-    held_out: Tensor | None = None,
+    device: Device = "cpu",
+    labels: Labels | None = None,
+    held_out: Floats | None = None,
 ) -> None:
     """Raise ``ValueError`` with a remedy unless the pair can be trained on ``images [N, C, H, W]`` or ``[N, 2]``.
 
@@ -83,6 +78,12 @@ def check_fit(
             f"batch_size is {settings.batch_size} but the data set holds {len(images)} pictures: choose a smaller "
             "batch or more pictures"
         )
+    if held_out is not None and held_out.shape[1:] != images.shape[1:]:
+        refuse(
+            "held_out", f"images of shape [N, {', '.join(map(str, images.shape[1:]))}]", held_out, "as those trained on"
+        )
+    if held_out is not None:
+        data.check_images(held_out, "held_out")
     latent_dim = getattr(generator, "latent_dim", 0)
     if not latent_dim:
         kind = type(generator).__name__
@@ -117,14 +118,14 @@ def check_fit(
 
 
 def _check_labels(labels: Tensor, images: Tensor, held_out: Tensor | None) -> None:
-    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"labels must be int64 of shape [{len(images)}], one for each image, but are {labels.dtype} of shape "
-            f"{list(labels.shape)}: pass dataset.labels"
-        )
+    if labels.shape != images.shape[:1]:
+        refuse("labels", f"int64 of shape [{len(images)}], one for each image,", labels, "pass dataset.labels")
     if held_out is not None:
         raise ValueError("held_out images are for runs without labels: leave one of the two out")
 
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+guard(__name__)

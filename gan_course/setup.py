@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from gan_course.arguments import Count, NotNegative, SmallSeed, guard
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -45,14 +47,16 @@ def choose_profile(name: str = "auto") -> Profile:
     return profile
 
 
-def seed_everything(seed: int) -> None:
+def seed_everything(seed: SmallSeed) -> None:
     """Seed Python's, NumPy's and PyTorch's generators with ``seed`` (0 or more)."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  scikit-learn reads the old global state
     torch.manual_seed(seed)
 
 
-def start(profile: str = "auto", seed: int = 0, minutes: float | None = None, threads: int | None = None) -> Profile:
+def start(
+    profile: str = "auto", seed: SmallSeed = 0, minutes: NotNegative | None = None, threads: Count | None = None
+) -> Profile:
     """Seed everything, choose the profile and say in one line what the chapter runs on.
 
     ``minutes``: how long the whole chapter takes on two CPU cores. ``threads``: how many CPU threads PyTorch may use,
@@ -69,3 +73,6 @@ def start(profile: str = "auto", seed: int = 0, minutes: float | None = None, th
     duration = "" if minutes is None else f" Allow about {max(1, round(minutes))} min to run all cells."
     print(f"Running on {where}{cores} with PyTorch {torch.__version__.split('+')[0]}, seed {seed}.{duration}")
     return chosen
+
+
+guard(__name__)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import checkpoints
+from gan_course.arguments import Count, CountOrNone, Device, Floats, Labels, Seed, guard, refuse
 from gan_course.checkpoints import under
 from gan_course.files import only_writer
 from gan_course.live import LiveView, event_files
@@ -63,14 +64,14 @@ class Trainer:
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        images: Tensor,
+        images: Floats,
         settings: Settings | None = None,
-        seed: int = 0,
-        device: str = "cpu",
+        seed: Seed = 0,
+        device: Device = "cpu",
         *,
-        labels: Tensor | None = None,
+        labels: Labels | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
-        held_out: Tensor | None = None,
+        held_out: Floats | None = None,
     ):
         self.settings = settings or Settings()
         self.generator, self.discriminator = generator.to(device), discriminator.to(device)
@@ -175,7 +176,7 @@ class Trainer:
         rows = torch.randint(len(self.images), (self.settings.batch_size,), generator=self.random).to(self.device)
         return self.images[rows], () if self.labels is None else (self.labels[rows],)
 
-    def noise(self, count: int | None = None) -> Tensor:
+    def noise(self, count: Count | None = None) -> Tensor:
         """``[count, latent_dim]`` standard normal noise; ``count`` defaults to the batch size."""
         shape = (count or self.settings.batch_size, self.latent_dim)
         return torch.randn(shape, generator=self.random).to(self.device)
@@ -184,12 +185,12 @@ class Trainer:
 
     def run(
         self,
-        steps: int,
+        steps: CountOrNone,
         draw: Callable[[], Any] | None = None,
         alt: str = "",
         watch: Callable[[], str | None] | None = None,
         checkpoint: str | Path | None = None,
-        checkpoint_every: int = 500,
+        checkpoint_every: Count = 500,
         tensorboard: str | Path | None = None,
     ) -> dict[str, list[float]]:
         """Train for ``steps`` more steps and return the log.
@@ -267,7 +268,7 @@ class Trainer:
         return more
 
     @torch.no_grad()
-    def sample(self, noise: int | Tensor = 64, labels: Tensor | None = None) -> Tensor:
+    def sample(self, noise: Floats | Count = 64, labels: Labels | None = None) -> Tensor:
         """Samples of the averaged generator for ``noise [N, latent_dim]``, or for that many fresh noise vectors.
 
         ``labels [N]``: the class asked for, in a class-conditional run. Raises ``ValueError`` where labels are missing
@@ -281,7 +282,9 @@ class Trainer:
                 if labels is None
                 else "this generator was trained without labels and can't be asked for a class: leave labels out"
             )
-        given = () if labels is None else (torch.as_tensor(labels).to(self.device),)
+        if noise.ndim != 2 or noise.shape[1] != self.latent_dim:
+            refuse("noise", f"a number of samples, or a tensor of shape [N, {self.latent_dim}]", noise, "draw it anew")
+        given = () if labels is None else (labels.to(self.device),)
         return self.average(noise.to(self.device), *given)
 
     # ------------------------------------------------------------------------------------------ checkpoints
@@ -367,3 +370,6 @@ class Trainer:
             "generator": (self.generator_optimizer, self.generator),
             "discriminator": (self.discriminator_optimizer, self.discriminator),
         }
+
+
+guard(__name__)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.networks import channels_last, check_labels, square_shape
+from gan_course.arguments import Count, CountOrNone, Labels, Maps, PictureShape, Timesteps, guard, refuse
+from gan_course.networks import channels_last, check_input, check_labels, square_shape
 
 
 class DiffusionUNet(nn.Module):
@@ -25,10 +26,11 @@ class DiffusionUNet(nn.Module):
     """
 
     def __init__(
-        self, classes: int = 0, image_shape: tuple[int, ...] = (1, 28, 28), width: int = 24, middle: int = 256
+        self, classes: CountOrNone = 0, image_shape: PictureShape = (1, 28, 28), width: Count = 24, middle: Count = 256
     ):
         super().__init__()
         self.classes = self.no_class = classes
+        self.image_shape = tuple(image_shape)
         channels, side = square_shape(image_shape)
         emb_dim = 128  # numbers that tell every block the timestep and the class: their embedding
         self.time = nn.Sequential(nn.Linear(64, emb_dim), nn.SiLU(), nn.Linear(emb_dim, emb_dim))
@@ -43,22 +45,28 @@ class DiffusionUNet(nn.Module):
         self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), zero_init(nn.Conv2d(width, 4 * channels, 3, 1, 1)))
         channels_last(self)
 
-    def forward(self, x: Tensor, t: Tensor | int, labels: Tensor | None = None) -> Tensor:
+    def forward(self, x: Maps, t: Timesteps, labels: Labels | None = None) -> Tensor:
+        check_input(self, x=x)
         if labels is None:
             labels = torch.full((len(x),), self.no_class, device=x.device)
         check_labels(labels, len(x), self.classes + 1)
-        t = torch.as_tensor(t, device=x.device).expand(len(x))
+        t = torch.as_tensor(t, device=x.device)
+        if t.numel() not in (1, len(x)):
+            refuse("t", f"one timestep, or one for each of {len(x)} pictures,", t, "draw as many as there are pictures")
+        t = t.flatten().expand(len(x))
         emb = F.silu(self.time(timestep_embedding(t, 64)) + self.label(labels))
         high = self.high(self.first(F.pixel_unshuffle(x, 2)), emb)
         low = self.middle(self.low(self.down(high), emb), emb)
         return F.pixel_shuffle(self.last(self.high_again(high + self.up(low), emb)), 2)
 
 
-def timestep_embedding(t: Tensor, dim: int) -> Tensor:
+def timestep_embedding(t: Tensor, dim: Count) -> Tensor:
     """Timesteps ``[N]`` as sines and cosines of ``dim / 2`` frequencies each, from fast to slow: ``[N, dim]``.
 
     A network reads them more easily than one large number (arXiv 1706.03762, section 3.5).
     """
+    if t.ndim != 1 or t.is_complex() or not t.numel():
+        refuse("t", "timesteps of shape [N]", t, "flatten them")
     frequencies = torch.exp(-math.log(10_000) * torch.arange(dim // 2, device=t.device) / (dim // 2))
     angles = t[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -67,7 +75,7 @@ def timestep_embedding(t: Tensor, dim: int) -> Tensor:
 class _Block(nn.Module):
     """Two convolutions whose result is added to what came in; the embedding scales and shifts the maps between."""
 
-    def __init__(self, width: int, emb_dim: int):
+    def __init__(self, width: int, emb_dim: Count):
         super().__init__()
         self.norm1, self.norm2 = nn.GroupNorm(8, width), nn.GroupNorm(8, width)
         self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), zero_init(nn.Conv2d(width, width, 3, 1, 1))
@@ -82,7 +90,7 @@ class _Block(nn.Module):
 class _Everywhere(nn.Module):
     """All places of a small map through one hidden layer and back, added to what came in."""
 
-    def __init__(self, width: int, side: int, hidden: int, emb_dim: int):
+    def __init__(self, width: int, side: int, hidden: int, emb_dim: Count):
         super().__init__()
         self.norm, self.emb_proj = nn.GroupNorm(8, width), nn.Linear(emb_dim, hidden)
         self.into, self.out = nn.Linear(width * side**2, hidden), zero_init(nn.Linear(hidden, width * side**2))
@@ -97,3 +105,6 @@ def zero_init(layer: nn.Module) -> nn.Module:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
+
+
+guard(__name__)

@@ -74,8 +74,8 @@ def test_unknown_name(wrong, near):
     ("images", "words"),
     [
         (torch.full((2, 1, 4, 4), 255.0), r"must lie in \[-1, 1\] but reach 255: divide by 127.5 and subtract 1"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), "float tensor but are torch.uint8"),
-        (np.zeros((2, 1, 4, 4), dtype=np.float32), "float tensor but are ndarray"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), "float tensor but is a uint8 tensor"),
+        (np.zeros((2, 1, 4, 4)), "float tensor but is a float64 tensor"),
         (torch.full((2, 1, 4, 4), -1.5), "from -1.5 to -1.5"),
         (torch.full((2, 1, 4, 4), torch.nan), "NaN"),
         (torch.full((2, 1, 4, 4), torch.inf), "infinite"),
@@ -188,7 +188,7 @@ def test_crops_vary_in_scale_and_place_are_mirrored_and_do_not_alias(tmp_path, m
 def test_photos_refuse_bad_input():
     with pytest.raises(ValueError, match="size must lie between 8 and 256 pixels but is 4"):
         photos.photos(size=4)
-    with pytest.raises(ValueError, match="count must be at least 1 but is 0"):
+    with pytest.raises(ValueError, match="count must be a whole number from 1 up but is 0"):
         photos.photos(count=0)
     with pytest.raises(ValueError, match="no photograph 'dog': choose from astronaut"):
         photos.photograph("dog")

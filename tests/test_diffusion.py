@@ -286,7 +286,7 @@ def test_eta_is_checked():
     with pytest.raises(ValueError, match=r"eta is 0.5, so this step adds noise: pass noise=torch.randn_like\(x\)"):
         diffusion.ddim_step(x, x0, 9, 4, alphas_of("linear"), eta=0.5)
     for eta in (-0.1, 1.5, math.nan):
-        with pytest.raises(ValueError, match="eta must lie between 0"):
+        with pytest.raises(ValueError, match=r"eta must (lie between 0|be a finite number)"):
             diffusion.ddim_step(x, x0, 9, 4, alphas_of("linear"), eta=eta)
 
 
@@ -299,7 +299,7 @@ def test_guidance():
     close(diffusion.guide(without, given, 1.0), given)
     close(diffusion.guide(without, given, 3.0), without + 3 * (given - without))
     for wrong in (-1.0, math.nan, math.inf):
-        with pytest.raises(ValueError, match="the guidance scale must be 0 or more but is"):
+        with pytest.raises(ValueError, match=r"guidance_scale must be (0 or more|a finite number) but is"):
             diffusion.guide(without, given, wrong)
 
 
@@ -404,7 +404,7 @@ def test_network_refuses_what_it_cannot_take():
     network, x = DiffusionUNet(classes=10), torch.randn(2, 1, 28, 28)
     with pytest.raises(ValueError, match="labels must lie between 0 and 10 but one is 11: correct it"):
         network(x, 5, torch.tensor([3, 11]))
-    with pytest.raises(ValueError, match=r"labels must be int64 of shape \[2\]"):
+    with pytest.raises(ValueError, match=r"labels must be int64 of shape \["):
         network(x, 5, torch.tensor([3]))
     with pytest.raises(ValueError, match="pictures must be square with a side that 4 divides"):
         DiffusionUNet(image_shape=(1, 30, 30))

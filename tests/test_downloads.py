@@ -296,11 +296,23 @@ def test_local_subset_is_never_taken_for_fashion_mnist(subset, files, server, ca
         data.load("fashion_mnist", source=fashion)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "text", "other arrays"])
+WHOLE = {"images": np.zeros((2_001, 28, 28), dtype=np.uint8), "labels": np.zeros(2_001)}
+ODD = {
+    "empty": b"",
+    "text": b"no archive",
+    "few": {"images": np.zeros((5, 28, 28)), "labels": np.zeros(5)},
+    "other sizes": WHOLE | {"images": np.zeros((2_001, 32, 32), dtype=np.uint8)},
+    "floats": WHOLE | {"images": np.zeros((2_001, 28, 28))},
+    "a label of 10": WHOLE | {"labels": np.full(2_001, 10)},
+    "half a label": WHOLE | {"labels": np.full(2_001, 0.5)},
+}
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
 def test_damaged_local_subset_is_explained(content, cache, tmp_path, monkeypatch):
     path = tmp_path / "mnist10k.npz"
-    if content is None:
-        np.savez(path, images=np.zeros((5, 28, 28)), labels=np.zeros(5))
+    if isinstance(content, dict):
+        np.savez(path, **content)
     else:
         path.write_bytes(content)
     monkeypatch.setenv("GAN_COURSE_DATA", str(tmp_path))

@@ -147,8 +147,8 @@ def test_rate_on_one_core():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"count": 0}, "count must be at least 1 but is 0"),
-        ({"count": -3, "colour": True}, "count must be at least 1 but is -3"),
+        ({"count": 0}, "count must be a whole number from 1 up but is 0"),
+        ({"count": -3, "colour": True}, "count must be a whole number from 1 up but is -3"),
         ({"characters": "12ß"}, "character 'ß' is not supported: choose from 0123456789ABC"),
         ({"characters": "1ß", "colour": True}, "character 'ß' is not supported"),
         ({"characters": ""}, "no characters"),

@@ -262,7 +262,7 @@ NAN, INF = math.nan, math.inf
 @pytest.mark.parametrize(
     "field, value, words",
     [
-        *[(f"{player}_lr", v, "must be a positive number") for player in ("generator", "discriminator")
+        *[(f"{player}_lr", v, "must be a (positive|finite) number") for player in ("generator", "discriminator")
           for v in (-0.002, 0, NAN, INF, -INF)],
         *[(f, v, "must be a whole number from 1 up") for f in ("batch_size", "discriminator_steps", "r1_every")
           for v in (0, -3, 2.5, NAN, INF)],

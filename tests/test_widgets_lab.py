@@ -216,7 +216,7 @@ def test_live_knobs_change_the_running_game_and_structural_ones_start_anew():
         ({"loss": "best"}, "loss can't be 'best': choose one of non_saturating"),
         ({"seed": -1}, "seed must be a whole number from 0 to 4294967295 but is -1"),
         ({"width": 1.5}, "width must be a whole number from 1 to 512 but is 1.5"),
-        ({"generator_lr": math.nan}, "generator_lr must be a positive number but is nan"),
+        ({"generator_lr": math.nan}, "generator_lr must be a finite number but is nan"),
     ],
 )
 def test_an_impossible_knob_is_refused_and_nothing_changes(wrong, sentence):

@@ -214,9 +214,9 @@ def test_settings_that_no_slider_has_are_added_and_wrong_ones_refused(pipeline, 
     assert painter.asked[-1][1:4] == (1, 30, 2.5)
     view.close()
     for wrong, sentence in (
-        ({"steps": 0}, "steps must be a whole number from 1 to "),
+        ({"steps": 0}, "steps must be a whole number from 1 up"),
         ({"guidance_scale": -1.0}, "guidance_scale must be a number from 0 up but is -1.0"),
-        ({"seed": -1}, "The seed must be a whole number from 0 "),
+        ({"seed": -1}, "seed must be a whole number from 0 "),
     ):
         with pytest.raises(ValueError, match=f"^{sentence}"):
             widgets.prompt_bench(pipeline, **wrong)

@@ -6,10 +6,11 @@ The model: all pictures cost GPU time, only some of them are paid for, and some 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from gan_course.arguments import guard
 
 
 class NeverBreaksEven(ValueError):
@@ -39,8 +40,6 @@ class Business:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"{field.name} must be a finite number but is {value!r}")
             if value < 0:
                 raise ValueError(f"{field.name} can't be negative but is {value:g}: use 0 or more")
         if self.free_share >= 1:
@@ -158,3 +157,6 @@ def tornado(
             raise ValueError(f"the range of {name} goes from {low:g} down to {high:g}: exchange its ends")
         swings.append(Swing(name, low, high, *(result(business.but(**{name: end})) for end in (low, high))))
     return sorted(swings, key=lambda swing: -swing.width)
+
+
+guard(__name__)

@@ -14,6 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
 
+from gan_course.arguments import guard
+
 FOLDER = Path(__file__).parent / "tables"
 GATHERED = datetime.date(2026, 11, 22)  # no fact is younger
 Status = Literal["verified", "reported", "estimate", "forecast", "UNVERIFIED", "CONFLICT", "UNDISCLOSED"]
@@ -229,6 +231,8 @@ def load(name: str, folder: Path = FOLDER) -> list[Fact]:
     if name not in TABLES:
         raise ValueError(f"there is no table {name!r}: choose one of {', '.join(TABLES)}")
     kind, path = TABLES[name], folder / f"{name}.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"the table {path} is missing: correct the folder, or install the course again")
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, restkey="too many fields")
         wanted, found = list(kind.model_fields), list(reader.fieldnames or [])
@@ -305,3 +309,6 @@ def sources(facts: Iterable[Fact]) -> dict[str, str]:
     """Each source once: its title and its address, in alphabetical order."""
     found = {f.source_title: str(f.source_address) for f in facts if f.source_address}
     return dict(sorted(found.items(), key=lambda item: item[0].casefold()))
+
+
+guard(__name__)

@@ -22,6 +22,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_course.arguments import (
+    Count,
+    Floats,
+    Labels,
+    Rows,
+    check_finite,
+    check_in_range,
+    check_not_from_0,
+    guard,
+    refuse,
+)
 from gan_course.naming import nearest
 
 
@@ -35,10 +46,26 @@ class Dataset:
     """
 
     name: str
-    images: Tensor
-    labels: Tensor | None = None
+    images: Floats
+    labels: Labels | None = None
     class_names: tuple[str, ...] = ()
     captions: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.images) if self.images.ndim in (2, 4) else -1
+        if count < 0:
+            refuse("images", "a tensor of shape [N, C, H, W] or [N, 2]", self.images, "add the missing axis")
+        for name, column in (("labels", self.labels), ("captions", self.captions)):
+            if column is not None and len(column) != count:
+                raise ValueError(f"there are {count} images but {len(column)} {name}: pass one for each image")
+        if self.labels is None:
+            return
+        low, high = self.labels.min().item(), self.labels.max().item()
+        if low < 0 or (self.class_names and high >= len(self.class_names)):
+            raise ValueError(
+                f"labels go from {low} to {high} but there are {len(self.class_names)} class names, counted from 0: "
+                "correct one of them"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -107,40 +134,30 @@ def load(name: str, **options: Any) -> Dataset:
     return loaders[name](**options)
 
 
-def check_images(images: Tensor) -> None:
+def check_images(images: Tensor, name: str = "images") -> None:
     """Raise a ``ValueError`` that says what to do unless ``images`` can be trained on.
 
     They must be a float32 tensor ``[N, C, H, W]`` (or points ``[N, 2]``), not empty, finite; pictures in ``[-1, 1]``.
     """
-    if not isinstance(images, Tensor) or images.dtype != torch.float32:  # NumPy's default is float64
-        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(
-            f"images must be a 32-bit float tensor but are {kind}: convert with torch.as_tensor(x).float()"
-        )
+    if images.ndim != 4 and images.shape[1:] != (2,):
+        refuse(name, "a tensor of shape [N, C, H, W]", images, "add the missing axis with unsqueeze(1)")
+    if images.dtype != torch.float32:  # NumPy's default is float64
+        refuse(name, "a 32-bit float tensor", images, "convert with torch.as_tensor(x).float()")
     if len(images) == 0:
-        raise ValueError(f"the data set is empty (shape {list(images.shape)}): load or select at least one picture")
-    is_points = images.ndim == 2 and images.shape[1] == 2
-    if images.ndim != 4 and not is_points:
-        raise ValueError(
-            f"images must have shape [N, C, H, W] but have {list(images.shape)}: add the missing axis with unsqueeze(1)"
-        )
-    if not images.isfinite().all():
-        raise ValueError(
-            "images hold NaN or infinite values: find them with images.isfinite() and remove those pictures"
-        )
-    low, high = images.min().item(), images.max().item()
-    if is_points or (low >= -1.001 and high <= 1.001):
-        return
-    if high > 2:
-        remedy = "divide by 127.5 and subtract 1"
-        raise ValueError(f"images must lie in [-1, 1] but reach {high:g}: {remedy}")
-    raise ValueError(f"images must lie in [-1, 1] but go from {low:g} to {high:g}: rescale or clamp them")
+        raise ValueError(f"{name} are empty (shape {list(images.shape)}): load or select at least one picture")
+    check_finite(name, images)
+    if images.ndim == 4:
+        check_not_from_0(name, images)
+        check_in_range(name, images)
 
 
-def draw(images: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Tensor:
+def draw(images: Rows, batch_size: Count, generator: torch.Generator | None = None) -> Tensor:
     """``batch_size`` rows of ``images`` at random, with replacement: ``[batch_size, ...]``.
 
     All is in memory and drawn here, in the main process: worker processes hang in notebooks on Windows and macOS.
     """
     rows = torch.randint(len(images), (batch_size,), generator=generator)
     return images[rows.to(images.device)]
+
+
+guard(__name__)

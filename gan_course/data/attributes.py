@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from gan_course.arguments import Count, Seed, guard
 from gan_course.data.outlines import STYLES, check_characters
 
 Pairs = tuple[tuple[tuple[str, str], tuple[str, str]], ...]  # of (field, value) that no record may hold together
@@ -89,22 +90,17 @@ def contrast(one: str, other: str) -> float:
 
 
 def inks(background: str) -> list[str]:
-    """The colours that stand out from ``background``."""
+    """The colours that stand out from ``background``. Raises ``ValueError`` for an unknown one."""
+    if background not in COLOURS:
+        raise ValueError(f"background {background!r} is not known: choose from {', '.join(COLOURS)}")
     return [name for name in COLOURS if contrast(name, background) >= CONTRAST]
 
 
-def check_count(count: int) -> None:
-    """Raise ``ValueError`` unless there is something to draw."""
-    if count < 1:
-        raise ValueError(f"count must be at least 1 but is {count}: ask for as many pictures as you want to train on")
-
-
-def random_attributes(count: int, seed: int = 0, characters: str = "0123456789") -> list[Attributes]:
+def random_attributes(count: Count, seed: Seed = 0, characters: str = "0123456789") -> list[Attributes]:
     """``count`` records drawn at random, the same for the same seed; the ink always stands out from its background.
 
     Raises ``ValueError`` for ``count < 1`` and for characters that are not in ``outlines.CHARACTERS``.
     """
-    check_count(count)
     check_characters(characters)
     choices = {background: inks(background) for background in COLOURS}
     u = torch.rand(count, 6, generator=torch.Generator().manual_seed(seed)).tolist()
@@ -174,12 +170,12 @@ def has_pair(record: object, pairs: Pairs) -> bool:
     return any(getattr(record, a) == x and getattr(record, b) == y for (a, x), (b, y) in pairs)
 
 
-def choose(records: Iterator[Record], count: int, pairs: Pairs, held_out: bool | None) -> list[Record]:
+def choose(records: Iterator[Record], count: Count, pairs: Pairs, held_out: bool | None) -> list[Record]:
     """The first ``count`` of ``records`` without any of the ``pairs``; with one if ``held_out``; with ``None``, all."""
     return list(islice((r for r in records if held_out is None or has_pair(r, pairs) == held_out), count))
 
 
-def draw_attributes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Attributes]:
+def draw_attributes(count: Count, seed: Seed = 0, held_out: bool | None = False) -> list[Attributes]:
     """``count`` random records of digits, the same for the same seed.
 
     None has a held-out pair, or with ``held_out=True`` each, or with ``None`` they come as they fall.
@@ -219,6 +215,9 @@ def phrase(attributes: Attributes, leave_out: Collection[str] = ()) -> str:
 
 def name_of(character: str) -> str:
     """A character in words: "seven", "capital Q", "lowercase a"."""
+    check_characters(character)
+    if len(character) != 1:
+        raise ValueError(f"character must be a single one but is {character!r}: ask for one at a time")
     if character.isdigit():
         return DIGITS[int(character)]
     return f"capital {character}" if character.isupper() else f"lowercase {character}"
@@ -231,3 +230,6 @@ def _article(word: str) -> str:
 def as_indices(records: Sequence[Attributes]) -> Tensor:
     """Each record's place in ``FIELDS``: int64 ``[N, 6]``."""
     return torch.tensor([[values.index(getattr(r, field)) for field, values in FIELDS.items()] for r in records])
+
+
+guard(__name__)

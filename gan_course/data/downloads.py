@@ -122,10 +122,11 @@ def _subset(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
             images, labels = arrays["images"], arrays["labels"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} can't be read ({error}): it must hold the arrays images and labels") from error
-    if images.dtype != np.uint8 or images.ndim != 3 or len(images) != len(labels) or len(images) <= TEST_PICTURES:
+    right = images.dtype == np.uint8 and images.shape[1:] == (28, 28) and len(images) > TEST_PICTURES
+    if not right or labels.shape != images.shape[:1] or not np.isin(labels, range(10)).all():
         raise ValueError(
-            f"{path} must hold images uint8 [N, 28, 28] and as many labels, N over {TEST_PICTURES}, but they are "
-            f"{images.dtype} {list(images.shape)} and {list(labels.shape)}: replace or remove it"
+            f"{path} must hold images uint8 [N, 28, 28] and as many labels from 0 to 9, N over {TEST_PICTURES}, but "
+            f"holds {images.dtype} {list(images.shape)} and {labels.dtype} {list(labels.shape)}: replace or remove it"
         )
     return images, labels, len(images) - TEST_PICTURES
 

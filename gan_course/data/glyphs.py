@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.arguments import Count, Seed, guard
 from gan_course.data import Dataset
 from gan_course.data.attributes import (
     COLOURS,
     POSITIONS,
     SIZES,
     Attributes,
-    check_count,
     phrase,
     random_attributes,
 )
@@ -141,14 +141,13 @@ def _grey_pose(u: Tensor) -> _Pose:
     )
 
 
-def glyphs(count: int = 20_000, seed: int = 0, characters: str = "0123456789", colour: bool = False) -> Dataset:
+def glyphs(count: Count = 20_000, seed: Seed = 0, characters: str = "0123456789", colour: bool = False) -> Dataset:
     """``count`` pictures of random ``characters``, the same for the same seed: white on black ``[count, 1, 28, 28]``.
 
     With ``colour``, ``[count, 3, 32, 32]`` of random attributes, with captions (see ``colour_glyphs``). Labels index
     ``characters``. The first pictures of a larger set are those of a smaller one with the same seed.
     Raises ``ValueError`` for ``count < 1`` and for a character that is not a digit or an unaccented Latin letter.
     """
-    check_count(count)
     if colour:
         return colour_glyphs(random_attributes(count, seed, characters), seed, characters)
     bank = outlines(characters)
@@ -185,7 +184,7 @@ def _printed_pose(u: Tensor, attributes: Sequence[Attributes]) -> _Pose:
     )
 
 
-def colour_glyphs(attributes: Sequence[Attributes], seed: int = 0, characters: str | None = None) -> Dataset:
+def colour_glyphs(attributes: Sequence[Attributes], seed: Seed = 0, characters: str | None = None) -> Dataset:
     """One picture of each record, with its caption: ``[len(attributes), 3, 32, 32]``.
 
     ``seed`` decides what the records leave open: the font within the style, the exact tones and the exact place.
@@ -212,3 +211,6 @@ def colour_glyphs(attributes: Sequence[Attributes], seed: int = 0, characters: s
         tone = tone + 0.04 * (u[:, 15:17, None, None, None] - 0.5)  # a little lighter or darker
         images[rows] = 2 * (tone[:, 0] + ink * (tone[:, 1] - tone[:, 0])).clamp(0, 1) - 1
     return Dataset("glyphs", images, labels, tuple(characters), tuple(phrase(a) for a in attributes))
+
+
+guard(__name__)

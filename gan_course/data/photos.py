@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gan_course.arguments import Count, Seed, guard
 from gan_course.data import Dataset
-from gan_course.data.attributes import check_count
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,14 +75,13 @@ def photograph(name: str) -> Tensor:
     return _tensor(_open(name))
 
 
-def photos(size: int = 32, count: int = 2_000, seed: int = 0) -> Dataset:
+def photos(size: Count = 32, count: Count = 2_000, seed: Seed = 0) -> Dataset:
     """``count`` random square crops of the photographs, ``[count, 3, size, size]``, the same for the same seed.
 
     A crop's side lies between ``SMALLEST`` and all of the shorter side of its photograph (never under ``size``); it is
     scaled down with antialiasing, and half of the crops are mirrored. Labels say which photograph.
     Raises ``ValueError`` for ``count < 1`` and for a ``size`` outside 8 to 256.
     """
-    check_count(count)
     if not 8 <= size <= 256:
         raise ValueError(f"size must lie between 8 and 256 pixels but is {size}: the photographs have no more to give")
     known = names()
@@ -99,3 +98,6 @@ def photos(size: int = 32, count: int = 2_000, seed: int = 0) -> Dataset:
             crop = whole.resize((size, size), BICUBIC, box=(left, top, left + side, top + side))
             images[i] = _tensor(crop).flip(2) if mirror < 0.5 else _tensor(crop)
     return Dataset("photos", images, labels, known)
+
+
+guard(__name__)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from gan_course.arguments import Seed, guard
 from gan_course.data.attributes import (
     FIELDS,
     HELD_OUT_PAIRS,
@@ -23,7 +24,7 @@ from gan_course.data.attributes import (
 from gan_course.data.glyphs import colour_glyphs
 
 
-def render(records: Sequence[Attributes], seed: int) -> Tensor:
+def render(records: Sequence[Attributes], seed: Seed) -> Tensor:
     """A coloured glyph of each record: ``[N, 3, 32, 32]`` in ``[-1, 1]``, the same for the same seed."""
     digits = "".join(FIELDS["character"])  # always all of them: their outlines are prepared once for each set
     return colour_glyphs(records, seed, digits).images
@@ -84,3 +85,6 @@ def shorten(source: Source, records: Sequence[Any], chances: Tensor, shortened: 
         gone = [name for name, chance in zip(source.optional, others, strict=True) if chance < left_out]
         captions.append(source.phrase(record, gone if first < shortened else ()))
     return captions
+
+
+guard(__name__)

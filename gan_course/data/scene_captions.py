@@ -12,6 +12,7 @@ from itertools import chain
 
 import numpy as np
 
+from gan_course.arguments import guard
 from gan_course.data.scene_record import DIRECTIONS, FIELDS, Scene, check_word
 
 LONGEST = 32  # tokens of the longest caption: a word or comma each, and the marks of start and end
@@ -176,3 +177,6 @@ def words() -> tuple[str, ...]:
             }
         )
     )
+
+
+guard(__name__)

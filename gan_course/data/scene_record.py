@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gan_course.arguments import guard
 from gan_course.naming import nearest
 
 LANDS = ("sea", "mountains", "desert", "forest", "meadow")
@@ -55,3 +56,6 @@ class Scene:
             raise ValueError(f"where is the {self.thing}? Set place to one of {', '.join(DIRECTIONS)}")
         else:
             check_word("place", self.place, DIRECTIONS)
+
+
+guard(__name__)

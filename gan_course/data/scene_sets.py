@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_course.arguments import Count, Labels, Seed, guard, refuse
 from gan_course.data import scene_captions
 from gan_course.data.scenes import FIELDS, HELD_OUT_PAIRS, Scene, as_indices, draw_scenes, random_scenes
 
@@ -22,7 +23,7 @@ FEWEST = 4 * AT_ONCE  # for which starting processes pays
 
 
 def draw_set(
-    records: Sequence[Scene], seed: int, depth: bool = False, processes: int | None = None
+    records: Sequence[Scene], seed: Seed, depth: bool = False, processes: Count | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """A panorama of each record as bytes, uint8 ``[N, 3, 64, 128]``; with ``depth`` the logarithm of metres as well.
 
@@ -55,11 +56,16 @@ def _draw(records: Sequence[Scene], seeds: Sequence[tuple[int, int]], depth: boo
 
 def as_images(whole: Tensor) -> Tensor:
     """Bytes ``[N, C, H, W]`` as float32 in ``[-1, 1]``."""
+    if whole.dtype != torch.uint8:
+        refuse("whole", "a tensor of bytes (uint8)", whole, "pictures of floats are what this makes")
     return whole.float() / 127.5 - 1
 
 
-def roll_each(maps: Tensor, columns: Tensor) -> Tensor:
+def roll_each(maps: Tensor, columns: Labels) -> Tensor:
     """Each of ``maps [N, C, H, W]`` rolled to the right by its own number of ``columns``, int64 ``[N]``."""
+    if maps.ndim != 4 or maps.is_complex() or len(columns) != len(maps):
+        wanted = f"a tensor of shape [N, C, H, W], like {len(columns)} columns"
+        refuse("maps", wanted, maps, "pass one number of columns for each map")
     width = maps.shape[-1]
     source = (torch.arange(width, device=maps.device) - columns.to(maps.device)[:, None]) % width
     return maps.gather(3, source[:, None, None].expand(maps.shape))
@@ -76,9 +82,12 @@ class Panoramas:
     phrase = staticmethod(scene_captions.phrase)
     as_indices = staticmethod(as_indices)
 
-    def render(self, records: Sequence[Scene], seed: int) -> Tensor:
+    def render(self, records: Sequence[Scene], seed: Seed) -> Tensor:
         """A panorama of each record, ``[N, 3, 64, 128]`` in ``[-1, 1]``, drawn on all cores."""
         return as_images(draw_set(records, seed)[0])
 
 
 SCENES = Panoramas()
+
+
+guard(__name__)

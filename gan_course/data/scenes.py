@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_course.arguments import Count, Seed, guard, refuse
 from gan_course.data import Dataset
-from gan_course.data.attributes import Pairs, check_count, choose, has_pair
+from gan_course.data.attributes import Pairs, choose, has_pair
 from gan_course.data.landscape import render
 from gan_course.data.scene_captions import describe
 from gan_course.data.scene_record import DIRECTIONS, FIELDS, LANDS, SKIES, THINGS, TIMES, Scene
@@ -45,13 +46,12 @@ def is_held_out(scene: Scene) -> bool:
     return has_pair(scene, HELD_OUT_PAIRS)
 
 
-def random_scenes(count: int, seed: int = 0, held_out: bool | None = False) -> list[Scene]:
+def random_scenes(count: Count, seed: Seed = 0, held_out: bool | None = False) -> list[Scene]:
     """``count`` records drawn at random, the same for the same seed; a longer list begins with the shorter.
 
     None has a held-out pair, or with ``held_out=True`` each, or with ``None`` they come as they fall.
     Raises ``ValueError`` for ``count < 1``.
     """
-    check_count(count)
     g = torch.Generator().manual_seed(seed)
 
     def stream() -> Iterator[Scene]:
@@ -73,6 +73,10 @@ def as_indices(scenes: Sequence[Scene]) -> Tensor:
 
 def from_indices(indices: Tensor) -> list[Scene]:
     """The records of ``indices`` ``[N, 6]``. Raises ``ValueError`` where thing and place contradict each other."""
+    sizes = torch.tensor([len(values) for values in FIELDS.values()])
+    right = indices.dtype == torch.int64 and indices.ndim == 2 and indices.shape[1] == len(sizes) and len(indices)
+    if not right or (indices < 0).any() or (indices >= sizes).any():
+        refuse("indices", f"int64 of shape [N, {len(sizes)}], each below {sizes.tolist()}", indices, "see as_indices()")
     rows: list[dict[str, Any]] = [
         {f: values[i] for i, (f, values) in zip(row, FIELDS.items(), strict=True)} for row in indices.tolist()
     ]
@@ -133,7 +137,7 @@ def check_height(height: int) -> None:
 
 def draw_scenes(
     records: Sequence[Scene],
-    seeds: Sequence[tuple[int, int]] | int = 0,
+    seeds: Sequence[tuple[int, int]] | Seed = 0,
     height: int = SAME_FOR_ALL,
     depth: bool = False,
 ) -> Scenes:
@@ -163,8 +167,8 @@ def draw_scenes(
 
 
 def scenes(
-    count: int = 2_000,
-    seed: int = 0,
+    count: Count = 2_000,
+    seed: Seed = 0,
     height: int = SAME_FOR_ALL,
     held_out: bool | None = False,
     depth: bool = False,
@@ -177,3 +181,6 @@ def scenes(
     """
     check_height(height)
     return draw_scenes(random_scenes(count, seed, held_out), seed, height, depth)
+
+
+guard(__name__)

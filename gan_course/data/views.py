@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.arguments import Floats, guard
 
-def check_panorama(panorama: Tensor) -> None:
+
+def check_panorama(panorama: Floats) -> None:
     """Raise ``ValueError`` unless ``panorama`` is ``[N, C, H, 2 H]`` or ``[C, H, 2 H]``."""
     if panorama.ndim not in (3, 4):
         raise ValueError(f"a panorama has shape [C, H, W] or [N, C, H, W] but this has {list(panorama.shape)}")
@@ -22,7 +24,7 @@ def check_panorama(panorama: Tensor) -> None:
 
 
 def perspective(
-    panorama: Tensor, yaw: float = 0.0, pitch: float = 0.0, field_of_view: float = 90.0, size: int = 128
+    panorama: Floats, yaw: float = 0.0, pitch: float = 0.0, field_of_view: float = 90.0, size: int = 128
 ) -> Tensor:
     """The square view ``[..., C, size, size]`` of a camera in the middle of ``panorama`` ``[..., C, H, 2 H]``.
 
@@ -65,3 +67,6 @@ def perspective(
     grid = torch.stack([x, y], dim=-1).to(pictures)[None].expand(len(pictures), -1, -1, -1)
     view = F.grid_sample(padded, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return view if panorama.ndim == 4 else view[0]
+
+
+guard(__name__)

@@ -15,6 +15,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gan_course.arguments import guard
+
 FOLDER = Path(__file__).parent
 CHAPTERS = (
     "00_start_here", "01_concepts", "02_loss_math", "03_training", "04_convolutional_gans", "05_failure_modes",
@@ -117,3 +119,6 @@ def counts(claims: list[Claim] | None = None) -> dict[Verdict, int]:
     """How many rows have each verdict, in the order of :data:`VERDICTS`."""
     found = Counter(claim.verdict for claim in (load() if claims is None else claims))
     return {verdict: found[verdict] for verdict in VERDICTS}
+
+
+guard(__name__)

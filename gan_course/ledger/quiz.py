@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gan_course.arguments import guard
+
 LETTERS = "ABCD"
 
 
@@ -64,3 +66,6 @@ def check(answers: str) -> str:
         if not choice.right:
             lines.append(f"{number} {letter}: {choice.reply} (chapter {question.chapter})")
     return "\n".join([*lines, f"{right} of {asked} right"])
+
+
+guard(__name__)

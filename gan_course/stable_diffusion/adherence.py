@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_course import data, zoo
-from gan_course.classifiers import AttributeClassifier
+from gan_course import zoo
+from gan_course.arguments import Pictures, Reader, guard
 from gan_course.data.render import GLYPHS, Source
-from gan_course.metrics import Measured, share_interval
+from gan_course.metrics import Measured, evaluating, share_interval
+from gan_course.networks import check_precision
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ class Adherence:
 
 
 def measure_adherence(
-    images: Tensor, records: Sequence[Any], reader: AttributeClassifier | None = None, source: Source = GLYPHS
+    images: Pictures, records: Sequence[Any], reader: Reader | None = None, source: Source = GLYPHS
 ) -> Adherence:
     """How many of ``images [N, 3, H, W]`` show all that ``records``, one for each, ask for, by an independent reader.
 
     ``source`` says what the records are of: coloured glyphs, or scenes. The reader, the zoo's for that source unless
     given, saw rendered pictures alone. Raises ``ValueError`` where the numbers differ.
     """
-    data.check_images(images)
     if len(images) != len(records):
         raise ValueError(f"there are {len(images)} images but {len(records)} records: pass one for each")
     network: Any = reader or zoo.load(source.reader)
-    with torch.no_grad():
+    check_precision("images", images, network)
+    with torch.no_grad(), evaluating(network):
         found = torch.cat([network.read(part) for part in images.split(500)])
     right = found.cpu() == source.as_indices(records)
     shares = {name: right[:, i] for i, name in enumerate(source.fields)}
@@ -56,3 +57,6 @@ def measure_adherence(
 def _share(hits: Tensor) -> Measured:
     value = hits.float().mean().item()
     return Measured(value, *share_interval(value, len(hits)))
+
+
+guard(__name__)

@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.arguments import Count, Maps, Unet, guard
+
 
 @contextlib.contextmanager
-def watch(unet: Any) -> Iterator[list[Tensor]]:
+def watch(unet: Unet) -> Iterator[list[Tensor]]:
     """Within this block, each cross-attention of ``unet`` leaves its probabilities ``[N, heads, places, words]``.
 
     They gather in the list that the block receives, in the order of the calls. What the U-Net computes stays the same.
@@ -49,7 +51,7 @@ class _Watched:
         return self.processor(attn, hidden_states, encoder_hidden_states, *args, **options)
 
 
-def maps(calls: Sequence[Tensor], side: int) -> Tensor:
+def maps(calls: Sequence[Maps], side: Count) -> Tensor:
     """The mean over all calls and heads of what :func:`watch` gathered: ``[N, words, side, side]``.
 
     Maps of fewer places are made larger first; at each place, the words sum to 1. Raises ``ValueError`` where nothing
@@ -66,3 +68,6 @@ def maps(calls: Sequence[Tensor], side: int) -> Tensor:
         square = probabilities.mean(dim=1).transpose(1, 2).reshape(count, words, width, width)
         found.append(F.interpolate(square, size=(side, side), mode="bilinear", align_corners=False))
     return torch.stack(found).mean(dim=0)
+
+
+guard(__name__)

@@ -16,30 +16,54 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import zoo
+from gan_course.arguments import (
+    Batch,
+    Count,
+    Device,
+    Line,
+    Maps,
+    NotNegative,
+    Prompts,
+    Scheduler,
+    Timesteps,
+    Unet,
+    Words,
+    checked,
+    guard,
+    refuse,
+)
 from gan_course.diffusion import guide, predicted_x0
-from gan_course.stable_diffusion.pipeline import Pipeline, quietly, rebuilt
+from gan_course.networks import check_precision
+from gan_course.stable_diffusion.pipeline import Pipeline, check_letters, quietly, rebuilt
 
 STUDENT = "mini_student"
 
 # ------------------------------------------------------------------------------------------ one step
 
 
-def clean_view(unet: Any, scheduler: Any, noisy: Tensor, timesteps: Tensor, words: Tensor) -> Tensor:
+def clean_view(unet: Unet, scheduler: Scheduler, noisy: Maps, timesteps: Timesteps, words: Words) -> Tensor:
     """The clean latents that ``unet`` sees behind the ``noisy`` ones at ``timesteps [N]``: its guess of x0."""
     output = unet(noisy, timesteps, encoder_hidden_states=words).sample
     return predicted_x0(noisy, output, timesteps, scheduler.alphas_cumprod, scheduler.config.prediction_type)
 
 
-def one_step(unet: Any, scheduler: Any, noise: Tensor, words: Tensor) -> Tensor:
+def one_step(unet: Unet, scheduler: Scheduler, noise: Maps, words: Words) -> Tensor:
     """From pure ``noise [N, C, H, W]`` to clean latents with one call of ``unet``, at the last timestep."""
     last = torch.full((len(noise),), scheduler.config.num_train_timesteps - 1, device=noise.device)
     return clean_view(unet, scheduler, noise, last, words)
 
 
 def guided_view(
-    unet: Any, scheduler: Any, noisy: Tensor, timesteps: Tensor, words: Tensor, empty: Tensor, guidance_scale: float
+    unet: Unet,
+    scheduler: Scheduler,
+    noisy: Maps,
+    timesteps: Timesteps,
+    words: Words,
+    empty: Words,
+    guidance_scale: NotNegative,
 ) -> Tensor:
     """As :func:`clean_view`, with classifier-free guidance: ``empty`` holds the words of the empty prompt."""
+    timesteps = torch.as_tensor(timesteps, device=noisy.device).expand(len(noisy))
     twice = torch.cat([noisy, noisy]), torch.cat([timesteps, timesteps]), torch.cat([empty, words])
     unconditional, conditional = clean_view(unet, scheduler, *twice).chunk(2)
     return guide(unconditional, conditional, guidance_scale)
@@ -57,8 +81,10 @@ def from_the_end(pipeline: Pipeline, unet: Any = None) -> Pipeline:
 
 
 @torch.no_grad()
-def read_words(pipeline: Pipeline, prompts: Sequence[str]) -> Tensor:
+def read_words(pipeline: Pipeline, prompts: Prompts) -> Tensor:
     """What the text encoder makes of ``prompts``: ``[N, tokens, width]``."""
+    for prompt in prompts:
+        check_letters(pipeline.tokenizer, prompt)
     ids = pipeline.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt").input_ids
     return pipeline.text_encoder(ids.to(pipeline.text_encoder.device))[0]
 
@@ -66,7 +92,7 @@ def read_words(pipeline: Pipeline, prompts: Sequence[str]) -> Tensor:
 # ------------------------------------------------------------------------------------------ the discriminator
 
 
-def features(unet: Any, noisy: Tensor, timesteps: Tensor, words: Tensor) -> list[Tensor]:
+def features(unet: Unet, noisy: Maps, timesteps: Timesteps, words: Words) -> list[Tensor]:
     """What the first half of ``unet`` computes on its way: a map ``[N, F, H, W]`` from each of its levels.
 
     Those of the first convolution, of each down block's layers and of the middle block. The ``words`` have their say
@@ -84,7 +110,7 @@ def features(unet: Any, noisy: Tensor, timesteps: Tensor, words: Tensor) -> list
     return [*maps, unet.mid_block(x, time, encoder_hidden_states=words)]
 
 
-def feature_widths(unet: Any) -> list[int]:
+def feature_widths(unet: Unet) -> list[int]:
     """The number of channels of each map in :func:`features`."""
     config = unet.config
     size = config.sample_size
@@ -92,7 +118,7 @@ def feature_widths(unet: Any) -> list[int]:
     noisy = torch.zeros(1, config.in_channels, rows, columns, device=unet.device)
     words = torch.zeros(1, 1, config.cross_attention_dim, device=unet.device)
     with torch.no_grad():
-        return [x.shape[1] for x in features(unet, noisy, torch.zeros(1, device=unet.device), words)]
+        return [x.shape[1] for x in features(unet, noisy, torch.zeros(1, dtype=torch.int64, device=unet.device), words)]
 
 
 class Heads(nn.Module):
@@ -101,7 +127,7 @@ class Heads(nn.Module):
     ``forward(maps)`` returns all logits side by side: ``[N, places]``.
     """
 
-    def __init__(self, widths: Sequence[int], width: int = 48):
+    def __init__(self, widths: Sequence[Count], width: Count = 48):
         super().__init__()
         self.each = nn.ModuleList(
             nn.Sequential(
@@ -120,7 +146,7 @@ class Heads(nn.Module):
 # ------------------------------------------------------------------------------------------ the losses
 
 
-def distillation_loss(made: Tensor, seen: Tensor, alpha_bar: Tensor) -> Tensor:
+def distillation_loss(made: Batch, seen: Batch, alpha_bar: Line) -> Tensor:
     """The squared distance of ``made`` from what the teacher sees in it, weighted by ``√ᾱ`` (ADD, equation 4).
 
     ``made [N, C, H, W]``: the student's clean latents; ``seen``: the teacher's, after noise was added, which are no
@@ -132,7 +158,7 @@ def distillation_loss(made: Tensor, seen: Tensor, alpha_bar: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------ the trained student
 
 
-def load_student(folder: Path = zoo.FOLDER, device: str = "cpu") -> Any:
+def load_student(folder: Path = zoo.FOLDER, device: Device = "cpu") -> Any:
     """The student of the zoo, a ``UNet2DConditionModel`` with weights of 32 bits (on the disk they have 16).
 
     Put it into a pipeline with :func:`from_the_end`, and ask that for ``steps=1, guidance_scale=1``. Raises
@@ -146,3 +172,23 @@ def load_student(folder: Path = zoo.FOLDER, device: str = "cpu") -> Any:
             folder / STUDENT, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
         )
     return student.eval().requires_grad_(False).to(device)
+
+
+def _check_inputs(
+    *, unet: Any, words: Tensor, timesteps: Any = None, empty: Tensor | None = None, **latents: Any
+) -> None:
+    """Raise ``ValueError`` unless there are words and a timestep for each of the latents, in the U-Net's precision."""
+    name = "noise" if "noise" in latents else "noisy"
+    count = len(latents[name])
+    for key, x in ((name, latents[name]), ("words", words), ("empty", empty)):
+        if x is not None:
+            check_precision(key, x, unet)
+            if len(x) != count:
+                raise ValueError(f"there are {count} latents but {key} for {len(x)}: pass one for each")
+    if timesteps is not None and tuple(getattr(timesteps, "shape", ())) not in ((count,), ()):
+        refuse("timesteps", f"one timestep, or int64 of shape [{count}]", timesteps, "pass one for each of the latents")
+
+
+clean_view, one_step = checked(clean_view, also=_check_inputs), checked(one_step, also=_check_inputs)
+guided_view, features = checked(guided_view, also=_check_inputs), checked(features, also=_check_inputs)
+guard(__name__)

@@ -10,8 +10,10 @@ from typing import Any
 
 from torch import nn
 
+from gan_course.arguments import Count, Tokenizer, guard
 from gan_course.data.attributes import COLOURS, DIGITS, POSITIONS, SIZES
 from gan_course.data.outlines import STYLES
+from gan_course.diffusion import PREDICTIONS
 from gan_course.files import write_whole
 
 LONGEST = 24  # tokens of a prompt, with the marks of its start and end
@@ -19,7 +21,7 @@ CHANNELS = 8  # of the latents: with the 4 of Stable Diffusion 1, the small auto
 
 
 def make_autoencoder(
-    widths: tuple[int, ...] = (16, 32, 64), channels: int = CHANNELS, side: int = 32, attention: bool = True
+    widths: tuple[Count, ...] = (16, 32, 64), channels: Count = CHANNELS, side: Count = 32, attention: bool = True
 ) -> Any:
     """Stable Diffusion's ``AutoencoderKL``, small: pictures ``[N, 3, H, W]`` to latents ``[N, channels, H/f, W/f]``.
 
@@ -41,7 +43,7 @@ def make_autoencoder(
     )
 
 
-def make_patch_discriminator(width: int = 32) -> nn.Module:
+def make_patch_discriminator(width: Count = 32) -> nn.Module:
     """Pictures ``[N, 3, 32, 32]`` to logits ``[N, 1, 8, 8]``: is this patch a real picture's? (Isola et al. 2017)"""
     w = width
     return nn.Sequential(
@@ -58,7 +60,7 @@ def glyph_words() -> list[str]:
     return sorted({word for words in phrases for word in words.split()} - {"regular"})
 
 
-def make_tokenizer(folder: Path, words: Sequence[str] = (), longest: int = LONGEST) -> Any:
+def make_tokenizer(folder: Path, words: Sequence[str] = (), longest: Count = LONGEST) -> Any:
     """A ``CLIPTokenizer`` to which each of ``words`` is one token; written into ``folder``.
 
     By default they are :func:`glyph_words`. Its merges build these words letter by letter, so that other words fall
@@ -93,7 +95,7 @@ def merge(pieces: list[str], merges: Sequence[tuple[str, str]]) -> list[str]:
     return pieces
 
 
-def make_text_encoder(tokenizer: Any, width: int = 96, layers: int = 2) -> nn.Module:
+def make_text_encoder(tokenizer: Tokenizer, width: Count = 96, layers: Count = 2) -> nn.Module:
     """Stable Diffusion's ``CLIPTextModel``, small: token ids ``[N, longest]`` to vectors ``[N, longest, width]``."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -114,11 +116,11 @@ def make_text_encoder(tokenizer: Any, width: int = 96, layers: int = 2) -> nn.Mo
 
 
 def make_unet(
-    width: int = 96,
-    widths: tuple[int, ...] = (48, 64),
-    channels: int = CHANNELS,
-    size: int | tuple[int, int] = 8,
-    groups: int = 16,
+    width: Count = 96,
+    widths: tuple[Count, ...] = (48, 64),
+    channels: Count = CHANNELS,
+    size: Count | tuple[Count, Count] = 8,
+    groups: Count = 16,
 ) -> Any:
     """Stable Diffusion's ``UNet2DConditionModel``, small: it attends to the words at every size of its maps.
 
@@ -144,6 +146,9 @@ def make_scheduler(prediction: str) -> Any:
     """Stable Diffusion's noise schedule, with DDIM's way through it."""
     from diffusers import DDIMScheduler
 
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"prediction {prediction!r} is not known: choose one of {', '.join(PREDICTIONS)}")
+
     return DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.00085,
@@ -153,3 +158,6 @@ def make_scheduler(prediction: str) -> Any:
         steps_offset=1,
         prediction_type=prediction,
     )
+
+
+guard(__name__)

@@ -10,14 +10,13 @@ Latents are ``[N, C, H/f, W/f]``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course.data import check_images
+from gan_course.arguments import Count, CountOrNone, Maps, NotNegative, Pictures, Prompts, Seed, guard
 from gan_course.diffusion import guide
 from gan_course.stable_diffusion.distill import read_words
 from gan_course.stable_diffusion.pipeline import GUIDANCE, STEPS, Pipeline, Request, check_request
@@ -31,7 +30,7 @@ def turn_around(prompt: str) -> str:
     return re.sub(rf"\b({words})\b", lambda found: OPPOSITE[found[0]], prompt)
 
 
-def wrap(maps: Tensor, border: int) -> Tensor:
+def wrap(maps: Maps, border: CountOrNone) -> Tensor:
     """``maps [N, C, H, W]`` with ``border`` columns of the other edge on either side: ``[N, C, H, W + 2 border]``.
 
     Raises ``ValueError`` for a border that is wider than the maps.
@@ -47,7 +46,7 @@ def _factor(vae: Any) -> int:
 
 
 @torch.no_grad()
-def decode_wrapped(vae: Any, latents: Tensor) -> Tensor:
+def decode_wrapped(vae: Any, latents: Maps) -> Tensor:
     """The panoramas ``[N, 3, H, W]`` in ``[-1, 1]`` of scaled ``latents``, decoded with wrapped borders."""
     border = latents.shape[-1] // 2
     cut = border * _factor(vae)
@@ -55,7 +54,7 @@ def decode_wrapped(vae: Any, latents: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode_wrapped(vae: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+def encode_wrapped(vae: Any, images: Maps) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the scaled latents of panoramas ``[N, 3, H, W]``, encoded with wrapped borders.
 
     Raises ``ValueError`` for sides that the autoencoder's factor does not divide.
@@ -72,10 +71,10 @@ def encode_wrapped(vae: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def text_to_latents(
     pipeline: Pipeline,
-    prompts: Sequence[str],
-    noise: Tensor,
-    steps: int = STEPS,
-    guidance_scale: float = GUIDANCE,
+    prompts: Prompts,
+    noise: Maps,
+    steps: Count = STEPS,
+    guidance_scale: NotNegative = GUIDANCE,
     negative_prompt: str | None = None,
     seamless: bool = True,
 ) -> Tensor:
@@ -108,10 +107,10 @@ def text_to_latents(
 
 def text_to_panorama(
     pipeline: Pipeline,
-    prompts: str | Sequence[str],
-    seed: int = 0,
-    steps: int = STEPS,
-    guidance_scale: float = GUIDANCE,
+    prompts: Prompts,
+    seed: Seed = 0,
+    steps: Count = STEPS,
+    guidance_scale: NotNegative = GUIDANCE,
     negative_prompt: str | None = None,
     seamless: bool = True,
 ) -> Tensor:
@@ -137,15 +136,17 @@ def text_to_panorama(
 
 
 @torch.no_grad()
-def _decode(vae: Any, latents: Tensor) -> Tensor:
+def _decode(vae: Any, latents: Maps) -> Tensor:
     return vae.decode(latents / vae.config.scaling_factor).sample.clamp(-1, 1)
 
 
-def seam(panoramas: Tensor) -> Tensor:
+def seam(panoramas: Pictures) -> Tensor:
     """The step across the edge of each of ``panoramas [N, C, H, W]``, beside the mean step between columns: ``[N]``.
 
     About 1 where nobody can find the edge. Raises ``ValueError`` for what is no set of images.
     """
-    check_images(panoramas)
     steps = (panoramas.roll(-1, -1) - panoramas).abs().mean(dim=(1, 2))
     return steps[:, -1] / steps[:, :-1].mean(dim=1).clamp(min=1e-8)
+
+
+guard(__name__)

@@ -6,7 +6,9 @@ The mini model ships with the course; any Stable Diffusion of the Hugging Face h
 from __future__ import annotations
 
 import contextlib
+import difflib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course import data, zoo
+from gan_course import zoo
+from gan_course.arguments import Count, Device, Maps, Prompts, Seed, check_in_range, guard, refuse
+from gan_course.data.attributes import DIGITS
 
 MINI = "mini_stable_diffusion"
 STEPS, GUIDANCE = 25, 3.0  # with which the mini model's card was measured
 AT_ONCE = 64  # pictures made in one call
+SMALL_VOCABULARY = 2_000  # whole words: the course's own tokenizers know some hundreds, Stable Diffusion's 30,000
 
 
 class Pipeline(Protocol):
@@ -47,9 +52,9 @@ class Request:
     away from. An empty prompt asks for anything.
     """
 
-    prompts: str | Sequence[str]  # kept as a tuple
-    seed: int = 0
-    steps: int = STEPS
+    prompts: Prompts  # kept as a tuple
+    seed: Seed = 0
+    steps: Count = STEPS
     guidance_scale: float = GUIDANCE
     negative_prompt: str | None = None
 
@@ -70,7 +75,7 @@ class Request:
 # ------------------------------------------------------------------------------------------ loading
 
 
-def load_pipeline(model_id: str | Path | None = None, device: str = "cpu", folder: Path = zoo.FOLDER) -> Pipeline:
+def load_pipeline(model_id: str | Path | None = None, device: Device = "cpu", folder: Path = zoo.FOLDER) -> Pipeline:
     """A ``StableDiffusionPipeline`` in evaluation mode: the mini model, or the one that ``model_id`` names.
 
     ``model_id``: a folder in diffusers' format, or a name on the hub, such as "stabilityai/sd-turbo". On a GPU, those
@@ -134,7 +139,7 @@ def quietly() -> Iterator[None]:
 
 def text_to_image(
     pipeline: Pipeline,
-    prompts: str | Sequence[str],
+    prompts: Prompts,
     seed: int = 0,
     steps: int = STEPS,
     guidance_scale: float = GUIDANCE,
@@ -155,8 +160,8 @@ def paint(pipeline: Pipeline, request: Request) -> Tensor:
 
 def image_to_image(
     pipeline: Pipeline,
-    images: Tensor,
-    prompts: str | Sequence[str],
+    images: Maps,
+    prompts: Prompts,
     strength: float = 0.6,
     seed: int = 0,
     steps: int = STEPS,
@@ -180,9 +185,9 @@ def image_to_image(
 
 def inpaint(
     pipeline: Pipeline,
-    images: Tensor,
+    images: Maps,
     masks: Tensor,
-    prompts: str | Sequence[str],
+    prompts: Prompts,
     strength: float = 1.0,
     seed: int = 0,
     steps: int = STEPS,
@@ -198,9 +203,10 @@ def inpaint(
     check_request(pipeline, request)
     _check_change(pipeline, images, request, strength)
     wanted = (len(images), 1, *images.shape[2:])
-    if not isinstance(masks, Tensor) or tuple(masks.shape) != wanted:
-        found = list(masks.shape) if isinstance(masks, Tensor) else type(masks).__name__
-        raise ValueError(f"masks must be a tensor of shape {list(wanted)}, like the images, but are {found}")
+    if tuple(masks.shape) != wanted or masks.is_complex():
+        raise ValueError(
+            f"masks must be a tensor of shape {list(wanted)}, like the images, but are {list(masks.shape)}"
+        )
     if not ((masks == 0) | (masks == 1)).all():
         raise ValueError("masks must hold 0 (keep) and 1 (paint anew) alone: compare with > 0.5 and convert to float")
     parts = zip(images.split(AT_ONCE), masks.split(AT_ONCE), request.parts(), strict=True)
@@ -260,17 +266,10 @@ def _in_parts(pipeline: Pipeline, request: Request, **options: Any) -> Tensor:
 
 def check_request(pipeline: Pipeline, request: Request) -> None:
     """Raise ``TypeError`` or ``ValueError``, in one sentence, for what ``pipeline`` can't be asked."""
-    prompts, negative, scale = request.prompts, request.negative_prompt, request.guidance_scale
-    asked = prompts if isinstance(prompts, Sequence) else [prompts]
-    if wrong := [prompt for prompt in asked if not isinstance(prompt, str)]:
-        raise TypeError(f"a prompt must be a string but one is {type(wrong[0]).__name__}: write it in quotes")
-    if not asked:
-        raise ValueError("there is no prompt: pass a string, or a list with one string for each picture")
-    if negative is not None and not isinstance(negative, str):
-        kind = type(negative).__name__
-        raise TypeError(f"negative_prompt must be a string or None but is {kind}: write it in quotes")
-    longest = pipeline.tokenizer.model_max_length
-    for prompt in [*asked, negative or ""]:
+    asked, scale, longest = request.prompts, request.guidance_scale, pipeline.tokenizer.model_max_length
+    for prompt in dict.fromkeys([*asked, request.negative_prompt or ""]):
+        check_letters(pipeline.tokenizer, prompt)
+        name_unknown_words(pipeline.tokenizer, prompt)
         tokens = len(pipeline.tokenizer(prompt, verbose=False).input_ids)
         if tokens > longest:
             raise ValueError(
@@ -278,15 +277,44 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
                 f"{longest}: shorten it"
             )
     steps, schedule = request.steps, pipeline.scheduler.config.num_train_timesteps
-    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= schedule:
+    if not 1 <= steps <= schedule:
         raise ValueError(f"steps must be a whole number from 1 to {schedule}, the schedule's length, but is {steps}")
-    if not isinstance(scale, int | float) or not math.isfinite(scale) or scale < 0:
+    if scale < 0:
         raise ValueError(f"guidance_scale must be a number from 0 up but is {scale}: 1 is none, try {GUIDANCE:g}")
+
+
+def check_letters(tokenizer: Any, prompt: str) -> None:
+    """Raise ``ValueError`` for a ``prompt`` with letters that ``tokenizer`` doesn't know, and would skip."""
+
+    def is_known(text: str) -> bool:
+        return text.isascii() or tokenizer.unk_token_id not in tokenizer(text, verbose=False).input_ids[1:-1]
+
+    if not is_known(prompt):
+        strange = next((letter for letter in prompt if not is_known(letter)), prompt)
+        raise ValueError(
+            f"the prompt {prompt[:40]!r} holds {strange!r}, which this model's tokenizer doesn't know: write it in "
+            "English letters"
+        )
+
+
+def name_unknown_words(tokenizer: Any, prompt: str) -> None:
+    """Print which words ``tokenizer`` doesn't know, and reads letter by letter, with the nearest one that it knows."""
+    known = {token.removesuffix("</w>") for token in tokenizer.get_vocab() if token.endswith("</w>")}
+    if len(known) > SMALL_VOCABULARY:  # a real tokenizer puts words together of pieces that it has seen
+        return
+    whole = {word for word in known if len(word) > 1} | {"a"}
+    for word in dict.fromkeys(re.findall(r"[a-z]+|[0-9]", prompt.lower())):
+        if word not in whole:
+            near = [DIGITS[int(word)]] if word.isdigit() else difflib.get_close_matches(word, whole, n=1, cutoff=0.85)
+            hint = f": did you mean {near[0]!r}?" if near and near[0] in whole else ""
+            print(f"The model has never seen the word {word!r}, and reads it letter by letter{hint}")
 
 
 def _check_change(pipeline: Pipeline, images: Tensor, request: Request, strength: float) -> None:
     """Raise ``ValueError`` unless ``images`` can be changed at this strength."""
-    data.check_images(images)
+    if images.dtype != torch.float32:
+        refuse("images", "a 32-bit float tensor", images, "convert with .float()")
+    check_in_range("images", images)  # from 0 to 1 is a mistake, too, but not told from a light picture for sure
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
     if images.shape[1] != 3:
         raise ValueError(f"images must have 3 colours but have {images.shape[1]}: convert them to RGB")
@@ -295,8 +323,11 @@ def _check_change(pipeline: Pipeline, images: Tensor, request: Request, strength
         raise ValueError(f"images are {height}x{width} but both must be multiples of 8: resize them to {side}x{side}")
     if len(images) != len(request.prompts):
         raise ValueError(f"there are {len(images)} images but {len(request.prompts)} prompts: pass one for each")
-    if not isinstance(strength, int | float) or not 0 < strength <= 1:
+    if not 0 < strength <= 1:
         raise ValueError(f"strength must be above 0 and at most 1 but is {strength}: try 0.6")
     if int(request.steps * strength) < 1:
         fewest = math.ceil(1 / strength)
         raise ValueError(f"strength {strength} of {request.steps} steps leaves none: take at least {fewest}")
+
+
+guard(__name__)

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_course import diffusion, plots
+from gan_course.arguments import checked
 from gan_course.data import Dataset
 from gan_course.widgets import canvas, charts, controls, panel
 from gan_course.widgets.controls import guarded
@@ -53,6 +54,7 @@ class Explorer:
     signal-to-noise ratio. Raises ``ValueError`` where dataset, schedules and network don't fit together.
     """
 
+    @checked
     def __init__(
         self,
         network: Callable[..., Tensor],
@@ -153,6 +155,7 @@ class DiffusionView(panel.Panel):
 
     name = "The diffusion explorer"
 
+    @checked
     def __init__(self, explorer: Explorer, trained: str, seed: int = 0):
         super().__init__()
         self.explorer = explorer

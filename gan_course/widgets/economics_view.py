@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageDraw
 
+from gan_course.arguments import checked
 from gan_course.costs import Business, NeverBreaksEven
 from gan_course.widgets import controls
 from gan_course.widgets.canvas import GREEN, PALE, PURPLE, SIDE, beside, blank, dashes, ink, text
@@ -139,6 +140,7 @@ class EconomicsView(CasePanel):
 
     name = "The economics widget"
 
+    @checked
     def __init__(self, business: Business, cases: Mapping[str, Mapping[str, float]] | None = None):
         super().__init__()
         self.start, self.changes = business, {"start": {}, **(cases or {})}

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gan_course import data, metrics, networks
+from gan_course.arguments import checked, whole
 from gan_course.data import toy
 from gan_course.losses import LOSSES
 from gan_course.training import COLUMNS, LOG_EVERY, Settings, Trainer
@@ -34,6 +35,8 @@ DRAWING = tuple(
     (round(0.3 * x, 1), round(0.3 * y, 1)) for x, y in ((-2, 3), (2, 3), (-3, -1), (-2, -2), (0, -3), (2, -2), (3, -1))
 )  # a face
 
+Width = Annotated[int, whole(1, 512)]
+
 
 @dataclass(frozen=True)
 class Knobs:
@@ -44,8 +47,8 @@ class Knobs:
     generator_lr: float = 2e-3
     discriminator_lr: float = 2e-3
     discriminator_steps: int = 1  # turns of the discriminator for one of the generator
-    width: int = 64  # hidden units a layer of the generator
-    discriminator_width: int = 64
+    width: Width = 64  # hidden units a layer of the generator
+    discriminator_width: Width = 64
     prior: str = "normal"
     prior_dim: int = 2  # numbers in the noise: a plane or a line is bent
     beta1: float = 0.0  # Adam's momentum
@@ -69,6 +72,9 @@ class Knobs:
         """What the trainer needs to know. The moving average is off: the lab shows the generator of the moment."""
         names = ("loss", "generator_lr", "discriminator_lr", "discriminator_steps", "beta1", "r1_weight")
         return Settings(**{name: getattr(self, name) for name in names})
+
+
+Knobs.__init__ = checked(Knobs.__init__)  # type: ignore[method-assign]
 
 
 def heaps(centres: Tensor, spread: float = 0.05) -> Tensor:

@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 import ipywidgets as widgets
 
+from gan_course.arguments import checked
 from gan_course.losses import LOSSES
 from gan_course.widgets import canvas, controls, picture
 from gan_course.widgets.board import Board
@@ -56,9 +57,10 @@ class LabView(Panel):
     kind = "preset"
     catalogue: Mapping[str, Any] = PRESETS
 
+    @checked
     def __init__(self, preset: str | None = None, seed: int = 0):
         """``preset``: a name in the catalogue, the first one where there is none. Raises ``ValueError`` for another."""
-        preset = preset or next(iter(self.catalogue))
+        preset = next(iter(self.catalogue)) if preset is None else preset
         if preset not in self.catalogue:
             raise ValueError(f"there is no {self.kind} {preset!r}: choose one of {', '.join(self.catalogue)}")
         super().__init__()

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_course import plots
+from gan_course.arguments import checked
 from gan_course.losses import LOSSES
 from gan_course.widgets import controls
 from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, text
@@ -114,6 +115,7 @@ class LossView(CasePanel):
 
     name = "The loss explorer"
 
+    @checked
     def __init__(self, d_real: float = 0.9, d_fake: float = 0.1):
         super().__init__()
         logit(d_real), logit(d_fake)  # refuses what is no belief

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gan_course import stable_diffusion as sd
 from gan_course import zoo
+from gan_course.arguments import checked
 from gan_course.classifiers import AttributeClassifier
 from gan_course.data.attributes import DIGITS, FIELDS, Attributes, inks, phrase
 from gan_course.widgets import canvas, controls, panel
@@ -73,6 +74,7 @@ class PromptView(panel.Panel):
 
     name = "The prompt bench"
 
+    @checked
     def __init__(
         self, pipeline: sd.Pipeline, seed: int = 0, steps: int = sd.STEPS, guidance_scale: float = sd.GUIDANCE
     ):

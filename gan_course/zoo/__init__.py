@@ -14,6 +14,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import nn
 
+from gan_course.arguments import guard
 from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
 from gan_course.files import read_whole, write_whole
 from gan_course.naming import nearest
@@ -24,6 +25,8 @@ NETWORKS = {kind.__name__: kind for kind in (AttributeClassifier, Classifier, De
 
 def names(folder: Path = FOLDER) -> list[str]:
     """The names of all trained networks in ``folder``: what :func:`load` takes."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}: correct the path")
     return [name for name in _cards(folder) if "network" in card(name, folder)]
 
 
@@ -153,3 +156,6 @@ def _facts(folder: Path) -> dict[str, dict[str, Any]]:
             file = path.relative_to(folder).as_posix()
             facts[file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return facts
+
+
+guard(__name__)
