@@ -198,7 +198,7 @@ class ScenesDecoderRun(Run):
         super().__init__(seed, steps, accelerator, settings)
         s, betas = self.settings, (0.0, 0.99)  # no momentum: the other side has moved by then
         self.reader = reader.to(self.accelerator.device)
-        self.depend_on(reader=reader, encoder=autoencoder.encoder, last_layer=autoencoder.quant_conv)  # not on the decoder
+        self.depend_on(reader=reader, encoder=autoencoder.encoder, last_layer=autoencoder.quant_conv)  # no decoder
         self.autoencoder = autoencoder.requires_grad_(False).eval().to(self.accelerator.device)
         self.images = draw_panoramas(s.pictures, seed + 6)
         self.decoding = self.add(
