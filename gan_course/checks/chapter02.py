@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from gan_course.checks.players import Bowl, Plane
-from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check, describe, near
+from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
+from gan_course.checks.values import describe, near
 
 LOSSES = ("L_D", "L_G")
 HINTS = (

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_course.checks.players import RATE, Game, check_moved, check_trainable, descent, gradient, new_game
-from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, describe, flat, near, normal
+from gan_course.checks.players import RATE, Game, Descent, check_moved, gradient, new_game
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check
+from gan_course.checks.values import describe, flat, near, normal
 
 # ------------------------------------------------------------------------------------------ pictures to tensors
 
@@ -268,7 +269,7 @@ def _play_discriminator(attempt: Attempt, stale: bool) -> None:
         (_after(d, loss, stale=1.0), STALE),
     ]
     before, right = flat(d), _after(d, loss)
-    result = attempt(d, game.generator, descent(d), game.real, game.noise)
+    result = attempt(d, game.generator, Descent(d), game.real, game.noise)
     check_moved(attempt, d, before, right, mistakes, MOVED)
     attempt.close(result, loss, RETURNED, what="the returned loss")
 
@@ -276,7 +277,7 @@ def _play_discriminator(attempt: Attempt, stale: bool) -> None:
 def _discriminator_generator(attempt: Attempt) -> None:
     game = new_game()
     before = flat(game.generator)
-    attempt(game.discriminator, game.generator, descent(game.discriminator), game.real, game.noise)
+    attempt(game.discriminator, game.generator, Descent(game.discriminator), game.real, game.noise)
     _check_untouched(attempt, game.generator, before)
     check_trainable(attempt, game.discriminator)
     if any(p.grad is not None and p.grad.abs().max() > 0 for p in game.generator.parameters()):
@@ -323,7 +324,7 @@ def _play_generator(attempt: Attempt, stale: bool) -> None:
         (_after(g, loss, stale=1.0), STALE),
     ]
     before, right = flat(g), _after(g, loss)
-    result = attempt(g, game.discriminator, descent(g), game.noise)
+    result = attempt(g, game.discriminator, Descent(g), game.noise)
     check_moved(attempt, g, before, right, mistakes, MOVED)
     attempt.close(result, loss, RETURNED, what="the returned loss")
 
@@ -331,7 +332,7 @@ def _play_generator(attempt: Attempt, stale: bool) -> None:
 def _generator_discriminator(attempt: Attempt) -> None:
     game = new_game()
     before = flat(game.discriminator)
-    attempt(game.generator, game.discriminator, descent(game.generator), game.noise)
+    attempt(game.generator, game.discriminator, Descent(game.generator), game.noise)
     _check_untouched(attempt, game.discriminator, before)
     check_trainable(attempt, game.generator)
 

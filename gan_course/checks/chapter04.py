@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course.checks.report import Attempt, Parts, cases, check, near, normal
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import near, normal
 
 SIDES = ("convolution", "transposed")
 PAINT = ("least", "most")

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_course.checks.players import RATE, Game, check_moved, check_trainable, descent, gradient, new_game
-from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check, describe, flat
+from gan_course.checks.players import RATE, Game, Descent, check_moved, gradient, new_game
+from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
+from gan_course.checks.values import describe, flat
 
 Rule = Callable[[float, float, float], tuple[float, float]]  # (theta, psi, rate) -> the next position
 
@@ -311,8 +312,8 @@ def _play(attempt: Attempt, look: Callable[[Attempt, Game, Game, Any], None]) ->
         result = attempt(
             game.generator,
             game.discriminator,
-            descent(game.generator),
-            descent(game.discriminator),
+            Descent(game.generator),
+            Descent(game.discriminator),
             game.real,
             game.noise,
         )

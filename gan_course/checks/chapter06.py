@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_course.checks.report import Attempt, Parts, cases, check, normal
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import normal
 from gan_course.metrics import frechet_distance
 
 # ------------------------------------------------------------------------------------------ Fréchet on a line

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import diffusion
-from gan_course.checks.report import Attempt, Parts, cases, check, normal, per_picture
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import normal, per_picture
 
 # ------------------------------------------------------------------------------------------ many steps in one
 

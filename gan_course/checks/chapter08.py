@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, describe, first_hint, near, normal
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, first_hint
+from gan_course.checks.values import describe, near, normal
 
 # ------------------------------------------------------------------------------------------ guidance
 

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from gan_course.checks.report import Attempt, Parts, cases, check, normal
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import normal
 
 # ------------------------------------------------------------------------------------------ pairs
 

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gan_course.checks.report import Attempt, Parts, check, describe
+from gan_course.checks.report import Attempt, Parts, check
+from gan_course.checks.values import describe
 
 Report = tuple[float | None, float | None, str]
 

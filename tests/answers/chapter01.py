@@ -170,7 +170,7 @@ WRONG = {
         (make_ring(pick=lambda count, modes: torch.randint(modes, (1,)).expand(count)), "same probability"),
         (make_ring(noise=lambda n, s: s**0.5 * torch.randn(n, 2)), "as a variance"),
         (make_ring(noise=lambda n, s: s**2 * torch.randn(n, 2)), "square of the spread"),
-        (make_ring(noise=lambda n, s: s * torch.randn(n, 1)), "share one random number"),
+        (make_ring(noise=lambda n, s: s * torch.randn(n, 1)), "needs its own random number"),
         (make_ring(noise=lambda n, s: s * torch.randn(1, 2)), "own Gaussian noise"),
         (make_ring(noise=lambda n, s: s * (2 * torch.rand(n, 2) - 1)), "uniform noise"),
         (make_ring(noise=lambda n, s: s * 3**0.5 * (2 * torch.rand(n, 2) - 1)), "bell shape"),
@@ -248,5 +248,5 @@ HALF_RIGHT = {
     ],
     "discriminator_batch": [(batch(joined, lambda r, f: ones_and_zeros(r, r)), "points", "shapes")],
     "arrows": [(arrows_in_place, "values", "twice")],
-    "modes_covered": [(lambda x, c, r, s: near_by(x, c, r).any(0).sum(), "values", "edges")],
+    "modes_covered": [(lambda x, c, r, s: int((near_by(x, c, r).float().mean(0) > s).sum()), "values", "edges")],
 }
