@@ -222,7 +222,7 @@ class Attempt:
             changed = [
                 f"{what} was {a}, afterwards {b}" for (what, a), (_, b) in zip(before, after, strict=False) if a != b
             ]
-            hint = "What is changed for a while must be put back before the function ends."
+            hint = "What is frozen or switched for a while must be thawed or switched back before the function ends."
             self.fail(f"{name}: {shortened(changed[0] if changed else 'changed', 200)}", f"{name} as it was", hint)
 
     def crashed(self, error: Exception) -> NoReturn:
@@ -316,7 +316,7 @@ class Attempt:
         result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what))
         self.observe(
             about,
-            [(as_double(wrong), text) for wrong, text in mistakes],
+            [(value, text) for value, text in ((as_double(w), text) for w, text in mistakes) if finite(value)],
             lambda wrong: near(result, wrong, tolerance),
             lambda wrong: near(wanted, wrong, tolerance),
         )

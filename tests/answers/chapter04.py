@@ -214,7 +214,7 @@ WRONG = {
         (lambda z, y, n: torch.cat([z, F.one_hot(y)], dim=1), "does not occur in this batch"),
         (lambda z, y, n: joined(z, y, n).float(), "dtype float32"),
         (lambda z, y, n: joined(z, (y + 1) % n, n), "too far to the right"),
-        (joined_in_place, "noise was changed"),
+        (joined_in_place, "z was changed"),
         (lambda z, y, n: torch.cat([z, F.one_hot(y, n).to(z)]), "3 columns of noise, then 3"),
         (lambda z, y, n: F.one_hot(y, n).to(z), "columns of noise"),
     ],

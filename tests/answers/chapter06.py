@@ -281,7 +281,7 @@ WRONG = {
         (limit(axis=lambda n: n.log()), "against log N"),
         (limit(take=lambda slope, height, x, y: slope), "the line's slope"),
         (limit(take=lambda slope, height, x, y: height + slope), "value at N = 1"),
-        (limit(take=lambda s, h, x, y: h + s * x.min()), "the most samples, bias and all"),
+        (limit(take=lambda s, h, x, y: h + s * x.min()), "Go on to infinitely many"),
         (lambda counts, distances: distances[counts.argmax()], "bias and all"),
         (lambda counts, distances: distances.mean(), "a mean over all sizes"),
         (limit_of_two, "Only two of the sizes"),

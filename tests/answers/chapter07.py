@@ -118,9 +118,15 @@ def loss(
 
 def loss_by_hand(network, x, labels, t, noise, dropped, no_class, alphas_cumprod):
     left = over(alphas_cumprod[t], x)
+    labels = labels.clone()
     labels[dropped] = no_class
     output = network(left.sqrt() * x + (1 - left).sqrt() * noise, t, labels)
     return ((output - left.sqrt() * noise + (1 - left).sqrt() * x) ** 2).mean()
+
+
+def loss_in_the_callers_labels(network, x, labels, t, noise, dropped, no_class, alphas_cumprod):
+    labels[dropped] = no_class
+    return loss()(network, x, labels, t, noise, dropped, no_class, alphas_cumprod)
 
 
 def loss_without_gradient(*values):
@@ -230,7 +236,7 @@ WRONG = {
         (jump(mix=lambda a, x, e: a.sqrt() * x + e), "full strength"),
         (jump(mix=lambda a, x, e: a.sqrt() * x + (1 - a.sqrt()) * e), "the powers add up to 1"),
         (lambda x, e, t, b: torch.cumprod(1 - b, 0)[t] * x, "got:"),
-        (jump_in_place, "the given tensors were changed"),
+        (jump_in_place, "x was changed"),
         (lambda x, e, t, b: jump()(x, e, t, b).flatten(1), "The pictures keep their shape"),
     ],
     "first_drowned": [
@@ -243,7 +249,7 @@ WRONG = {
         (drowned(missing=lambda b: len(b) - 1), "still louder than asked"),
         (drowned(missing=lambda b: None), "return statement"),
         (drowned_by_argmax, "a row of False"),
-        (lambda b, r: (torch.cumprod(1 - b, 0) < r).any().item(), "one whole number"),
+        (lambda b, r: (torch.cumprod(1 - b, 0) < r).any().item(), "Return one number"),
     ],
     "take_apart": [
         (apart(picture=lambda a, b, z, v: a * z + b * v), "from the picture to the noise"),
@@ -272,6 +278,7 @@ WRONG = {
         (loss(measure=lambda a, b: (a - b).square().sum()), "Take the mean"),
         (loss(measure=lambda a, b: F.mse_loss(a, b, reduction="none")), "one number"),
         (loss_without_gradient, "without a gradient"),
+        (loss_in_the_callers_labels, "labels was changed"),
         (lambda *all_: torch.tensor(0.5), "never called"),
     ],
     "step_back": [
