@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, new_game
+from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
 from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, error_text
 from gan_course.checks.values import describe, flat, near, normal, plain
 
@@ -348,6 +348,7 @@ GAMES = ((3, 6), (8, 9), (9, 1))  # seed and batch size
 
 @check("discriminator_step(discriminator, generator, optimizer, real, noise) -> loss")
 def check_discriminator_step() -> Parts:
+    load_optimizers()
     return {
         "update": cases(_play_discriminator, *GAMES, stale=False),
         "generator": _discriminator_generator,
@@ -396,6 +397,7 @@ def _generator_discriminator(attempt: Attempt) -> None:
 
 @check("generator_step(generator, discriminator, optimizer, noise) -> loss")
 def check_generator_step() -> Parts:
+    load_optimizers()
     return {
         "update": cases(_play_generator, *GAMES, stale=False),
         "discriminator": _generator_discriminator,

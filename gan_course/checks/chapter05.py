@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, new_game
+from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
 from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
 from gan_course.checks.values import describe, flat
 
@@ -323,6 +323,7 @@ def _play(attempt: Attempt, seed: int, count: int, look: Callable[..., None]) ->
     "-> (d_loss, g_loss)"
 )
 def check_cured_round() -> Parts:
+    load_optimizers()
     return {"discriminator": cases(_play, *GAMES, look=_judge), "generator": cases(_play, *GAMES, look=_imitate)}
 
 

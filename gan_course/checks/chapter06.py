@@ -287,6 +287,7 @@ def _sets() -> list[tuple[Tensor, Tensor, int]]:
     line = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0], [7.0, 0.0]])
     g = torch.Generator().manual_seed(1)
     wide, narrow = 2 * torch.randn(60, 3, generator=g), 0.7 * torch.randn(40, 3, generator=g) + 1
+    lattice = torch.cartesian_prod(torch.arange(4.0), torch.arange(3.0))
     lumps = torch.cat([torch.randn(30, 2, generator=g), 0.3 * torch.randn(30, 2, generator=g) + 6])
     return [
         (wide, narrow, 3),
@@ -295,9 +296,9 @@ def _sets() -> list[tuple[Tensor, Tensor, int]]:
         (narrow, wide, 5),
         # Whole coordinates: many points lie exactly on a rim.
         (line, torch.tensor([[2.0, 0.0], [-1.0, 0.0], [11.0, 0.0], [1.0, 2.0]]), 1),
-        (torch.cartesian_prod(torch.arange(4.0), torch.arange(3.0)), torch.tensor([[4.0, 1.0], [1.0, -1.0]]), 2),
+        (lattice, torch.tensor([[4.0, 1.0], [1.0, -1.0], [2.0, 5.0]]), 2),
         (3 * line + 1, torch.tensor([[7.0, 0.0], [-2.0, 0.0], [22.0, 4.0]]), 1),
-        (wide[:9], narrow[:1], 4),
+        (wide[:9], narrow[:5], 4),
     ]
 
 
@@ -332,7 +333,10 @@ def _compare_memory(attempt: Attempt, samples: Tensor, train: Tensor, held_out: 
             (_nearest(samples, train[-fewest:]) < _nearest(samples, held_out[-fewest:])).double().mean().item(),
             "The task says which pictures of the larger set to keep: the first ones.",
         ),
-        (1 - right, "That is the share that lies nearer to pictures never seen."),
+        *[
+            (share, "That is the share that lies nearer to pictures never seen.")
+            for share in (1 - right, (to_train > to_held).double().mean().item())
+        ],
         (right * len(samples), "That is a number of samples. The task asks for a share."),
         (
             (means[0] < means[1]).double().mean().item(),

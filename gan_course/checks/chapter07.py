@@ -90,7 +90,6 @@ def _drown(attempt: Attempt, betas: Tensor, ratio: float) -> None:
             (-1, "Where the ratio is never reached, the answer is the number of steps."),
             (len(betas) - 1, "At the last timestep the picture is still louder than asked. Then the answer is T."),
             (0, "Nothing is below the ratio here. What does argmax return for a row of False?"),
-            *mistakes,
         ]
     hint = "Compute picture power / noise power at each timestep. Which is the first timestep where it is too small?"
     result = attempt(betas.clone(), ratio)
@@ -161,7 +160,7 @@ def check_take_apart() -> Parts:
         "Write both equations below each other: noisy = ..., v = ... Two equations, two unknowns. Or turn the circle."
     )
     division = (
-        "At the ends of the schedule one of the two shares is almost 0, and whatever is divided by it loses its digits. "
+        "At the ends of the schedule one of the two shares is almost 0, and what is divided by it loses its digits. "
         "Two equations, two unknowns: can both be had from noisy and v without a division?"
     )
     return {
@@ -321,8 +320,8 @@ def _back(attempt: Attempt, t: int, previous: int, reach: float, shape: tuple[in
 def check_step_back() -> Parts:
     return {
         "middle": cases(_back, (7, 6, 0.9), (9, 2, 0.9), (6, 1, 0.9, (1, 3, 2, 5))),
-        "last": cases(_back, (4, -1, 0.9), (2, -1, 0.9, (3, 2, 4, 3)), (6, -1, 1.8)),
-        "clamped": cases(_back, (8, 3, 1.8), (5, 0, 1.8), (9, 4, 1.5, (3, 2, 3, 4))),
+        "last": cases(_back, (4, -1, 0.9), (2, -1, 0.9, (3, 2, 4, 3))),
+        "clamped": cases(_back, (8, 3, 1.8), (5, 0, 1.8), (9, 4, 1.5, (3, 2, 3, 4)), (6, -1, 1.8)),
     }
 
 

@@ -11,7 +11,6 @@ at least. So a part goes on after its first difference: the other inputs tell mi
 from __future__ import annotations
 
 import contextlib
-import copy
 import re
 import textwrap
 import traceback
@@ -214,9 +213,11 @@ class Attempt:
 
     def _unchanged(self, name: str, before: Any, after: Any) -> None:
         """Report an argument that did not come out as it went in."""
-        if isinstance(before, Tensor):
-            if not (before.shape == after.shape and equal(before, after)):
-                hint = "The caller may still need it. Work on a copy, or make a new tensor."
+        if isinstance(before, Tensor | str):
+            if not (
+                before == after if isinstance(before, str) else before.shape == after.shape and equal(before, after)
+            ):
+                hint = "The caller may still need it: work on a copy, or make a new one."
                 self.fail(f"{name} was changed", f"{name} as it was", hint)
         elif before != after:
             changed = [
@@ -359,7 +360,7 @@ def _state(value: Any) -> Any:
         names = [(name, p) for name, p in value.named_parameters()]
         trained = [(f"{name}.requires_grad", p.requires_grad) for name, p in names]
         return modes + trained + [(f"{name}.dtype", describe(p.dtype)) for name, p in names]
-    return [("it", repr(copy.copy(value)))] if isinstance(value, dict | list) else None
+    return repr(value) if isinstance(value, dict | list) else None
 
 
 def error_text(error: Exception) -> str:

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 SECONDS = 10.0  # for a whole check; nbgrader gives a cell 30
+IMPORTS = 15  # more seconds while the answer loads a package
 CHARACTERS = 10_000  # of what an answer prints
 SEED = 0
 
@@ -69,8 +70,13 @@ def time_limit(seconds: float = SECONDS) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
     elif hasattr(signal, "setitimer"):
+        patience = iter(range(IMPORTS))
 
         def ring(number: int, frame: FrameType | None) -> None:
+            while frame is not None:  # loading a large package is slow through no fault of the answer
+                if frame.f_code.co_filename.startswith("<frozen importlib") and next(patience, None) is not None:
+                    return
+                frame = frame.f_back
             raise OutOfTime
 
         old = signal.signal(signal.SIGALRM, ring)

@@ -41,7 +41,7 @@ def plain(value: Any) -> Any:
 
 def as_double(value: Any) -> Tensor:
     """A number or a tensor as 64-bit numbers without a graph."""
-    return _double(_detach(torch.as_tensor(value)))
+    return _double(_detach(value if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)))
 
 
 def near(a: Any, b: Any, tolerance: float = 1e-4) -> bool:

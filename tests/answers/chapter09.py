@@ -151,7 +151,7 @@ WRONG = {
         (view(lambda s, k: -s / (1 - k)), "Look at the exponent"),
         (view(lambda s, k: -s / (2 * (1 - k) ** 0.5)), "no further root"),
         (view(lambda s, k: -(s**0.5) / (2 * (1 - k))), "holds the squared distance"),
-        (view(lambda s, k: -s / 6 / (2 * (1 - k))), "don't average"),
+        (lambda x, y, k: view(lambda s, k: -s / x.shape[1] / (2 * (1 - k)))(x, y, k), "don't average"),
         (view(lambda s, k: s / (2 * (1 - k))), "check a sign"),
         (view_by_hand, "softmax subtracts the largest exponent first"),
         (lambda x, y, k: view()(x, y, k).mean(dim=0), "shape"),
@@ -167,7 +167,7 @@ WRONG = {
         (ask_through, "A gradient runs through the teacher"),
         (ask_made_still, "No gradient reaches the student"),
         (ask_teacher_learns, "The teacher itself would learn"),
-        (ask_without_gradient, "Stay with tensors all the way"),
+        (ask_without_gradient, "stay with tensors all the way"),
     ],
     "on_frontier": [
         (beaten(lambda s, e, t, f: t < s and f < e), "equally fast and better"),
