@@ -49,8 +49,9 @@ def _compare_centres(attempt: Attempt, modes: int, radius: float) -> None:
         ),
         (centres.flip(1), "The two coordinates are swapped: the first centre lies on the x axis."),
     ]
-    attempt.observe(about, mistakes, lambda wrong: _all_on(points, wrong), lambda wrong: _all_on(wrong, centres))
-    if not _all_on(points, centres):
+    on = _all_on(points, centres)
+    attempt.observe(about, mistakes, lambda wrong: _all_on(points, wrong), lambda wrong: _all_on(wrong, centres), on)
+    if not on:
         attempt.fail(
             f"the first point {describe(points[0])}, {points[0].norm():.4g} from the origin",
             f"every point on one of {modes} centres: angles 0, 2π/{modes}, 2 * 2π/{modes}, ..., radius {radius:g}",
@@ -89,8 +90,9 @@ def _compare_spread(attempt: Attempt, modes: int, radius: float, spread: float) 
         mistakes,
         lambda wrong: bool((std - wrong).abs().max() < 0.07 * wrong),
         lambda wrong: abs(wrong - spread) < 0.07 * spread,
+        wide := bool((std - spread).abs().max() <= 0.07 * spread),
     )
-    if (std - spread).abs().max() > 0.07 * spread:
+    if not wide:
         hint = "Each point gets its own Gaussian noise, and so does each of its two coordinates."
         attempt.fail(got, f"a standard deviation of {spread:g} in x and in y", hint, about)
     if abs(correlation) > 0.1:
@@ -163,7 +165,11 @@ def _compare_moments(attempt: Attempt, points: Tensor) -> None:
         ),
     ]
     attempt.observe(
-        about, mistakes, lambda wrong: about_equal(found, wrong), lambda wrong: about_equal(covariance, wrong)
+        about,
+        mistakes,
+        lambda wrong: about_equal(found, wrong),
+        lambda wrong: about_equal(covariance, wrong),
+        about_equal(found, covariance),
     )
     if ((samples.mean(dim=0) - mean).abs() > 0.07 * scale).any():
         hint = "The cloud has the wrong centre. What must be added to noise that is centred at the origin?"

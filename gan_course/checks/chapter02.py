@@ -25,7 +25,9 @@ HALF = "That is half of it. The two terms are added, not averaged."
 
 def _compare(attempt: Attempt, result: Any, expected: tuple[Tensor, ...], hints: tuple[str, ...], *mistakes: Mistakes):
     for i, value in enumerate(attempt.pair(result, LOSSES)):
-        attempt.close(value, expected[i], hints[i], mistakes[i] if mistakes else (), what=LOSSES[i])
+        swapped = (expected[1 - i], f"The order is {', '.join(LOSSES)}.")
+        known = [swapped, *mistakes[i]] if mistakes else []
+        attempt.close(value, expected[i], hints[i], known, what=LOSSES[i])
 
 
 def _common_mistakes(loss: Tensor, count: int) -> list[tuple[Tensor, str]]:
@@ -258,8 +260,8 @@ def check_generator_gradients() -> Parts:
         "Differentiate log(1 - sigmoid(a)) and -log(sigmoid(a)) by the chain rule. Much cancels: each result is short."
     )
     overflow = (
-        "In float32 exp(200) is infinite, and infinity divided by infinity is NaN. PyTorch's sigmoid has no such "
-        "trouble: can you write the result with nothing else?"
+        "Here the logits are so large that exp() of them is infinite, and so sure that a limit would show. PyTorch's "
+        "sigmoid stays exact: can you write the result with nothing else?"
     )
     return {
         "values": cases(_compare_gradients, [[-3.0, -1.0, 0.5, 2.0]], [[-6.0, 1.5]], [[0.3]], hint=chain_rule),
@@ -276,11 +278,14 @@ def _optimal(attempt: Attempt, real: list, fake: list, hint: str) -> None:
     right = torch.where(total > 0, p / total.where(total > 0, torch.ones_like(p)), torch.full_like(p, 0.5))
     mistakes = [
         (1 - right, "This is the belief that a point is fake. D answers how likely it is that the point is real."),
-        (
-            p / q,
-            "This is the ratio of the densities. A belief lies between 0 and 1: which share of all points there is "
-            "real?",
-        ),
+        *[
+            (
+                ratio,
+                "This is the ratio of the densities. A belief lies between 0 and 1: which share of all points there is "
+                "real?",
+            )
+            for ratio in (p / q, p / q.clamp_min(1e-30))
+        ],
         ((p / q).log(), "This is the best logit. The task asks for the probability that belongs to it."),
         (total, "This is how many points lie there in all. Which share of them is real?"),
         (p, "A density is no belief: it does not say how many fakes lie at the same place."),

@@ -26,9 +26,9 @@ def _pictures(count: int, brightest: int = 255, darkest: int = 0) -> Tensor:
 def _compare_pictures(attempt: Attempt, pictures: Tensor) -> None:
     grey = pictures.float()
     right = grey.unsqueeze(1) / 127.5 - 1
-    shape_hint = "The networks want [N, C, H, W]. Grey pictures have one channel: which axis is missing, and where?"
+    shape_hint = "The networks want [N, C, H, W]. Grey pictures have one channel: where does its axis stand?"
     result = attempt.tensor(attempt(pictures.clone()), right.shape, hint=shape_hint)
-    hint = "Whole numbers can't hold values between -1 and 1, and the networks' weights are float32."
+    hint = "The networks' weights are float32, and their input must be of the same kind."
     attempt.dtype(result, torch.float32, "a tensor", hint)
     mistakes = [
         (
@@ -242,8 +242,9 @@ def _discriminator_logits(attempt: Attempt) -> None:
             after = network(images).reshape(-1, 1)
         last = [m for m in _linear_layers(network) if m.out_features == 1]
         made = _seen(last[-1], network, images)[1] if last else after
-        bends, grows = not _is_straight(made, after), not last and after.abs().max() < 2 * before.abs().max()
-    if bends or grows:
+        bends = not _is_straight(made, after) or near(after, after[:1].expand(16, 1))
+        bounded = not last and bool(after.abs().max() < 2 * before.abs().max())
+    if bends or bounded:
         low, high = after.min().item(), after.max().item()
         attempt.fail(
             f"values from {low:.4g} to {high:.4g} that bend what the last linear layer says",
@@ -271,7 +272,10 @@ def check_make_discriminator() -> Parts:
 
 
 STALE = "The old gradients were still there and were added to the new ones. When must they go?"
-MOVED = "The step goes down another loss than the one asked for. Print your loss and compute it by hand."
+MOVED = (
+    "The parameters moved, but not by one step of the given optimizer down the loss that is asked for. Print your loss "
+    "and compute it by hand."
+)
 RETURNED = "Return the loss of this step, as it was before the step."
 
 

@@ -305,32 +305,31 @@ def _compare_walk(attempt: Attempt, start: Tensor, end: Tensor, count: int, hint
     t = torch.linspace(0, 1, count, dtype=torch.float64)
     lengths = torch.lerp(start.norm(), end.norm(), t)[:, None]
     one, other = start / start.norm(), end / end.norm()
-    mistakes = [(start.expand(count, -1), "The walk stands still at the start.")]
-    if near(one, other, 1e-6):  # the two point the same way
-        right = lengths * one
-    else:
-        straight, directions = torch.lerp(start, end, t[:, None]), _rotate(one, other, t)
-        inner = torch.linspace(0, 1, count + 2, dtype=torch.float64)[1:-1]
-        right = lengths * directions
-        mistakes += [
-            (straight, "This is the straight line. Its middle falls inside the sphere."),
-            (
-                lengths * straight / straight.norm(dim=1, keepdim=True),
-                "Right lengths, but the angles are uneven: the walk is fast in the middle and slow at the ends.",
-            ),
-            (directions, "All points have length 1. The directions are right; where did the lengths go?"),
-            (start.norm() * directions, "All points are as long as the start. The end has a length of its own."),
-            (
-                _rotate(start, end, t),
-                "The chapter's formula wants two vectors of the same length. Turn the direction and change the length "
-                "separately.",
-            ),
-            (right.flip(0), "The walk goes backwards."),
-            (
-                torch.lerp(start.norm(), end.norm(), inner)[:, None] * _rotate(one, other, inner),
-                "The first point is the start itself, and the last one is the end.",
-            ),
-        ]
+    inner = torch.linspace(0, 1, count + 2, dtype=torch.float64)[1:-1]
+    straight, alike = torch.lerp(start, end, t[:, None]), near(one, other, 1e-6)
+
+    def directions(times: Tensor) -> Tensor:
+        return one.expand(len(times), -1) if alike else _rotate(one, other, times)
+
+    right = lengths * directions(t)
+    mistakes = [
+        (start.expand(count, -1), "The walk stands still at the start."),
+        (straight, "This is the straight line. Its middle falls inside the sphere."),
+        (
+            lengths * straight / straight.norm(dim=1, keepdim=True),
+            "Right lengths, but the angles are uneven: the walk is fast in the middle and slow at the ends.",
+        ),
+        (directions(t), "All points have length 1. The directions are right; where did the lengths go?"),
+        (start.norm() * directions(t), "All points are as long as the start. The end has a length of its own."),
+        (right.flip(0), "The walk goes backwards."),
+        (
+            torch.lerp(start.norm(), end.norm(), inner)[:, None] * directions(inner),
+            "The first point is the start itself, and the last one is the end.",
+        ),
+    ]
+    if not alike:
+        text = "The chapter's formula wants two vectors of the same length. Turn the direction and change the length apart."
+        mistakes.append((_rotate(start, end, t), text))
     result = attempt(start.float(), end.float(), count)
     attempt.close(result, right, hint, mistakes, what="the walk", tolerance=1e-3)
 

@@ -195,7 +195,10 @@ def check_calm_weights() -> Parts:
 
 LOSSES = ("d_loss", "g_loss")
 GAMES = ((3, 6), (8, 9), (11, 3))  # seed and batch size
-MOVED = "The step goes down another loss than the one of the task. Compare with the sick round line by line."
+MOVED = (
+    "The parameters moved, but not by one step down the loss that is asked for. Compare with the sick round line by "
+    "line."
+)
 
 
 def _copy(game: Game) -> Game:
@@ -399,7 +402,9 @@ def _shift_random(attempt: Attempt) -> None:
         grid = visits.reshape(3, 3)
         hint = "All shifts are equally likely, and those down and those right are drawn independently."
         if (grid.sum(0) == 0).any() or (grid.sum(1) == 0).any():
-            hint = "In one direction the pictures never move, or never to one side. Does your range include its end?"
+            hint = (
+                "Some shifts never happen. Are all whole numbers from -reach to reach drawn, 0 and both ends included?"
+            )
         elif (visits == 0).any():
             hint = "Some shifts never happen. Are down and right drawn independently of each other?"
         attempt.fail(got, wanted, hint)
@@ -527,7 +532,14 @@ def _constant(*values: float) -> tuple[Tensor, ...]:
 
 @check("memory_share(log, last) -> share")
 def check_memory_share() -> Parts:
-    logits = ((3.0, 1.0, -1.0), (2.0, 2.0, -2.0), (5.0, -3.0, -3.0), (1.0, 1.4, -3.0))
+    logits = (
+        (3.0, 1.0, -1.0),
+        (2.0, 2.0, -2.0),
+        (5.0, -3.0, -3.0),
+        (1.0, 1.4, -3.0),
+        (4.0, 3.0, 1.0),
+        (-1.0, -2.0, -4.0),
+    )
     time = torch.arange(30.0)
     changing = (
         0.5 + time / 10 + 0.4 * torch.sin(5 * time),

@@ -115,10 +115,10 @@ def check_frechet_of_features() -> Parts:
     right = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
     left = right * torch.tensor([[1.0], [-1.0]])
     origin, centre, mix = torch.zeros(2), torch.tensor([1.0, 0.5]), normal(8, 8, seed=3)
-    starts = _cloud(1500, straight, origin, 1), _cloud(1500, right, origin, 1)
+    starts = _cloud(400, straight, origin, 1), _cloud(400, right, origin, 1)
     pairs = ((straight, 2 * straight), (right, left), (right, straight))
     few, others, many = (
-        _cloud(n, torch.eye(256), torch.zeros(256), seed) for n, seed in ((200, 1), (200, 2), (900, 3))
+        _cloud(n, torch.eye(256), torch.zeros(256), seed) for n, seed in ((200, 1), (200, 2), (400, 3))
     )
     negative = (
         "With fewer samples than features the covariance has directions without any spread, and rounding makes their "
@@ -132,8 +132,8 @@ def check_frechet_of_features() -> Parts:
         ),
         "shapes": cases(
             _compare_features,
-            *[(_cloud(1500, a, centre, 1), _cloud(1500, b, -centre, 2)) for a, b in pairs],
-            (_cloud(900, mix, mix[0], 4), _cloud(700, mix.T, mix[1], 5)),
+            *[(_cloud(400, a, centre, 1), _cloud(400, b, -centre, 2)) for a, b in pairs],
+            (_cloud(500, mix, mix[0], 4), _cloud(300, mix.T, mix[1], 5)),
             hint="Take the trace of both covariances, minus twice the trace of the square root of their product.",
         ),
         "few": cases(_compare_features, (few, others), (few, many), hint=negative),

@@ -76,8 +76,6 @@ def _drown(attempt: Attempt, betas: Tensor, ratio: float) -> None:
     power = left / (1 - left)
     right = first(power)
     mistakes = [
-        (right + 1, "Off by one: timesteps count from 0."),
-        (right - 1, "Off by one: here the picture is still the louder one."),
         (first(left), "This compares the picture's share with the ratio. By what must it be divided?"),
         (first(power.sqrt()), "Ratios of powers are asked for: no roots."),
         (int((power > ratio).sum()), "Exactly at the ratio is not below it."),
@@ -85,8 +83,13 @@ def _drown(attempt: Attempt, betas: Tensor, ratio: float) -> None:
         (first(1 / power), "The ratio is upside down: picture over noise."),
         (len(betas) - right, "Count from the clean end."),
     ]
-    if right == len(betas):
-        mistakes = [
+    if right < len(betas):
+        mistakes += [
+            (right + 1, "Off by one: timesteps count from 0."),
+            (right - 1, "Off by one: here the picture is still the louder one."),
+        ]
+    else:
+        mistakes += [
             (-1, "Where the ratio is never reached, the answer is the number of steps."),
             (len(betas) - 1, "At the last timestep the picture is still louder than asked. Then the answer is T."),
             (0, "Nothing is below the ratio here. What does argmax return for a row of False?"),
@@ -442,7 +445,9 @@ def _walk(attempt: Attempt, count: int, curved: bool, shape: tuple[int, ...] = (
     if len(field.times) != count:
         asked = f"{len(field.times)} call{'' if len(field.times) == 1 else 's'} of the field"
         few = "Fewer steps were made than asked for: where the field curves, that shows."
-        hint = few if len(field.times) < count else "Each call of a large network costs. Ask once a step."
+        hint = (
+            few if len(field.times) < count else "As many calls as steps, no more: each call of a large network costs."
+        )
         attempt.fail(asked, f"{count}, one for each step", hint)
 
 

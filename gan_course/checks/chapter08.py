@@ -19,7 +19,7 @@ def _compare_guidance(attempt: Attempt, both: Tensor, weight: float) -> None:
     mistakes = [
         (
             towards + weight * (away - towards),
-            "The two halves are swapped: the answer for the negative prompt comes first.",
+            "The two answers have changed places: the one for the negative prompt comes first, and 1 is the other.",
         ),
         (away - weight * (towards - away), "The sign is wrong: this moves away from the prompt."),
         (
@@ -28,7 +28,6 @@ def _compare_guidance(attempt: Attempt, both: Tensor, weight: float) -> None:
         ),
         (weight * (towards - away), "This is the way alone. From where does it start?"),
         (weight * towards, "Where is the answer for the negative prompt?"),
-        ((1 - weight) * towards + weight * away, "At a guidance of 1 the prompt counts alone, not the negative one."),
         (towards, "The guidance has no effect."),
     ]
     hint = "Start at the answer for the negative prompt and walk towards the prompt's: 1 arrives there, 2 twice as far."
@@ -115,13 +114,16 @@ def _compare_start(attempt: Attempt, steps: int, strength: float) -> None:
         (every[: steps - taken], "These are the steps that are left out."),
         (every[taken:], "A strength of 1 must walk all the steps, and a small one only the last few."),
         (every[steps - math.ceil(steps * strength - 1e-9) :], "A part of a step is not walked: round down."),
-        (every[steps - round(steps * strength) :], "A part of a step is not walked, be it more than half: round down."),
+        *[
+            (every[steps - n :], "A part of a step is not walked, be it more than half: round down.")
+            for n in (round(steps * strength), math.floor(steps * strength + 0.5))
+        ],
         *[(every[start:], "One step too many.") for start in (max(0, steps - taken - 1), steps - taken - 1)],
         *[(every[steps - n :], "One step too few.") for n in (taken - 1, max(1, taken - 1))],
         ([t for t in every if t <= strength * 1000], "Count steps, not timesteps: the list need not be even."),
         (list(reversed(right)), "The walk goes from noisy to clean."),
     ]
-    attempt.observe(about, mistakes, lambda wrong: wrong == found, lambda wrong: wrong == right)
+    attempt.observe(about, mistakes, lambda wrong: wrong == found, lambda wrong: wrong == right, found == right)
     if found == right:
         return
     hint = "How many steps is `strength` of all of them, rounded down? Which ones: the first of the list or the last?"

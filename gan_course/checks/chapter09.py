@@ -102,6 +102,8 @@ def _compare_frontier(attempt: Attempt, first: list[float], second: list[float])
         "the two? Then it is beaten."
     )
     value = attempt(seconds, errors)
+    if isinstance(value, bool) and len(seconds) == 1:
+        value = [value]
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple) and value and all(isinstance(v, bool) for v in value):

@@ -117,7 +117,12 @@ def _compare_subscribers(attempt: Attempt, case: tuple[float, ...], hint: str) -
 
 def _subscribers_paying() -> Part:
     hint = "What does one subscriber leave in a month? How many of these pay the fixed costs?"
-    rows = ((10.0, 100, 0, 0, 0.03125, 10_000.0), (8.0, 64, 0, 0, 0.0625, 1000.0), (12.0, 50, 0, 0, 0.01, 777.0))
+    rows = (
+        (10.0, 100, 0, 0, 0.03125, 10_000.0),
+        (8.0, 64, 0, 0, 0.0625, 1000.0),
+        (8.0, 64, 0, 0, 0.0625, 1004.0),
+        (12.0, 50, 0, 0, 0.01, 777.0),
+    )
     return cases(_compare_subscribers, *[[case] for case in rows], hint=hint)
 
 
@@ -294,8 +299,10 @@ def _compare_reports(attempt: Attempt, reports: list[Report], hint: str) -> None
         (combined([(low or 0.0, high or 0.0, "") for low, high, _ in known]), "None is an open end, not a 0."),
         ((right[1], right[0], right[2]), "The order is low, high, agree."),
     ]
-    attempt.observe(about, mistakes, lambda wrong: _same(value, wrong), lambda wrong: _same(wrong, right))
-    if not _same(value, right):
+    attempt.observe(
+        about, mistakes, lambda wrong: _same(value, wrong), lambda wrong: _same(wrong, right), ok := _same(value, right)
+    )
+    if not ok:
         attempt.fail(describe(value), describe(right), hint, about)
 
 

@@ -117,6 +117,10 @@ def check_moved(
     if near(after, before, 1e-6):
         got = f"the {network.description}'s parameters are the same as before"
         attempt.fail(got, "parameters moved by one step down the loss", optimizer.why_nothing_moved())
+    if optimizer.steps != 1:
+        hint = (
+            f"In this call the {network.description}'s optimizer made {optimizer.steps} steps; the task asks for one."
+        )
     attempt.close(after, right, hint, mistakes, what=f"afterwards, the {network.description}'s parameter")
 
 

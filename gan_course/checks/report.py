@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, equal, nn
 
@@ -92,11 +93,12 @@ class Evidence:
     """Which known mistakes explain what came back."""
 
     def __init__(self) -> None:
+        self.wrong: dict[str, int] = {}  # how many answers were wrong, by what they are about
         self.seen: dict[tuple[str, str], list[tuple[bool, bytes | None]]] = {}
 
     def note(self, about: str, hint: str, fits: bool, told_by: bytes | None) -> None:
-        """``fits``: whether the mistake gives what came back. ``told_by``: the input's right answer, where the mistake
-        would give another one."""
+        """``fits``: whether the mistake gives what came back. ``told_by``: the input, where that is not right; empty
+        where the mistake gives no number."""
         self.seen.setdefault((about, hint), []).append((fits, told_by))
 
     def hint(self, about: str, otherwise: str) -> str:
@@ -104,7 +106,10 @@ class Evidence:
         named = [
             hint
             for (key, hint), rows in self.seen.items()
-            if key == about and all(fits for fits, _ in rows) and len({t for _, t in rows if t is not None}) > 1
+            if key == about
+            and all(fits for fits, _ in rows)
+            and sum(told is not None for _, told in rows) == self.wrong[about]
+            and len({told for _, told in rows if told}) > 1
         ]
         return " Or: ".join(named) if 0 < len(named) < 3 else otherwise
 
@@ -242,17 +247,25 @@ class Attempt:
         raise Difference({"tried": self.call, "got": got, "expected": expected}, hint, about) from None
 
     def observe(
-        self, about: str, mistakes: Mistakes, made: Callable[[Any], bool], right: Callable[[Any], bool] | None = None
+        self, about: str, mistakes: Mistakes, made: Callable[[Any], bool], right: Callable[[Any], bool], is_right: bool
     ) -> None:
         """Note which of ``mistakes`` explain the last answer: ``made(wrong)``. ``right(wrong)``: the mistake makes no
         difference here. One hint may stand beside several wrong values: any of them will do."""
+        self.evidence.wrong[about] = self.evidence.wrong.get(about, 0) + (not is_right and bool(mistakes))
         found: dict[str, tuple[bool, bool]] = {}
         for wrong, hint in mistakes:
-            fits, tells = made(wrong), not (right and right(wrong))
+            if wrong is None:
+                found.setdefault(hint, (True, False))
+                continue
+            fits, tells = made(wrong), not is_right and not right(wrong)
             old = found.get(hint, (False, False))
             found[hint] = (True, (old[0] and old[1]) or tells) if fits else old
+        numberless = {hint for wrong, hint in mistakes if wrong is None} - {
+            hint for w, hint in mistakes if w is not None
+        }
         for hint, (fits, tells) in found.items():
-            self.evidence.note(about, hint, fits, self._input() if fits and tells else None)
+            told_by = self._input() if fits and tells else b"" if hint in numberless and not is_right else None
+            self.evidence.note(about, hint, fits, told_by)
 
     def _input(self) -> bytes:
         """The last input in a form that tells it from others."""
@@ -294,6 +307,8 @@ class Attempt:
 
     def pair(self, value: Any, names: tuple[str, str]) -> tuple[Any, Any]:
         """``value`` as two results called ``names``."""
+        if isinstance(value, np.ndarray) and value.shape == (2,):
+            value = tuple(value.tolist())
         if type(value) is Tensor and value.ndim and len(value) == 2:
             value = tuple(value)
         if not isinstance(value, tuple | list) or len(value) != 2:
@@ -317,11 +332,12 @@ class Attempt:
         result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what))
         self.observe(
             about,
-            [(value, text) for value, text in ((as_double(w), text) for w, text in mistakes) if finite(value)],
+            [(value if finite(value) else None, text) for value, text in ((as_double(w), t) for w, t in mistakes)],
             lambda wrong: near(result, wrong, tolerance),
             lambda wrong: near(wanted, wrong, tolerance),
+            is_right := near(result, wanted, tolerance),
         )
-        if near(result, wanted, tolerance):
+        if is_right:
             return
         got, right, place = result, wanted, ""
         if wanted.numel() > 6:  # too many to print: show the entry that is farthest off

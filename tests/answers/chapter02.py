@@ -198,7 +198,7 @@ WRONG = {
         (lambda a: (-1 / (1 - a.sigmoid()), -1 / a.sigmoid()), "with respect to the probability"),
         (lambda a: (a.sigmoid() * (1 - a.sigmoid()),) * 2, "derivative of the sigmoid alone"),
         (lambda a: (-a.sigmoid() / len(a), -(-a).sigmoid() / len(a)), "batch size"),
-        (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1), "infinity"),
+        (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1), "is infinite"),
         (lambda a: (-a.sigmoid().mean(), (a.sigmoid() - 1).mean()), "shape [4]"),
     ],
     "optimal_discriminator": [

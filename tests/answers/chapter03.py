@@ -243,9 +243,9 @@ RIGHT = {
 WRONG = {
     "to_training_tensors": [
         (lambda x: x.float().unsqueeze(1) / 255, "[0, 1]"),
-        (lambda x: x.float() / 127.5 - 1, "which axis is missing"),
-        (lambda x: x.float().unsqueeze(-1) / 127.5 - 1, "which axis is missing"),
-        (lambda x: x.float().unsqueeze(0) / 127.5 - 1, "which axis is missing"),
+        (lambda x: x.float() / 127.5 - 1, "where does its axis stand"),
+        (lambda x: x.float().unsqueeze(-1) / 127.5 - 1, "where does its axis stand"),
+        (lambda x: x.float().unsqueeze(0) / 127.5 - 1, "where does its axis stand"),
         (lambda x: (2 * x / 255 - 1).unsqueeze(1), "uint8"),
         (lambda x: 2 * x.float().unsqueeze(1) / x.max() - 1, "brightest pixel"),
         (lambda x: to_tensors(x).double(), "dtype float64"),
@@ -254,7 +254,7 @@ WRONG = {
         (lambda x: x.float().unsqueeze(1) / 255 - 1, "[-1, 0]"),
         (lambda x: -to_tensors(x), "Black and white"),
         (lambda x: (x.float().unsqueeze(1) / 255 - 0.1307) / 0.3081, "straight line"),
-        (lambda x: to_tensors(x).squeeze(), "which axis is missing"),
+        (lambda x: to_tensors(x).squeeze(), "where does its axis stand"),
     ],
     "make_generator": [
         (lambda: nn.Sequential(first, nn.ReLU()), "got: linear layers: 100 to 256 expected"),
@@ -294,7 +294,7 @@ WRONG = {
         (d_step(loss=lambda r, f: (F.softplus(-r) + F.softplus(f)).sum()), "batch size"),
         (d_step(loss=lambda r, f: (F.softplus(-r.sigmoid()) + F.softplus(f.sigmoid())).mean()), "sigmoid too many"),
         (d_step(make_fake=lambda g, z: g(z)), "cut the thread"),
-        (d_step(make_fake=new_noise), "another loss"),
+        (d_step(make_fake=new_noise), "not by one step"),
         (d_step(zero=False), "old gradients were still there"),
         (d_step(step=False), "its optimizer made no step"),
         (d_step_zero_too_late, "they were gone, or 0"),

@@ -147,7 +147,7 @@ RIGHT = {
 
 WRONG = {
     "guided": [
-        (guided(away_first=False), "The two halves are swapped"),
+        (guided(away_first=False), "have changed places"),
         (guided(weigh=lambda a, t, w: a - w * (t - a)), "The sign is wrong"),
         (guided(weigh=lambda a, t, w: t + w * (t - a)), "A guidance of 1 must give the prompt's own answer"),
         (guided(weigh=lambda a, t, w: w * (t - a)), "From where does it start?"),
