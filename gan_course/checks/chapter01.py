@@ -50,7 +50,7 @@ def _compare_centres(attempt: Attempt, modes: int, radius: float) -> None:
         (centres.flip(1), "The two coordinates are swapped: the first centre lies on the x axis."),
     ]
     on = _all_on(points, centres)
-    attempt.observe(about, mistakes, lambda wrong: _all_on(points, wrong), lambda wrong: _all_on(wrong, centres), on)
+    attempt.observe(about, mistakes, lambda wrong: _all_on(points, wrong), on)
     if not on:
         attempt.fail(
             f"the first point {describe(points[0])}, {points[0].norm():.4g} from the origin",
@@ -85,13 +85,8 @@ def _compare_spread(attempt: Attempt, modes: int, radius: float, spread: float) 
         (spread**2, "You multiplied the noise by the square of the spread. What does a factor do to the deviation?"),
         (spread * 3**-0.5, "This is as wide as uniform noise from -spread to spread. The modes are Gaussians."),
     ]
-    attempt.observe(
-        about,
-        mistakes,
-        lambda wrong: bool((std - wrong).abs().max() < 0.07 * wrong),
-        lambda wrong: abs(wrong - spread) < 0.07 * spread,
-        wide := bool((std - spread).abs().max() <= 0.07 * spread),
-    )
+    wide = bool((std - spread).abs().max() <= 0.07 * spread)
+    attempt.observe(about, mistakes, lambda wrong: bool((std - wrong).abs().max() < 0.07 * wrong), wide)
     if not wide:
         hint = "Each point gets its own Gaussian noise, and so does each of its two coordinates."
         attempt.fail(got, f"a standard deviation of {spread:g} in x and in y", hint, about)
@@ -164,17 +159,12 @@ def _compare_moments(attempt: Attempt, points: Tensor) -> None:
             "The cloud is too wide: the covariance is about deviations from the mean. Was the mean taken away first?",
         ),
     ]
-    attempt.observe(
-        about,
-        mistakes,
-        lambda wrong: about_equal(found, wrong),
-        lambda wrong: about_equal(covariance, wrong),
-        about_equal(found, covariance),
-    )
+    is_right = about_equal(found, covariance)
+    attempt.observe(about, mistakes, lambda wrong: about_equal(found, wrong), is_right)
     if ((samples.mean(dim=0) - mean).abs() > 0.07 * scale).any():
         hint = "The cloud has the wrong centre. What must be added to noise that is centred at the origin?"
         attempt.fail(f"mean {describe(samples.mean(dim=0))}", f"about the data's mean {describe(mean)}", hint)
-    if not about_equal(found, covariance):
+    if not is_right:
         hint = "Noise z has covariance I. What covariance has A z, for a matrix A?"
         attempt.fail(f"covariance {_rows(found)}", f"about the data's covariance {_rows(covariance)}", hint, about)
 

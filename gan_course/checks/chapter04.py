@@ -328,7 +328,7 @@ def _compare_walk(attempt: Attempt, start: Tensor, end: Tensor, count: int, hint
         ),
     ]
     if not alike:
-        text = "The chapter's formula wants two vectors of the same length. Turn the direction and change the length apart."
+        text = "The chapter's formula wants two vectors of the same length. Turn the direction, and change the length."
         mistakes.append((_rotate(start, end, t), text))
     result = attempt(start.float(), end.float(), count)
     attempt.close(result, right, hint, mistakes, what="the walk", tolerance=1e-3)

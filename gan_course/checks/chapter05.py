@@ -402,9 +402,7 @@ def _shift_random(attempt: Attempt) -> None:
         grid = visits.reshape(3, 3)
         hint = "All shifts are equally likely, and those down and those right are drawn independently."
         if (grid.sum(0) == 0).any() or (grid.sum(1) == 0).any():
-            hint = (
-                "Some shifts never happen. Are all whole numbers from -reach to reach drawn, 0 and both ends included?"
-            )
+            hint = "Some shifts never happen. Is every whole number from -reach to reach drawn, 0 and both ends?"
         elif (visits == 0).any():
             hint = "Some shifts never happen. Are down and right drawn independently of each other?"
         attempt.fail(got, wanted, hint)

@@ -445,9 +445,7 @@ def _walk(attempt: Attempt, count: int, curved: bool, shape: tuple[int, ...] = (
     if len(field.times) != count:
         asked = f"{len(field.times)} call{'' if len(field.times) == 1 else 's'} of the field"
         few = "Fewer steps were made than asked for: where the field curves, that shows."
-        hint = (
-            few if len(field.times) < count else "As many calls as steps, no more: each call of a large network costs."
-        )
+        hint = few if len(field.times) < count else "As many calls as steps: each call of a large network costs."
         attempt.fail(asked, f"{count}, one for each step", hint)
 
 

@@ -123,7 +123,7 @@ def _compare_start(attempt: Attempt, steps: int, strength: float) -> None:
         ([t for t in every if t <= strength * 1000], "Count steps, not timesteps: the list need not be even."),
         (list(reversed(right)), "The walk goes from noisy to clean."),
     ]
-    attempt.observe(about, mistakes, lambda wrong: wrong == found, lambda wrong: wrong == right, found == right)
+    attempt.observe(about, mistakes, lambda wrong: wrong == found, found == right)
     if found == right:
         return
     hint = "How many steps is `strength` of all of them, rounded down? Which ones: the first of the list or the last?"

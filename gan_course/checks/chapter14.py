@@ -119,7 +119,7 @@ def _subscribers_paying() -> Part:
     hint = "What does one subscriber leave in a month? How many of these pay the fixed costs?"
     rows = (
         (10.0, 100, 0, 0, 0.03125, 10_000.0),
-        (8.0, 64, 0, 0, 0.0625, 1000.0),
+        (8.0, 64, 0, 0, 0.0625, 1000.0),  # exactly 250, and below exactly 251
         (8.0, 64, 0, 0, 0.0625, 1004.0),
         (12.0, 50, 0, 0, 0.01, 777.0),
     )
@@ -299,10 +299,9 @@ def _compare_reports(attempt: Attempt, reports: list[Report], hint: str) -> None
         (combined([(low or 0.0, high or 0.0, "") for low, high, _ in known]), "None is an open end, not a 0."),
         ((right[1], right[0], right[2]), "The order is low, high, agree."),
     ]
-    attempt.observe(
-        about, mistakes, lambda wrong: _same(value, wrong), lambda wrong: _same(wrong, right), ok := _same(value, right)
-    )
-    if not ok:
+    is_right = _same(value, right)
+    attempt.observe(about, mistakes, lambda wrong: _same(value, wrong), is_right)
+    if not is_right:
         attempt.fail(describe(value), describe(right), hint, about)
 
 

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, equal, nn
 
+from gan_course.checks.evidence import Evidence, Mistakes
 from gan_course.checks.sandbox import SECONDS, Originals, OutOfTime, little_output, no_trace, time_limit
 from gan_course.checks.values import as_double, describe, finite, near, origin, plain, shortened
 
 Part = Callable[["Attempt"], None]
 Parts = Mapping[str, Part]
-Mistakes = Sequence[tuple[Any, str]]  # (what the mistake would give for these inputs, the hint that fits it)
 
 RETURNS_NOTHING = "Does your function end in a return statement?"
 
@@ -87,31 +87,6 @@ def cases(compare: Callable[..., Any], *rows: Iterable[Any], **always: Any) -> P
             raise first
 
     return part
-
-
-class Evidence:
-    """Which known mistakes explain what came back."""
-
-    def __init__(self) -> None:
-        self.wrong: dict[str, int] = {}  # how many answers were wrong, by what they are about
-        self.seen: dict[tuple[str, str], list[tuple[bool, bytes | None]]] = {}
-
-    def note(self, about: str, hint: str, fits: bool, told_by: bytes | None) -> None:
-        """``fits``: whether the mistake gives what came back. ``told_by``: the input, where that is not right; empty
-        where the mistake gives no number."""
-        self.seen.setdefault((about, hint), []).append((fits, told_by))
-
-    def hint(self, about: str, otherwise: str) -> str:
-        """The one mistake that explains everything about ``about``; both of two; else ``otherwise``."""
-        named = [
-            hint
-            for (key, hint), rows in self.seen.items()
-            if key == about
-            and all(fits for fits, _ in rows)
-            and sum(told is not None for _, told in rows) == self.wrong[about]
-            and len({told for _, told in rows if told}) > 1
-        ]
-        return " Or: ".join(named) if 0 < len(named) < 3 else otherwise
 
 
 def _run(name: str, answer: Any, arguments: Sequence[str], changes: str, parts: Parts, part: str | None) -> None:
@@ -246,33 +221,10 @@ class Attempt:
         """Report a difference with the facts that a student needs."""
         raise Difference({"tried": self.call, "got": got, "expected": expected}, hint, about) from None
 
-    def observe(
-        self, about: str, mistakes: Mistakes, made: Callable[[Any], bool], right: Callable[[Any], bool], is_right: bool
-    ) -> None:
-        """Note which of ``mistakes`` explain the last answer: ``made(wrong)``. ``right(wrong)``: the mistake makes no
-        difference here. One hint may stand beside several wrong values: any of them will do."""
-        self.evidence.wrong[about] = self.evidence.wrong.get(about, 0) + (not is_right and bool(mistakes))
-        found: dict[str, tuple[bool, bool]] = {}
-        for wrong, hint in mistakes:
-            if wrong is None:
-                found.setdefault(hint, (True, False))
-                continue
-            fits, tells = made(wrong), not is_right and not right(wrong)
-            old = found.get(hint, (False, False))
-            found[hint] = (True, (old[0] and old[1]) or tells) if fits else old
-        numberless = {hint for wrong, hint in mistakes if wrong is None} - {
-            hint for w, hint in mistakes if w is not None
-        }
-        for hint, (fits, tells) in found.items():
-            told_by = self._input() if fits and tells else b"" if hint in numberless and not is_right else None
-            self.evidence.note(about, hint, fits, told_by)
-
-    def _input(self) -> bytes:
-        """The last input in a form that tells it from others."""
-        numbers = [
-            as_double(v).numpy().tobytes() if isinstance(v, Tensor) else describe(v).encode() for v in self.values
-        ]
-        return b" ".join(numbers)
+    def observe(self, about: str, mistakes: Mistakes, made: Callable[[Any], bool], is_right: bool) -> None:
+        """Note which of ``mistakes`` explain the last answer: those that were ``made``."""
+        given = [as_double(v).numpy().tobytes() if isinstance(v, Tensor) else describe(v).encode() for v in self.values]
+        self.evidence.observe(about, mistakes, made, is_right, b" ".join(given))
 
     def tensor(self, value: Any, *shapes: Sequence[int], hint: str, what: str = "the result") -> Tensor:
         """``value`` as a finite tensor of the first of ``shapes``; any of them will do, and a number is shape []."""
@@ -330,13 +282,10 @@ class Attempt:
         """Report ``value`` unless it equals ``expected``; ``mistakes`` may give a better hint than ``hint``."""
         wanted, about = as_double(expected), what if about is None else about
         result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what))
-        self.observe(
-            about,
-            [(value if finite(value) else None, text) for value, text in ((as_double(w), t) for w, t in mistakes)],
-            lambda wrong: near(result, wrong, tolerance),
-            lambda wrong: near(wanted, wrong, tolerance),
-            is_right := near(result, wanted, tolerance),
-        )
+        numbers = [(as_double(wrong), text) for wrong, text in mistakes]
+        known = [(wrong if finite(wrong) else None, text) for wrong, text in numbers]
+        is_right = near(result, wanted, tolerance)
+        self.observe(about, known, lambda wrong: near(result, wrong, tolerance), is_right)
         if is_right:
             return
         got, right, place = result, wanted, ""
@@ -386,11 +335,6 @@ def error_text(error: Exception) -> str:
     except Exception:
         text = "(without a text)"
     return f"{shortened(type(error).__name__, 60)}: {shortened(text)}"
-
-
-def first_hint(mistakes: Mistakes, made: Callable[[Any], bool], otherwise: str) -> str:
-    """The hint of the first mistake that was ``made``."""
-    return next((hint for wrong, hint in mistakes if made(wrong)), otherwise)
 
 
 def _not_written_yet(error: NotImplementedError) -> NotImplementedError:

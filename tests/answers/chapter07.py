@@ -309,7 +309,7 @@ WRONG = {
         (walk(step=lambda t, p: -1), "as long as the whole way"),
         (lambda field, x, n: x - field(x, 1.0), "Fewer steps were made"),
         (lambda field, x, n: x, "Nothing moved"),
-        (walk_asking_twice, "Ask once a step"),
+        (walk_asking_twice, "As many calls as steps"),
     ],
 }
 
