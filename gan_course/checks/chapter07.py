@@ -188,7 +188,8 @@ class _Recorder(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         places = [torch.as_tensor(v).detach().clone().reshape(-1) for v in (t, labels)]
-        self.asked.append((x.detach().clone(), *(p.expand(len(x)) if len(p) == 1 else p for p in places)))
+        when, which = (p.expand(len(x)) if len(p) == 1 else p for p in places)
+        self.asked.append((x.detach().clone(), when, which))
         extra = self.of_class[labels] + 0.01 * t
         return self.scale * x + per_picture(extra, x)
 

@@ -167,7 +167,8 @@ class Attempt:
     ):
         self.name, self.function, self.arguments, self.changes = name, function, arguments, changes
         self.evidence, self.originals = evidence, originals
-        self.calls, self.call, self.values = 0, f"{name}()", ()
+        self.calls, self.call = 0, f"{name}()"
+        self.values: tuple[Any, ...] = ()
 
     def __call__(self, *values: Any) -> Any:
         """What the function returns for ``values``, made plain. Its random numbers are the same in every run."""

@@ -140,7 +140,8 @@ class Originals:
             for name, value in names.items():
                 if now.get(name) is not value and (callable(value) or isinstance(value, staticmethod | property)):
                     setattr(owner, name, value)
-            if isinstance(owner, type) or owner.__name__.startswith("gan_course.checks"):  # new names hide old ones
+            ours = getattr(owner, "__name__", "").startswith("gan_course.checks")
+            if isinstance(owner, type) or ours:  # there, new names hide old ones
                 for name in now.keys() - names.keys():
                     if callable(now[name]):
                         delattr(owner, name)
