@@ -140,7 +140,8 @@ def _logit_gradients(attempt: Attempt) -> None:
     expected = _losses_of_logits(real, fake)
     hint = (
         "The gradient must stay alive where D is completely wrong: there it is needed most. A limit on the probability "
-        "or on the logarithm kills it."
+        "or on the logarithm kills it, and an exponential that overflows, be it in a branch that torch.where does not "
+        "take, makes it NaN."
     )
     for which, inputs, name in ((0, real, "real"), (0, fake, "fake"), (1, fake, "fake")):
         (wanted,) = torch.autograd.grad(expected[which], inputs, retain_graph=True)

@@ -332,6 +332,101 @@ WRONG = {
     ],
 }
 
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+spectral, weighted = nn.utils.parametrizations.spectral_norm, nn.utils.parametrizations.weight_norm
+built_once = generator_with(first, nn.BatchNorm1d(256), nn.ReLU(), second, nn.Tanh())()
+
+
+class LastFirst(nn.Module):
+    """Defines its layers in another order than it uses them."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.first = nn.Linear(256, 784), nn.Linear(100, 256)
+
+    def forward(self, z):
+        return torch.tanh(self.last(F.silu(self.first(z)))).reshape(-1, 1, 28, 28)
+
+
+class Matrices(nn.Module):
+    """No layers at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = (nn.Parameter(0.05 * torch.randn(*size)) for size in ((784, 128), (128, 1)))
+
+    def forward(self, images):
+        return F.relu(images.flatten(1) @ self.a) @ self.b
+
+
+def cutting(generator, discriminator, optimizer, noise):
+    """The loss as a number has no way back to the generator."""
+    loss = torch.tensor(F.softplus(-discriminator(generator(noise))).mean().item(), requires_grad=True)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def without_backward(generator, discriminator, optimizer, noise):
+    loss = F.softplus(-discriminator(generator(noise))).mean()
+    optimizer.step()
+    return loss.item()
+
+
+def in_eval(generator, noise):
+    generator.eval()
+    return generator(noise).detach()
+
+
+def average_with_buffers_the_wrong_way(average, generator, decay):
+    average_with(in_place(lambda d: d, lambda d: 1 - d), buffers=False)(average, generator, decay)
+    for old, new in zip(average.buffers(), generator.buffers(), strict=True):
+        new.copy_(old)
+
+
+def average_in_training(average, generator, decay):
+    average_with(in_place(lambda d: d, lambda d: 1 - d))(average.train(), generator, decay)
+
+
+RIGHT["make_generator"] += [
+    lambda: built_once,
+    LastFirst,
+    lambda: generator_with(spectral(copy.deepcopy(first)), nn.ReLU(), weighted(copy.deepcopy(second)), nn.Tanh())(),
+    generator_with(nn.LazyLinear(256), nn.ELU(), nn.LazyLinear(784), nn.Hardtanh()),
+]
+RIGHT["make_discriminator"] += [
+    Matrices,
+    lambda: nn.Sequential(nn.Flatten(), spectral(nn.Linear(784, 128)), nn.ReLU(), spectral(nn.Linear(128, 1))),
+    lambda: nn.Sequential(nn.Flatten(), weighted(nn.Linear(784, 128)), nn.ReLU(), weighted(nn.Linear(128, 1))),
+]
+WRONG["make_generator"] += [
+    (generator_with(nn.ReLU(), first, second, nn.Tanh()), "one straight line"),
+    (generator_with(first, nn.LeakyReLU(1.0), second, nn.Tanh()), "one straight line"),
+    (generator_with(first, nn.Dropout(0.5), second, nn.Tanh()), "one straight line"),
+]
+WRONG["make_discriminator"] += [
+    (discriminator_with(nn.Flatten(), nn.ReLU(), inner, outer), "one straight line"),
+    (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Hardtanh(-10, 10)), "bends its output"),
+    (discriminator_with(nn.Flatten(), inner, nn.LayerNorm(128), nn.ReLU(), outer, nn.Sigmoid()), "bends its output"),
+    (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Softmax(1)), "bends its output"),
+]
+WRONG["discriminator_step"] += [
+    (d_step(make_fake=in_eval), "it.training was True, afterwards False"),
+    (lambda d, g, o, x, z: d_step()(d, g, o, x, z) + d_step()(d, g, o, x, z), "optimizer made 2 steps"),
+]
+WRONG["generator_step"] += [
+    (cutting, "no gradient had reached its parameters"),
+    (without_backward, "no gradient had reached its parameters"),
+    (g_step(step=False), "but its optimizer made no step"),
+    (g_step(before=lambda d: d.eval() and None), "it.training was True"),
+]
+WRONG["update_average"] += [
+    (average_with_buffers_the_wrong_way, "From which network to which one"),
+    (average_in_training, "the average in training mode"),
+]
+
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "to_training_tensors": [(lambda x: 2 * x.float().unsqueeze(1) / x.max() - 1, "greys", "dark")],

@@ -411,6 +411,28 @@ WRONG = {
     ],
 }
 
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+
+def cured_in_eval(g, d, *rest):
+    return cured()(g.eval(), d, *rest)
+
+
+RIGHT["effective_modes"] += [modes(lambda share: np.float32(entropy(share).exp()))]
+RIGHT["growth_factor"] += [
+    lambda h, w: np.abs(np.linalg.eigvals(np.array([[1, h], [-h, 1 - h * w]]))).max(),
+]
+RIGHT["memory_share"] += [lambda log, last: np.float64(memory(share)(log, last))]
+WRONG["calm_weights"] += [(calm(high=lambda h: 4 / h), "the matrix plus the identity")]
+WRONG["cured_round"] += [(cured_in_eval, "it.training was True, afterwards False")]
+WRONG["memory_share"] += [
+    (memory(lambda r, h, f: (r - h) / (abs(r) + abs(f))), "Compare that with"),
+    (memory(share, mean=lambda x: sorted(x)[len(x) // 2]), "Compare that with"),
+]
+WRONG["random_shift"] += [
+    (shift(draw=lambda reach: (2 * reach * torch.randint(2, (2,))).tolist()), "0 and both ends"),
+]
+
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "play_dirac": [(play(together, together), "simultaneous", "alternating")],

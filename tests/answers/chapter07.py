@@ -313,6 +313,53 @@ WRONG = {
     ],
 }
 
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+
+def loss_one_by_one(network, x, labels, t, noise, dropped, no_class, alphas_cumprod):
+    rows = [
+        loss()(network, *(v[i : i + 1] for v in (x, labels, t, noise, dropped)), no_class, alphas_cumprod)
+        for i in range(len(x))
+    ]
+    return torch.stack(rows).mean()
+
+
+def loss_in_eval(network, *others):
+    return loss()(network.eval(), *others)
+
+
+def by_channel(x):
+    return x.std(dim=(2, 3), keepdim=True)
+
+
+def size(x):
+    return x.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
+
+
+RIGHT["jump_to"] += [jump(keep=lambda b: torch.exp(torch.cumsum(torch.log1p(-b), 0)))]
+RIGHT["diffusion_loss"] += [loss_one_by_one]
+RIGHT["calm_guidance"] += [
+    calm(
+        calmed=lambda g, u, c: (
+            g * (c.var((1, 2, 3), False, keepdim=True) / g.var((1, 2, 3), False, keepdim=True)) ** 0.5
+        )
+    )
+]
+WRONG["first_drowned"] += [
+    (lambda b, r: int((diffusion.signal_to_noise(diffusion.cumulative_alphas(b)) > r).sum()), "Exactly at the ratio"),
+    (lambda b, r: int((diffusion.signal_to_noise(diffusion.cumulative_alphas(b)) < r).sum()), "Count from the clean"),
+]
+WRONG["take_apart"] += [(lambda z, v, t, a: apart()(z, v.neg_(), t, a), "v was changed")]
+WRONG["diffusion_loss"] += [(loss_in_eval, "it.training was True, afterwards False")]
+WRONG["calm_guidance"] += [
+    (calm(calmed=lambda g, u, c: g * by_channel(c) / by_channel(g)), "one spread, over all of its channels"),
+    (calm(calmed=lambda g, u, c: g * size(c) / size(g)), "around the picture's mean"),
+]
+WRONG["flow_walk"] += [
+    (lambda field, x, n: walk()(field, x, n + 1), "As many calls as steps"),
+    (walk(when=lambda t, p: (t + p) / 2), "ask the field where you are"),
+]
+
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "jump_to": [(lambda x, e, t, b: jump()(x, e, t[-1:].expand(len(t)), b), "same", "own")],

@@ -267,6 +267,12 @@ WRONG = {
     ],
 }
 
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+WRONG["break_even_subscribers"] += [(subscribers(lambda x: round(x + 0.5)), "What does one subscriber leave")]
+WRONG["combine_reports"] += [(lambda r: (*combine()(r)[:2], int(combine()(r)[2])), "a truth value")]
+WRONG["sensitivities"] += [(sensitive(up=1.1, down=0.9), "Move one value by 1 %")]
+
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "price_with_margin": [
