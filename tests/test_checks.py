@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import random
+import re
 import sys
+import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from answers import chapter01, chapter02, chapter03
@@ -13,6 +18,8 @@ from notebooks import executed
 from torch import nn
 
 from gan_course import checks
+from gan_course.checks import report, sandbox, values
+from gan_course.checks.evidence import Evidence
 
 TASKS = [name.removeprefix("check_") for name in checks.__all__ if name.startswith("check_")]
 
@@ -22,12 +29,12 @@ right = chapter02.from_probabilities(chapter02.right_d, chapter02.right_g)
 
 def test_a_right_answer_prints_one_line(capfd):
     assert checks.check_losses_from_probabilities(right) is None
-    assert capfd.readouterr() == ("check_losses_from_probabilities: all 5 tests passed\n", "")
+    assert capfd.readouterr() == ("check_losses_from_probabilities: all 6 tests passed\n", "")
 
 
 def test_a_part_prints_its_name(capfd):
     checks.check_losses_from_probabilities(right, part="batches")
-    assert capfd.readouterr() == ("check_losses_from_probabilities, part 'batches': all 2 tests passed\n", "")
+    assert capfd.readouterr() == ("check_losses_from_probabilities, part 'batches': all 3 tests passed\n", "")
 
 
 def test_an_unknown_part_is_named_with_the_known_ones():
@@ -183,3 +190,203 @@ def test_jupyter_shows_the_message_alone(tmp_path):
     assert stub.traceback == [f"NotImplementedError: {stub.evalue}"]
     assert stub.evalue.startswith("ring is not written yet")
     assert "(in the line: half = 1 / 0)" in " ".join(crash.evalue.split())
+
+
+# ------------------------------------------------------------------------------------------ no trace
+
+
+def state_of_the_notebook():
+    return {
+        "gradients": torch.is_grad_enabled(),
+        "dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.get_rng_state().tolist(),
+        "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
+        "python": random.getstate(),
+        "allclose": torch.allclose,
+        "len": builtins.len,
+    }
+
+
+def careless(p_real, p_fake):
+    """A right answer that leaves everything in disorder."""
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)  # noqa: NPY002
+    torch.allclose = lambda *all_, **named: True
+    builtins.len = lambda of: 7
+    return right(p_real, p_fake)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_answer_leaves_no_trace(dtype):
+    torch.set_default_dtype(dtype)
+    try:
+        before = state_of_the_notebook()
+        checks.check_losses_from_probabilities(careless)
+        assert state_of_the_notebook() == before
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [
+        (checks.check_losses_from_logits, chapter02.from_logits(chapter02.soft_d, chapter02.soft_g)),
+        (checks.check_discriminator_step, chapter03.d_step()),
+        (checks.check_make_generator, chapter03.GeneratorClass),
+        (checks.check_ring, chapter01.make_ring()),
+    ],
+)
+def test_the_notebooks_own_dtype_may_be_float64(check, answer):
+    torch.set_default_dtype(torch.float64)
+    try:
+        check(answer)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_network_that_is_built_once_and_given_each_time_stays_as_it_was():
+    network = chapter03.GeneratorClass()
+    network.append_norm = nn.BatchNorm1d(3)  # buffers, too
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    checks.check_make_generator(lambda: network)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert all(module.training for module in network.modules())
+    assert all(p.dtype == torch.float32 and p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(torch, "allclose"), (torch, "isclose"), (torch, "equal"), (torch.Tensor, "__eq__"), (torch.Tensor, "isfinite")],
+)
+def test_an_answer_that_replaces_what_compares_fails_all_the_same(module, name, monkeypatch):
+    monkeypatch.setattr(module, name, lambda *all_, **named: True)
+    with pytest.raises(checks.CheckFailed):
+        checks.check_losses_from_probabilities(lambda p, q: (torch.tensor(1.0), torch.tensor(1.0)))
+
+
+def test_an_answer_that_replaces_the_judge_fails_all_the_same():
+    def cheat(p_real, p_fake):
+        for module in (report, values):
+            module.near = module.equal = lambda *all_: True
+        return 1.0, 1.0
+
+    with pytest.raises(checks.CheckFailed):
+        checks.check_losses_from_probabilities(cheat)
+    assert not values.near(1.0, 2.0)
+
+
+class AlwaysEqual(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return torch.tensor(True)
+
+
+class EqualNumber(float):
+    def __eq__(self, other):
+        return True
+
+    __hash__ = float.__hash__
+
+
+@pytest.mark.parametrize("trick", [torch.ones(()).as_subclass(AlwaysEqual), EqualNumber(1.0), np.float32(1.0)])
+def test_a_result_is_made_plain_before_it_is_compared(trick):
+    with pytest.raises(checks.CheckFailed, match=r"got: +L_D = 1\n"):
+        checks.check_losses_from_probabilities(lambda p, q: (trick, trick))
+
+
+def test_an_answer_that_never_ends_is_stopped(monkeypatch):
+    def endless(p_real, p_fake):
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:  # as a student's loop might
+                continue
+
+    monkeypatch.setattr(report, "time_limit", lambda: sandbox.time_limit(0.3))
+    started = time.perf_counter()
+    with pytest.raises(checks.CheckFailed, match="nothing within 10 seconds"):
+        checks.check_losses_from_probabilities(endless)
+    assert time.perf_counter() - started < 5
+
+
+def test_what_an_answer_prints_is_capped(capfd):
+    def chatty(p_real, p_fake):
+        print("x" * 9_000)
+        return right(p_real, p_fake)
+
+    checks.check_losses_from_probabilities(chatty)
+    out = capfd.readouterr().out
+    assert out.count("x") == 10_000 - 1 and "is left out" in out  # one character is the first line's end
+    assert "all 6 tests passed" in out
+
+
+def test_a_long_exception_is_shortened():
+    class Odd(Exception):
+        def __str__(self):
+            return "y" * 5_000
+
+    def raises(p_real, p_fake):
+        raise Odd
+
+    with pytest.raises(checks.CheckFailed) as failure:
+        checks.check_losses_from_probabilities(raises)
+    assert len(str(failure.value)) < 2_000
+
+
+# ------------------------------------------------------------------------------------------ hints
+
+
+def hint_of(check, answer) -> str:
+    with pytest.raises(checks.CheckFailed) as failure:
+        check(answer)
+    return " ".join(str(failure.value).split("hint:")[1].split())
+
+
+def test_a_mistake_that_fits_one_input_only_is_not_named():
+    """For the first input this is the sum of both halves' mistakes; for the others it is nothing that anybody knows."""
+    first_only = chapter02.from_probabilities(
+        lambda p, q: chapter02.right_d(p, q) / 2 if len(p) == 1 and p[0] > 0.6 else torch.tensor(5.0), chapter02.right_g
+    )
+    assert "half of it" not in hint_of(checks.check_losses_from_probabilities, first_only)
+
+
+def test_two_mistakes_that_nothing_tells_apart_are_both_named():
+    evidence = Evidence()
+    for given in (b"one", b"two"):
+        evidence.observe("it", [(1.0, "First."), (1.0, "Second."), (2.0, "Third.")], lambda w: w == 1.0, False, given)
+    assert evidence.hint("it", "General.") == "First. Or: Second."
+    evidence.observe("it", [(1.0, "First."), (2.0, "Second.")], lambda w: w == 1.0, False, b"three")
+    assert evidence.hint("it", "General.") == "First."
+    evidence.observe("it", [(3.0, "First.")], lambda w: w == 1.0, True, b"four")  # there it would have been wrong
+    assert evidence.hint("it", "General.") == "General."
+
+
+def test_one_input_twice_is_no_evidence():
+    evidence = Evidence()
+    for _ in range(2):
+        evidence.observe("it", [(1.0, "First.")], lambda w: w == 1.0, False, b"one")
+    assert evidence.hint("it", "General.") == "General."
+
+
+def test_a_number_is_asked_for_as_a_number():
+    assert hint_of(checks.check_growth_factor, lambda rate, weight: "1.1") == "Return one number."
+    assert hint_of(checks.check_growth_factor, lambda rate, weight: True) == "Return one number."
+
+
+def test_a_nan_is_traced_to_the_operation_and_the_line():
+    def naive(p, q, dx):
+        middle = (p + q) / 2
+        ratio = p / middle
+        return (p * ratio.log()).sum() * dx
+
+    with pytest.raises(checks.CheckFailed) as failure:
+        checks.check_jensen_shannon(naive, part="zeros")
+    message = " ".join(str(failure.value).split())
+    assert re.search(r"\(the first NaN came from \w*div\w*, in the line: ratio = p / middle\)", message)
+
+
+def test_no_hint_says_a_sentence_twice():
+    assert report._each_sentence_once("Look. Return one number. Return one number.") == "Look. Return one number."

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gan_course.checks.players import Bowl, Plane
-from gan_course.checks.report import Attempt, Parts, cases, check, describe, first_hint, normal
+from gan_course.checks.players import Bowl, Plane, new_game
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import describe, normal
 
 # ------------------------------------------------------------------------------------------ ring
 
@@ -28,87 +29,89 @@ def _draw_ring(attempt: Attempt, count: int, modes: int, radius: float, spread: 
 
 
 def _all_on(points: Tensor, centres: Tensor) -> bool:
-    return bool((torch.cdist(points, centres).min(dim=1).values < 1e-3).all())
+    gaps = (points[:, None] - centres[None]).norm(dim=2)  # cdist would lose digits
+    return bool((gaps.amin(dim=1) < 1e-3).all())
 
 
 def _compare_centres(attempt: Attempt, modes: int, radius: float) -> None:
     """Without spread every point lies exactly on a centre."""
-    points = _draw_ring(attempt, 1000, modes, radius, 0.0)
-    centres = _centres(modes, radius)
-    if not _all_on(points, centres):
-        mistakes = [
-            (_centres(modes, 1.0), "The radius has no effect: the points lie on a circle of radius 1."),
-            (
-                _circle(torch.linspace(0, 2 * math.pi, modes), radius),
-                "The last centre falls on the first: angle 2π is angle 0 again.",
-            ),
-            (
-                _circle(360 * torch.arange(modes) / modes, radius),
-                "These are angles in degrees. Sine and cosine want radians.",
-            ),
-            (centres.flip(1), "The two coordinates are swapped: the first centre lies on the x axis."),
-        ]
+    points = _draw_ring(attempt, 250 * modes, modes, radius, 0.0)
+    centres, about = _centres(modes, radius), "centres"
+    mistakes = [
+        (_centres(modes, 1.0), "The radius has no effect: the points lie on a circle of radius 1."),
+        (
+            _circle(torch.linspace(0, 2 * math.pi, modes), radius),
+            "The last centre falls on the first: angle 2π is angle 0 again.",
+        ),
+        (
+            _circle(360 * torch.arange(modes) / modes, radius),
+            "These are angles in degrees. Sine and cosine want radians.",
+        ),
+        (centres.flip(1), "The two coordinates are swapped: the first centre lies on the x axis."),
+    ]
+    on = _all_on(points, centres)
+    attempt.observe(about, mistakes, lambda wrong: _all_on(points, wrong), on)
+    if not on:
         attempt.fail(
             f"the first point {describe(points[0])}, {points[0].norm():.4g} from the origin",
             f"every point on one of {modes} centres: angles 0, 2π/{modes}, 2 * 2π/{modes}, ..., radius {radius:g}",
-            first_hint(
-                mistakes,
-                lambda wrong: _all_on(points, wrong),
-                "With spread 0 nothing is random but the choice of the centre.",
-            ),
+            "With spread 0 nothing is random but the choice of the centre.",
+            about,
         )
     visits = torch.cdist(points, centres).argmin(dim=1).bincount(minlength=modes)
-    if visits.min() < 0.5 * len(points) / modes or visits.max() > 1.6 * len(points) / modes:
+    if visits.min() < 0.7 * len(points) / modes or visits.max() > 1.35 * len(points) / modes:
         attempt.fail(
             f"{', '.join(map(str, visits.tolist()))} points in the modes",
             f"about {len(points) // modes} points in each of the {modes} modes",
-            "Each point first picks its mode, all with the same probability, and independently of the others.",
+            "Each point picks its mode, all with the same probability.",
         )
 
 
-def _compare_spread(attempt: Attempt, radius: float, spread: float) -> None:
-    points = _draw_ring(attempt, 12_000, 4, radius, spread)
-    centres = _centres(4, radius)
-    offsets = (points - centres[0])[torch.cdist(points, centres).argmin(dim=1) == 0]  # all points of the first mode
-    if len(offsets) < 1000:
-        hint = "Each point picks its mode with the same probability."
-        attempt.fail(f"{len(offsets)} of 12000 points in the first of 4 modes", "about 3000", hint)
+def _kurtosis(noise: Tensor) -> float:
+    """The mean fourth power of the length of ``noise [N, D]`` of variance 1: D (D + 2) for a Gaussian, whichever way
+    the axes lie."""
+    return noise.square().sum(dim=1).square().mean().item()
+
+
+def _compare_spread(attempt: Attempt, modes: int, radius: float, spread: float) -> None:
+    points = _draw_ring(attempt, 3500, modes, radius, spread)
+    centres, about = _centres(modes, radius), "spread"
+    offsets = points - centres[torch.cdist(points, centres).argmin(dim=1)]
     std = offsets.std(dim=0)
     correlation = (offsets.prod(dim=1).mean() / std.prod().clamp_min(1e-12)).item()
-    far = (offsets.norm(dim=1) > 2 * spread).float().mean().item()  # exp(-2) = 13.5 % of a Gaussian in the plane
-    got = f"standard deviation {std[0]:.3g} in x and {std[1]:.3g} in y around the first centre"
-    if (std - spread).abs().max() > 0.1 * spread:
-        mistakes = [
-            (
-                spread**0.5,
-                "You took the spread as a variance. It is the standard deviation. What is the noise multiplied by?",
-            ),
-            (
-                spread**2,
-                "You multiplied the noise by the square of the spread. What does a factor do to the deviation?",
-            ),
-            (spread * 3**-0.5, "This looks like uniform noise. The modes are Gaussians."),
-        ]
-        hint = first_hint(
-            mistakes,
-            lambda wrong: bool((std - wrong).abs().max() < 0.1 * wrong),
-            "Each point gets its own Gaussian noise, and so does each of its two coordinates.",
-        )
-        attempt.fail(got, f"a standard deviation of {spread:g} in x and in y", hint)
-    if abs(correlation) > 0.15:
-        hint = "x and y move together: they share one random number. Each coordinate needs its own."
+    got = f"standard deviation {std[0]:.3g} in x and {std[1]:.3g} in y around the centre"
+    mistakes = [
+        (spread**0.5, "You took the spread as a variance. It is the standard deviation."),
+        (spread**2, "You multiplied the noise by the square of the spread. What does a factor do to the deviation?"),
+        (spread * 3**-0.5, "This is as wide as uniform noise from -spread to spread. The modes are Gaussians."),
+    ]
+    wide = bool((std - spread).abs().max() <= 0.07 * spread)
+    attempt.observe(about, mistakes, lambda wrong: bool((std - wrong).abs().max() < 0.07 * wrong), wide)
+    if not wide:
+        hint = "Each point gets its own Gaussian noise, and so does each of its two coordinates."
+        attempt.fail(got, f"a standard deviation of {spread:g} in x and in y", hint, about)
+    if abs(correlation) > 0.1:
+        hint = "x and y move together. Each coordinate needs its own random number."
         attempt.fail(f"{got}, correlation {correlation:.2f}", "no correlation between x and y", hint)
-    if not 0.10 < far < 0.17:
+    centre = offsets.mean(dim=0)
+    if centre.abs().max() > 0.1 * spread:
+        hint = "Noise around a centre is as often on one side as on the other."
+        attempt.fail(f"points that lie {describe(centre)} off their centre on average", "about 0", hint)
+    fourth = _kurtosis(offsets / spread)
+    if not 7.0 < fourth < 9.1:
         hint = "The width is right but the shape is not. Which distribution has the bell shape?"
-        attempt.fail(f"{far:.1%} of the points farther than 2 spreads", "about 13.5%, as for a Gaussian", hint)
+        attempt.fail(
+            f"a mean fourth power of {fourth:.2f}, in spreads", "about 8, as for a Gaussian in the plane", hint
+        )
 
 
 @check("ring(count, modes, radius, spread) -> [count, 2]")
 def check_ring() -> Parts:
     return {
         "shape": cases(_draw_ring, (10, 8, 1.0, 0.1), (1, 1, 1.0, 0.1), (5, 12, 1.0, 0.1)),
-        "centres": cases(_compare_centres, (8, 2.0), (5, 0.5)),
-        "spread": cases(_compare_spread, (3.0, 0.2), (5.0, 0.4)),
+        "centres": cases(_compare_centres, (8, 2.0), (5, 0.5), (3, 4.0), (1, 3.0)),
+        # With a single mode the noise may be as wide as it likes.
+        "spread": cases(_compare_spread, (4, 3.0, 0.2), (4, 5.0, 0.4), (1, 0.5, 2.0), (1, 1.0, 0.7)),
     }
 
 
@@ -116,8 +119,8 @@ def check_ring() -> Parts:
 
 
 def _data(dimension: int) -> Tensor:
-    """500 correlated points off the origin."""
-    mix = torch.tensor([[2.0, 0.0, 0.0], [1.5, 0.5, 0.0], [-0.7, 0.3, 1.0]])[:dimension, :dimension]
+    """500 correlated points off the origin. Their variance is not 1 even where they are not mixed."""
+    mix = torch.tensor([[2.0, 0.0, 0.0], [1.5, 0.5, 0.0], [-0.7, 0.3, 1.5]])[:dimension, :dimension]
     return normal(500, dimension, seed=0) @ mix.T + torch.tensor([3.0, -1.0, 2.0])[:dimension]
 
 
@@ -128,27 +131,20 @@ def _draw_model(attempt: Attempt, points: Tensor, count: int) -> Tensor:
 
 
 def _compare_moments(attempt: Attempt, points: Tensor) -> None:
-    samples = _draw_model(attempt, points, 20_000)
+    samples = _draw_model(attempt, points, 10_000)
+    about = "covariance"
     if (samples.std(dim=0) < 1e-4).any():
-        attempt.fail("samples that are all alike", "20000 different samples", "Each sample needs noise of its own.")
+        attempt.fail("samples that are all alike", "10000 different samples", "Each sample needs noise of its own.")
     mean, covariance = points.mean(dim=0), points.T.cov()
     scale = covariance.diag().sqrt()
-    if ((samples.mean(dim=0) - mean).abs() > 0.07 * scale).any():
-        hint = "The cloud has the wrong centre. What must be added to noise that is centred at the origin?"
-        attempt.fail(f"mean {describe(samples.mean(dim=0))}", f"about the data's mean {describe(mean)}", hint)
     found = samples.T.cov()
 
-    def about(matrix: Tensor) -> bool:
-        return bool(((found - matrix).abs() <= 0.07 * matrix.diag().outer(matrix.diag()).sqrt()).all())
+    def about_equal(one: Tensor, other: Tensor) -> bool:
+        return bool(((one - other).abs() <= 0.08 * other.diag().outer(other.diag()).sqrt()).all())
 
-    if about(covariance):
-        return
     root = torch.linalg.cholesky(covariance)
     mistakes = [
-        (
-            torch.eye(len(mean)),
-            "This is plain noise around the right mean. The data's cloud is stretched and tilted.",
-        ),
+        (torch.eye(len(mean)), "This is plain noise of variance 1. The data's cloud is stretched and tilted."),
         (root.T @ root, "Right factor, wrong side: is each row of noise multiplied by L or by its transpose?"),
         (
             covariance @ covariance,
@@ -163,17 +159,22 @@ def _compare_moments(attempt: Attempt, points: Tensor) -> None:
             "The cloud is too wide: the covariance is about deviations from the mean. Was the mean taken away first?",
         ),
     ]
-    hint = first_hint(mistakes, about, "Noise z has covariance I. What covariance has A z, for a matrix A?")
-    attempt.fail(f"covariance {_rows(found)}", f"about the data's covariance {_rows(covariance)}", hint)
+    is_right = about_equal(found, covariance)
+    attempt.observe(about, mistakes, lambda wrong: about_equal(found, wrong), is_right)
+    if ((samples.mean(dim=0) - mean).abs() > 0.07 * scale).any():
+        hint = "The cloud has the wrong centre. What must be added to noise that is centred at the origin?"
+        attempt.fail(f"mean {describe(samples.mean(dim=0))}", f"about the data's mean {describe(mean)}", hint)
+    if not is_right:
+        hint = "Noise z has covariance I. What covariance has A z, for a matrix A?"
+        attempt.fail(f"covariance {_rows(found)}", f"about the data's covariance {_rows(covariance)}", hint, about)
 
 
 def _rows(matrix: Tensor) -> str:
     return "[" + ", ".join("[" + ", ".join(f"{v:.3g}" for v in row) + "]" for row in matrix.tolist()) + "]"
 
 
-def _model_new_points(attempt: Attempt) -> None:
-    points = _data(2)
-    samples = _draw_model(attempt, points, 2000)
+def _model_new_points(attempt: Attempt, points: Tensor) -> None:
+    samples = _draw_model(attempt, points, 4000)
     if (torch.cdist(samples, points).min(dim=1).values < 1e-6).float().mean() > 0.01:
         attempt.fail(
             "points of the data set",
@@ -181,63 +182,100 @@ def _model_new_points(attempt: Attempt) -> None:
             "A generative model makes points that nobody has seen. Repeating the data is memory.",
         )
     if len(samples.unique(dim=0)) < len(samples):
-        attempt.fail("the same sample more than once", "2000 different samples", "Each sample needs noise of its own.")
+        attempt.fail("the same sample more than once", "4000 different samples", "Each sample needs noise of its own.")
+    mean, root = samples.mean(dim=0), torch.linalg.cholesky(samples.T.cov())
+    rounded = torch.linalg.solve_triangular(root, (samples - mean).T, upper=False).T
+    fourth, gaussian = _kurtosis(rounded), len(mean) * (len(mean) + 2)
+    if abs(fourth - gaussian) > 0.09 * gaussian:
+        hint = "The widths don't tell all: a Gaussian has the shape of a bell. From which noise do you start?"
+        got = f"a mean fourth power of {fourth:.2f}, in standard deviations"
+        attempt.fail(got, f"about {gaussian}, as for a Gaussian", hint)
 
 
 @check("gaussian_model(points [N, D], count) -> samples [count, D]")
 def check_gaussian_model() -> Parts:
     return {
-        "shape": cases(_draw_model, (_data(2), 7), (_data(3), 1)),
+        "shape": cases(_draw_model, (_data(2), 7), (_data(3), 1), (normal(40, 5, seed=1), 3)),
         "moments": cases(_compare_moments, [_data(2)], [_data(3)]),
-        "new_points": _model_new_points,
+        "new_points": cases(_model_new_points, [_data(2)], [_data(3)]),
     }
 
 
 # ------------------------------------------------------------------------------------------ covered modes
 
 
-def _compare_modes(
-    attempt: Attempt, points: Tensor, radius: float, share: float, right: int, centres: Tensor, hint: str
-) -> None:
+def _compare_modes(attempt: Attempt, points: Tensor, centres: Tensor, radius: float, share: float, hint: str) -> None:
     distance = torch.cdist(points, centres)
     near_by = distance < radius
+    shares = near_by.float().mean(dim=0)
+    right = int((shares >= share).sum())
     nearest = distance.argmin(dim=1).bincount(minlength=len(centres)) / len(points)
+    of_those_near = near_by.sum(dim=0) / near_by.any(dim=1).sum().clamp(min=1)
+    sides = (points[:, None] - centres[None]).abs()
+
+    def count(close: Tensor) -> int:
+        return int((close.float().mean(dim=0) >= share).sum())
+
     mistakes = [
         (len(centres) - right, "That is the number of modes that are missing."),
         (int((near_by.sum(0) > 0).sum()), "One stray point does not cover a mode: it takes a share of all points."),
         (int(near_by.any(dim=1).sum()), "That is a number of points. The task asks for a number of modes."),
         (int((nearest >= share).sum()), "Points far from every centre were counted for the nearest one."),
         (
-            int(((distance**2 < radius).float().mean(0) >= share).sum()),
-            "The squared distance was compared with the radius.",
+            int((of_those_near >= share).sum()),
+            "The share was taken of the points near a centre. It is meant of all points, those far from all included.",
         ),
-        (int((near_by.float().mean(0) > share).sum()), "'At least' a share includes that very share."),
+        (count(distance**2 < radius), "The squared distance was compared with the radius."),
+        (count(distance < radius**2), "The distance was compared with the squared radius."),
+        (count(sides.sum(dim=2) < radius), "That is the distance along the axes: |x| + |y|. Take the straight one."),
+        (count(sides.amax(dim=2) < radius), "That is a square around each centre. Take the straight distance."),
+        (int((shares > share).sum()), "'At least' a share includes that very share."),
         (right / len(centres), "That is a fraction. The task asks for a count."),
     ]
     result = attempt(points.clone(), centres.clone(), radius, share)
     attempt.close(result, right, hint, mistakes, what="the number of covered modes")
 
 
+def _heaps(count: int, modes: int, width: float, seed: int) -> tuple[Tensor, Tensor]:
+    """(points, centres): heaps of very different sizes around centres on a grid of side 2, and some points anywhere."""
+    centres = 2.0 * torch.cartesian_prod(torch.arange(4.0), torch.arange(4.0))[:modes]
+    sizes = torch.arange(1.0, modes + 1) ** 2
+    chosen = torch.multinomial(sizes, count, replacement=True, generator=torch.Generator().manual_seed(seed))
+    points = centres[chosen] + width * normal(count, 2, seed=seed)
+    points[: count // 3] = 6 * normal(count // 3, 2, seed=seed + 1)
+    return points, centres
+
+
 @check("modes_covered(points [N, 2], centres [K, 2], radius, share) -> int")
 def check_modes_covered() -> Parts:
     c = _centres(4, 1.0)
+    far = torch.tensor([[5.0, 5.0]])
+    slanting = torch.tensor([0.15, 0.15])  # 0.212 away: beyond a radius of 0.2 along no single axis
     return {
         "values": cases(
             _compare_modes,
-            (torch.cat([c[[0, 0, 0, 1, 1]], torch.tensor([[5.0, 5.0]])]), 0.2, 0.1, 2),
-            (c + 0.05, 0.2, 0.1, 4),
-            (torch.zeros(6, 2), 0.2, 0.1, 0),
-            centres=c,
+            (torch.cat([c[[0, 0, 0, 1, 1]], far]), c, 0.2, 0.1),
+            (c + 0.05, c, 0.2, 0.1),
+            (torch.zeros(6, 2), c, 0.2, 0.1),
+            (*_heaps(400, 9, 0.4, 1), 0.6, 0.0211),
+            (*_heaps(700, 16, 0.5, 2), 0.7, 0.013),
+            (*_heaps(300, 5, 0.3, 3), 0.45, 0.0617),
+            (*_heaps(90, 1, 0.5, 4), 0.9, 0.31),
             hint="For each centre: which share of all points lies within the radius? "
             "Then count the centres with enough.",
         ),
         "edges": cases(
             _compare_modes,
-            (c[[0] * 19 + [1]], 0.2, 0.1, 1),  # one stray point
-            (torch.cat([1.4 * c[[0] * 3], c[[1] * 3], 2 * c[[2] * 3]]), 0.3, 0.1, 1),  # the first lie 0.4 away
-            (c[[0, 0, 1, 2]], 0.2, 0.5, 1),  # exactly the share
-            centres=c,
-            hint="Two limits: how near counts as near, and how many points count as enough. Which one is off?",
+            (c[[0] * 19 + [1]], c, 0.2, 0.1),  # one stray point
+            (torch.cat([1.4 * c[[0] * 3], c[[1] * 3], 2 * c[[2] * 3]]), c, 0.3, 0.1),  # the first lie 0.4 away
+            (torch.cat([1.4 * c[[0] * 3], c[[1, 3] * 3], 2 * c[[2] * 3]]), c, 0.3, 0.1),
+            (c[[0, 0, 1, 2]], c, 0.2, 0.5),  # exactly the share
+            (c[[0, 0, 1, 2, 3, 3, 3, 3]], c, 0.2, 0.25),
+            (torch.cat([c[[0, 1, 1, 1, 1]], far.repeat(5, 1)]), c, 0.2, 0.15),  # a fifth of those near, a tenth of all
+            (torch.cat([c[[0, 1, 2, 2, 2]], far.repeat(15, 1)]), c, 0.2, 0.1),
+            (torch.cat([c[:2] + slanting, c[2:]]), c, 0.2, 0.2),
+            (torch.cat([c[:1] + slanting, c[1:] - 0.87 * slanting]), c, 0.2, 0.2),
+            hint="Two limits: how near counts as near, and how many of all points count as enough. Which one is off?",
         ),
     }
 
@@ -245,8 +283,14 @@ def check_modes_covered() -> Parts:
 # ------------------------------------------------------------------------------------------ arrows
 
 
-def _compare_arrows(attempt: Attempt, discriminator: nn.Module, points: Tensor, right: Tensor, given: Tensor) -> None:
-    p = discriminator(points.detach()).detach().sigmoid().reshape(-1, 1)
+def _compare_arrows(
+    attempt: Attempt, discriminator: nn.Module, points: Tensor, given: Tensor | None = None, calls: int = 1
+) -> None:
+    """``given``: the points in the form in which the function gets them. All of its ``calls`` must give the same."""
+    moving = points.detach().clone().requires_grad_()
+    logits = discriminator(moving)
+    (right,) = torch.autograd.grad(logits.sum(), moving)
+    p = logits.detach().sigmoid().reshape(-1, 1)
     mistakes = [
         (-right, "The arrows point downhill. The generator wants its points where the logit is higher."),
         (
@@ -262,17 +306,13 @@ def _compare_arrows(attempt: Attempt, discriminator: nn.Module, points: Tensor, 
         ),
         (points.detach() + right, "These are the arrow's tips. The task asks for the arrow alone, from its start."),
         (points.detach(), "These are the points themselves."),
-        (2 * right, "Twice as long: was a gradient of an earlier call still there and added?"),
     ]
+    again = [(2 * right, "Twice as long: was a gradient of an earlier call still there and added?")]
     hint = "The slope of the logit as each point moves a little in x and a little in y. Autograd knows it."
-    attempt.close(attempt(discriminator, given), right, hint, mistakes, what="arrows")
-
-
-def _arrows_values(attempt: Attempt) -> None:
-    points = torch.tensor([[0.0, 0.5], [1.0, 1.0], [-2.0, 0.3]])
-    plane = Plane([2.0, -1.0], "D(x) = 2 x1 - x2")
-    _compare_arrows(attempt, plane, points, plane.slope.detach().repeat(3, 1), points.clone())
-    _compare_arrows(attempt, _hill(), points[1:], -points[1:], points[1:].clone())
+    given = points.clone() if given is None else given
+    for call in range(calls):
+        result = attempt(discriminator, given)
+        attempt.close(result, right, hint, mistakes + again if call else mistakes, what="arrows")
 
 
 def _hill() -> Bowl:
@@ -280,23 +320,25 @@ def _hill() -> Bowl:
     return Bowl(-0.5, 3.0, "D(x) = 3 - |x|^2 / 2")
 
 
-def _arrows_twice(attempt: Attempt) -> None:
-    points = torch.tensor([[1.0, 1.0], [-2.0, 0.3]])
-    given, hill = points.clone(), _hill()
-    for _ in range(2):
-        _compare_arrows(attempt, hill, points, -points, given)
-
-
-def _arrows_of_generated(attempt: Attempt) -> None:
+def _arrows_of_generated(attempt: Attempt, points: Tensor) -> None:
     """Points that come out of a network carry a graph of their own."""
-    points = torch.tensor([[1.0, 1.0], [-2.0, 0.3]])
-    made = points * nn.Parameter(torch.ones(1))
-    _compare_arrows(attempt, _hill(), points, -points, made)
+    _compare_arrows(attempt, _hill(), points, points * nn.Parameter(torch.ones(1)))
 
 
 @check("arrows(discriminator, points [N, 2]) -> [N, 2]")
 def check_arrows() -> Parts:
-    return {"values": _arrows_values, "twice": _arrows_twice, "generated": _arrows_of_generated}
+    points, others = torch.tensor([[1.0, 1.0], [-2.0, 0.3]]), normal(5, 2, seed=1)
+    return {
+        "values": cases(
+            _compare_arrows,
+            (Plane([2.0, -1.0], "D(x) = 2 x1 - x2"), torch.tensor([[0.0, 0.5], [1.0, 1.0], [-2.0, 0.3]])),
+            (_hill(), points),
+            (new_game().discriminator, others),
+            (new_game(5).discriminator, others[:1]),
+        ),
+        "twice": cases(_compare_arrows, (_hill(), points), (_hill(), others), calls=2),
+        "generated": cases(_arrows_of_generated, [points], [others]),
+    }
 
 
 # ------------------------------------------------------------------------------------------ the discriminator's batch
@@ -307,7 +349,8 @@ def _compare_batch(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
     total = len(real) + len(fake)
     hint = "The two batches follow each other in one longer batch; a sample keeps its shape."
     samples = attempt.tensor(samples, [total, *real.shape[1:]], hint=hint, what="samples")
-    attempt.close(samples, torch.cat([real, fake]), "First all real samples, then all fake ones.", what="samples")
+    hint = "First all real samples, then all fake ones, each as it came."
+    attempt.close(samples, torch.cat([real, fake]), hint, what="samples")
     hint = "One target a sample, no more and no fewer."
     targets = attempt.tensor(targets, [total], [total, 1], hint=hint, what="targets")
     if not targets.is_floating_point():
@@ -327,11 +370,15 @@ def _compare_batch(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
 def check_discriminator_batch() -> Parts:
     return {
         "points": cases(
-            _compare_batch, (torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
+            _compare_batch,
+            (torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]])),
+            (normal(5, 2, seed=1), normal(5, 2, seed=2)),
         ),
         "shapes": cases(
             _compare_batch,
             (torch.full((3, 2), 0.5), torch.full((1, 2), -0.5)),
+            (torch.full((1, 2), 0.5), torch.full((4, 2), -0.5)),
             (torch.full((2, 1, 8, 8), 0.3), torch.full((4, 1, 8, 8), -0.7)),
+            (normal(3, 3, 4, 6, seed=3), normal(2, 3, 4, 6, seed=4)),
         ),
     }

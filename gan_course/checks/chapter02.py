@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from gan_course.checks.players import Bowl, Plane
-from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check, describe, near
+from gan_course.checks.players import Bowl, Plane, new_game
+from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
+from gan_course.checks.values import describe, near, normal
 
 LOSSES = ("L_D", "L_G")
 HINTS = (
@@ -24,7 +25,9 @@ HALF = "That is half of it. The two terms are added, not averaged."
 
 def _compare(attempt: Attempt, result: Any, expected: tuple[Tensor, ...], hints: tuple[str, ...], *mistakes: Mistakes):
     for i, value in enumerate(attempt.pair(result, LOSSES)):
-        attempt.close(value, expected[i], hints[i], mistakes[i] if mistakes else (), what=LOSSES[i])
+        swapped = (expected[1 - i], f"The order is {', '.join(LOSSES)}.")
+        known = [swapped, *mistakes[i]] if mistakes else []
+        attempt.close(value, expected[i], hints[i], known, what=LOSSES[i])
 
 
 def _common_mistakes(loss: Tensor, count: int) -> list[tuple[Tensor, str]]:
@@ -92,7 +95,12 @@ def check_losses_from_probabilities() -> Parts:
             ([0.9], [0.1]),  # the worked example
             ([0.5], [0.5]),  # a clueless discriminator
         ),
-        "batches": cases(_probabilities, ([0.9, 0.6, 0.8], [0.1, 0.3, 0.2]), ([0.99, 0.2], [0.01, 0.7])),
+        "batches": cases(
+            _probabilities,
+            ([0.9, 0.6, 0.8], [0.1, 0.3, 0.2]),
+            ([0.99, 0.2], [0.01, 0.7]),
+            ([0.3, 0.45, 0.7, 0.9, 0.04], [0.5, 0.85, 0.15, 0.6, 0.35]),
+        ),
     }
 
 
@@ -116,22 +124,24 @@ def _compare_logits(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
 
 def _compare_extremes(attempt: Attempt, logit: float) -> None:
     hint = (
-        "In float32 the sigmoid of 200 is exactly 1 and that of -200 exactly 0, so the logarithm has nothing left to "
-        "work with, and a limit on it hides how wrong D is. Go from the logit to the loss without the stop at a "
-        "probability."
+        "In float32 the sigmoid of 200 is exactly 1, that of -200 exactly 0, and exp(200) is infinite. Then a "
+        "logarithm has nothing left to work with, and a limit on it hides how wrong D is. Which way leads from the "
+        "logit to the loss without a stop at any of these?"
     )
     real, fake = torch.tensor([logit, 1.0]), torch.tensor([-logit, -1.0])
     _compare(attempt, attempt(real.clone(), fake.clone()), _losses_of_logits(real, fake), (hint, hint))
 
 
 def _logit_gradients(attempt: Attempt) -> None:
-    real = torch.tensor([-200.0, 0.0, 3.0, 200.0], requires_grad=True)
-    fake = torch.tensor([-200.0, -2.0, 0.0, 200.0], requires_grad=True)
+    # None of them is 0: there the slope of clamp(x, 0) + log(1 + exp(-|x|)), a right answer, is a matter of convention.
+    real = torch.tensor([-200.0, 0.4, 3.0, 200.0, -1.5], requires_grad=True)
+    fake = torch.tensor([-200.0, -2.0, -0.3, 200.0, 1.0], requires_grad=True)
     results = attempt.pair(attempt(real, fake), LOSSES)
     expected = _losses_of_logits(real, fake)
     hint = (
         "The gradient must stay alive where D is completely wrong: there it is needed most. A limit on the probability "
-        "or on the logarithm kills it."
+        "or on the logarithm kills it, and an exponential that overflows, be it in a branch that torch.where does not "
+        "take, makes it NaN."
     )
     for which, inputs, name in ((0, real, "real"), (0, fake, "fake"), (1, fake, "fake")):
         (wanted,) = torch.autograd.grad(expected[which], inputs, retain_graph=True)
@@ -143,8 +153,14 @@ def _logit_gradients(attempt: Attempt) -> None:
 def check_losses_from_logits() -> Parts:
     column = torch.tensor([[-1.0], [4.0]]), torch.tensor([[0.3], [2.0]])  # is as good as a row
     return {
-        "values": cases(_compare_logits, (torch.tensor([2.0, 0.5]), torch.tensor([-1.0, -3.0])), column),
-        "extremes": cases(_compare_extremes, [-200.0], [200.0], [-30.0]),
+        "values": cases(
+            _compare_logits,
+            (torch.tensor([2.0, 0.5]), torch.tensor([-1.0, -3.0])),
+            column,
+            (normal(7, seed=1), normal(7, seed=2) - 0.5),
+            (torch.tensor([-0.7]), torch.tensor([1.2])),
+        ),
+        "extremes": cases(_compare_extremes, [-200.0], [200.0], [-30.0], [-110.0]),
         "gradients": _logit_gradients,
     }
 
@@ -200,7 +216,13 @@ def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list
 def check_hinge_losses() -> Parts:
     return {
         "values": cases(_compare_hinge, ([0.5, -0.3], [-0.2, 0.7]), ([0.25], [0.5])),
-        "margin": cases(_compare_hinge, ([2.0, 5.0, -4.0], [-3.0, -1.5, 6.0]), ([1.0, 3.0], [-1.0, -9.0])),
+        "margin": cases(
+            _compare_hinge,
+            ([2.0, 5.0, -4.0], [-3.0, -1.5, 6.0]),
+            ([1.0, 3.0], [-1.0, -9.0]),
+            ([0.2, 4.0, -1.0, 2.5], [-2.0, 1.5, -0.3, -7.0]),
+            ([7.0], [-0.6]),
+        ),
     }
 
 
@@ -239,12 +261,12 @@ def check_generator_gradients() -> Parts:
         "Differentiate log(1 - sigmoid(a)) and -log(sigmoid(a)) by the chain rule. Much cancels: each result is short."
     )
     overflow = (
-        "In float32 exp(200) is infinite, and infinity divided by infinity is NaN. PyTorch's sigmoid has no such "
-        "trouble: can you write the result with nothing else?"
+        "Here the logits are so large that exp() of them is infinite, and so sure that a limit would show. PyTorch's "
+        "sigmoid stays exact: can you write the result with nothing else?"
     )
     return {
-        "values": cases(_compare_gradients, [[-3.0, -1.0, 0.5, 2.0]], [[-6.0, 1.5]], hint=chain_rule),
-        "extremes": cases(_compare_gradients, [[-200.0, -100.0, 100.0, 200.0]], hint=overflow),
+        "values": cases(_compare_gradients, [[-3.0, -1.0, 0.5, 2.0]], [[-6.0, 1.5]], [[0.3]], hint=chain_rule),
+        "extremes": cases(_compare_gradients, [[-200.0, -100.0, 100.0, 200.0]], [[95.0, -1.0, 0.0]], hint=overflow),
     }
 
 
@@ -257,11 +279,14 @@ def _optimal(attempt: Attempt, real: list, fake: list, hint: str) -> None:
     right = torch.where(total > 0, p / total.where(total > 0, torch.ones_like(p)), torch.full_like(p, 0.5))
     mistakes = [
         (1 - right, "This is the belief that a point is fake. D answers how likely it is that the point is real."),
-        (
-            p / q,
-            "This is the ratio of the densities. A belief lies between 0 and 1: which share of all points there is "
-            "real?",
-        ),
+        *[
+            (
+                ratio,
+                "This is the ratio of the densities. A belief lies between 0 and 1: which share of all points there is "
+                "real?",
+            )
+            for ratio in (p / q, p / q.clamp_min(1e-30))
+        ],
         ((p / q).log(), "This is the best logit. The task asks for the probability that belongs to it."),
         (total, "This is how many points lie there in all. Which share of them is real?"),
         (p, "A density is no belief: it does not say how many fakes lie at the same place."),
@@ -290,12 +315,16 @@ def check_optimal_discriminator() -> Parts:
             ([0.3, 0.1, 0.5], [0.1, 0.3, 0.5]),
             ([0.0, 0.8, 2.0], [0.4, 0.2, 0.6]),
             ([[0.2, 0.4], [0.9, 1.5]], [[0.6, 0.1], [0.3, 0.5]]),
+            ([[[0.7, 3.0, 0.25]]], [[[0.2, 1.0, 4.0]]]),
             hint="Of all the points that fall at x, which share comes from the data?",
         ),
         "empty": cases(
             _optimal,
             ([0.0, 0.2, 0.0], [0.0, 0.6, 0.3]),
+            ([0.0, 0.5], [0.0, 0.1]),
+            ([[0.0, 0.0, 0.7], [1.2, 0.0, 0.0]], [[0.0, 0.2, 0.0], [0.4, 0.0, 0.0]]),
             ([3e-12, 2e-30], [1e-12, 8e-30]),
+            ([5e-9, 4e-7, 6e-20], [2e-9, 8e-7, 1e-20]),
             hint=nothing_there,
         ),
     }
@@ -339,6 +368,7 @@ def check_jensen_shannon() -> Parts:
     pairs = (
         (-1, 1, 1, 1.2, middle),
         (0, 0.9, 0.5, 1.5, middle),
+        (-1.5, 0.8, 1, 1.3, middle),
         (0, 1, 0, 1, "Two equal densities have the divergence 0."),
     )
     left, beside, right = torch.zeros(3, 40)
@@ -349,7 +379,14 @@ def check_jensen_shannon() -> Parts:
     )
     return {
         "values": cases(_jensen_shannon, *[(_bell(x, a, s), _bell(x, b, w), 0.05, hint) for a, s, b, w, hint in pairs]),
-        "zeros": cases(_jensen_shannon, (left, right, 0.1), (left, beside, 0.1), hint=zeros),
+        "zeros": cases(
+            _jensen_shannon,
+            (left, right, 0.1),
+            (left, beside, 0.1),
+            (left[::2] * 2, beside[::2] / 0.5, 0.1),
+            (0.25 * right, torch.full((40,), 0.0625), 0.4),
+            hint=zeros,
+        ),
     }
 
 
@@ -361,9 +398,14 @@ def _bowl() -> Bowl:
     return Bowl(0.5, 0.0, "D(x) = weight |x|^2")
 
 
-def _compare_r1(attempt: Attempt, discriminator: nn.Module, real: Tensor, gradient: Tensor) -> None:
-    """``gradient``: the discriminator's gradient at each sample."""
-    rows = gradient.flatten(1)
+def _gradients(discriminator: nn.Module, real: Tensor) -> Tensor:
+    """The logits' gradient at each sample, a row each; it can be differentiated again."""
+    moving = real.clone().requires_grad_()
+    return torch.autograd.grad(discriminator(moving).sum(), moving, create_graph=True)[0].flatten(1)
+
+
+def _compare_r1(attempt: Attempt, discriminator: nn.Module, real: Tensor) -> None:
+    rows = _gradients(discriminator, real).detach()
     squares = rows.square().sum(1)
     right = squares.mean() / 2
     p = discriminator(real).detach().sigmoid().flatten()
@@ -393,10 +435,8 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, real: Tensor, gradie
     attempt.close(attempt(discriminator, real.clone()), right, hint, mistakes)
 
 
-def _r1_trains(attempt: Attempt) -> None:
-    images = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4)
-    bowl = _bowl()
-    result = attempt(bowl, images.clone())
+def _r1_trains(attempt: Attempt, discriminator: nn.Module, real: Tensor) -> None:
+    result = attempt(discriminator, real.clone())
     if isinstance(result, Tensor) and not result.requires_grad:
         attempt.fail(
             "a penalty that does not depend on the discriminator's weights",
@@ -404,11 +444,10 @@ def _r1_trains(attempt: Attempt) -> None:
             "The penalty is itself a loss: it is differentiated once more, by the weights. Autograd must keep the "
             "graph of the first gradient for that.",
         )
-    gradient = attempt.gradient(result, bowl.weight, "the penalty")
     hint = "Its gradient by the weights is off. Is everything between weights and penalty in autograd's graph?"
-    # The penalty is 2 weight^2 mean|x|^2.
-    wanted = 4 * bowl.weight.item() * images.flatten(1).square().sum(1).mean()
-    attempt.close(gradient, wanted, hint, what="d penalty / d weight")
+    weight = next(discriminator.parameters())
+    (wanted,) = torch.autograd.grad(_gradients(discriminator, real).square().sum(1).mean() / 2, weight)
+    attempt.close(attempt.gradient(result, weight, "the penalty"), wanted, hint, what="d penalty / d weight")
 
 
 def _r1_clean(attempt: Attempt) -> None:
@@ -426,7 +465,13 @@ def _r1_clean(attempt: Attempt) -> None:
 
 @check("r1_penalty(discriminator, real [N, ...]) -> scalar")
 def check_r1_penalty() -> Parts:
-    plane, points = Plane([3.0, -4.0], "D(x) = 3 x1 - 4 x2"), torch.tensor([[0.1, 0.2], [-0.3, 0.1], [0.4, -0.1]])
     images = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4) * torch.tensor([1.0, 0.5])[:, None, None, None]
-    values = (plane, points, plane.slope.detach().expand(3, 2)), (_bowl(), images, images)
-    return {"values": cases(_compare_r1, *values), "trains": _r1_trains, "clean": _r1_clean}
+    values = (
+        (Plane([3.0, -4.0], "D(x) = 3 x1 - 4 x2"), torch.tensor([[0.1, 0.2], [-0.3, 0.1], [0.4, -0.1]])),
+        (_bowl(), images),
+        (Bowl(-0.2, 1.0, "D(x) = 1 - |x|^2 / 5"), normal(3, 2, 4, 5, seed=1)),
+        (new_game(5).discriminator, normal(5, 2, seed=2)),
+        (_bowl(), normal(1, 3, 2, 3, seed=3)),
+    )
+    trains = (_bowl(), images), (new_game(5).discriminator, normal(5, 2, seed=2))
+    return {"values": cases(_compare_r1, *values), "trains": cases(_r1_trains, *trains), "clean": _r1_clean}

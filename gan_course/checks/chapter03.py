@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_course.checks.players import RATE, Game, check_moved, check_trainable, descent, gradient, new_game
-from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, describe, flat, near, normal
+from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, error_text
+from gan_course.checks.values import describe, flat, near, normal, plain
 
 # ------------------------------------------------------------------------------------------ pictures to tensors
 
 
-def _pictures(count: int, brightest: int = 255) -> Tensor:
-    """Grey pictures ``[count, 28, 28]`` in uint8 whose grey values run from 0 to ``brightest``."""
-    return torch.linspace(0, brightest, count * 28 * 28).round().to(torch.uint8).reshape(count, 28, 28)
+def _pictures(count: int, brightest: int = 255, darkest: int = 0) -> Tensor:
+    """Grey pictures ``[count, 28, 28]`` in uint8 whose grey values run from ``darkest`` to ``brightest``."""
+    return torch.linspace(darkest, brightest, count * 28 * 28).round().to(torch.uint8).reshape(count, 28, 28)
 
 
 def _compare_pictures(attempt: Attempt, pictures: Tensor) -> None:
     grey = pictures.float()
     right = grey.unsqueeze(1) / 127.5 - 1
-    given = pictures.clone()
-    shape_hint = "The networks want [N, C, H, W]. Grey pictures have one channel: which axis is missing, and where?"
-    result = attempt.tensor(attempt(given), right.shape, hint=shape_hint)
-    hint = "Whole numbers can't hold values between -1 and 1, and the networks' weights are float32."
+    shape_hint = "The networks want [N, C, H, W]. Grey pictures have one channel: where does its axis stand?"
+    result = attempt.tensor(attempt(pictures.clone()), right.shape, hint=shape_hint)
+    hint = "The networks' weights are float32, and their input must be of the same kind."
     attempt.dtype(result, torch.float32, "a tensor", hint)
     mistakes = [
         (
@@ -47,63 +47,118 @@ def _compare_pictures(attempt: Attempt, pictures: Tensor) -> None:
             2 * (grey / grey.max()).unsqueeze(1) - 1,
             "You divided by the brightest pixel of the batch. The same grey must always become the same number.",
         ),
+        (
+            2 * ((grey - grey.min()) / (grey.max() - grey.min())).unsqueeze(1) - 1,
+            "You stretched from the darkest to the brightest pixel of the batch. The same grey must always become the "
+            "same number.",
+        ),
+        (grey.unsqueeze(1) / 128 - 1, "White becomes 0.992 and not 1: how many steps lie between 0 and 255?"),
     ]
     attempt.close(result, right, "0 must become -1 and 255 must become 1, with a straight line between.", mistakes)
-    attempt.unchanged(given, pictures, "your function's input was")
 
 
 @check("to_training_tensors(pictures uint8 [N, 28, 28]) -> float32 [N, 1, 28, 28] in [-1, 1]")
 def check_to_training_tensors() -> Parts:
     return {
         "greys": cases(_compare_pictures, [_pictures(4)], [_pictures(1)]),
-        "dark": cases(_compare_pictures, [_pictures(2, brightest=100)]),
+        "dark": cases(
+            _compare_pictures, [_pictures(2, brightest=100)], [_pictures(3, 200, 60)], [_pictures(1, 90, 90)]
+        ),
     }
 
 
 # ------------------------------------------------------------------------------------------ the two networks
 
 
-def _network(attempt: Attempt) -> nn.Module:
-    """A copy of what the student's function builds, with every random number the same in each run."""
+@contextlib.contextmanager
+def _network(attempt: Attempt) -> Iterator[nn.Module]:
+    """What the student's function builds. It may give the same network each time: afterwards that is as it was."""
     network = attempt()
-    if isinstance(network, nn.Module):
-        return copy.deepcopy(network)
-    hint = RETURNS_NOTHING if network is None else "Return the network, ready to be called."
-    if isinstance(network, type):
-        hint = "You returned the class. The brackets after its name make a network of it."
-    attempt.fail(describe(network), "a network (an nn.Module)", hint)
+    if not isinstance(network, nn.Module):
+        hint = RETURNS_NOTHING if network is None else "Return the network, ready to be called."
+        if isinstance(network, type):
+            hint = "You returned the class. The brackets after its name make a network of it."
+        attempt.fail(describe(network), "a network (an nn.Module)", hint)
+    parameters = [(p, p.data, p.data.clone()) for p in network.parameters()]
+    modules = [
+        (m, m.training, {n: b if b is None else b.clone() for n, b in m._buffers.items()}) for m in network.modules()
+    ]
+    try:
+        yield network
+    finally:
+        for parameter, data, values in parameters:
+            parameter.data = data.copy_(values)
+        for module, training, buffers in modules:
+            module.training = training
+            module._buffers.update(buffers)
 
 
 def _forward(attempt: Attempt, network: nn.Module, batch: Tensor, call: str) -> Any:
     attempt.call = call
     try:
         with torch.no_grad():
-            return network(batch)
+            return plain(network(batch))
     except Exception as error:
-        text = str(error).strip().split("\n")[0]
         hint = (
-            "The numbers in the message are the two sizes that don't fit. Follow the shape from layer to layer: what "
-            "does each one get, and what does it want?"
+            "Read the error's text. If two sizes don't fit, follow the shape from layer to layer: what does each one "
+            "get, and what does it want?"
         )
-        attempt.fail(f"the error {type(error).__name__}: {text}", "a result", hint)
+        attempt.fail(f"the error {error_text(error)}", "a result", hint)
 
 
 def _chain(sizes: list[tuple[int, int]]) -> str:
     return ", then ".join(f"{a} to {b}" for a, b in sizes) or "none"
 
 
+def _linear_layers(network: nn.Module) -> list[nn.Linear]:
+    return [m for m in network.modules() if isinstance(m, nn.Linear)]
+
+
 def _check_sizes(attempt: Attempt, network: nn.Module, sizes: list[tuple[int, int]]) -> None:
-    found = [(m.in_features, m.out_features) for m in network.modules() if isinstance(m, nn.Linear)]
-    if found != sizes:
+    """In any order, as a class may define its layers in any; or matrices that the student multiplies by hand."""
+    found = [(m.in_features, m.out_features) for m in _linear_layers(network)]
+    if not found:
+        matrices = [list(p.shape) for p in network.parameters() if p.ndim == 2]
+        found = [next((size for size in sizes if sorted(size) == sorted(m)), (m[1], m[0])) for m in matrices]
+    if sorted(found) != sorted(sizes):
         hint = "Each linear layer takes over what the one before it gives. Count the layers and their sizes."
         attempt.fail(f"linear layers: {_chain(found)}", f"linear layers: {_chain(sizes)}", hint)
 
 
-def _check_bent(attempt: Attempt, function: Callable[[Tensor], Tensor], a: Tensor, b: Tensor) -> None:
-    """``function(a + b) - function(a) - function(b) + function(0)`` vanishes where ``function`` is a straight line."""
+def _seen(layer: nn.Module, network: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """(what goes into ``layer``, what comes out of it) when ``network`` looks at ``batch``."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    handle = layer.register_forward_hook(lambda _, given, made: seen.append((given[0].flatten(1), made.flatten(1))))
     with torch.no_grad():
-        bend = function(a + b) - function(a) - function(b) + function(torch.zeros_like(a))
-    if bend.abs().max() < 1e-6:
+        network(batch)
+    handle.remove()
+    return seen[0]
+
+
+def _is_straight(before: Tensor, after: Tensor) -> bool:
+    """Whether ``after [N, B]`` is a linear function, plus a constant, of ``before [N, A]``; N is larger than A."""
+    before, after = before.double(), after.double()
+    table = torch.cat([before, torch.ones(len(before), 1).double()], dim=1)
+    fitted = table @ torch.linalg.lstsq(table, after, driver="gelsd").solution
+    return bool((fitted - after).abs().max() < 1e-4 * after.abs().max())
+
+
+def _check_bent(attempt: Attempt, network: nn.Module, batch: Tensor, sizes: tuple[int, int]) -> None:
+    """What goes into the second linear layer must not be a linear function of what comes out of the first."""
+    layers = {(m.in_features, m.out_features): m for m in _linear_layers(network)}
+    first, second = (
+        next((m for size, m in layers.items() if size[end] == width), None)
+        for end, width in ((0, sizes[0]), (1, sizes[1]))
+    )
+    if first is not None and second is not None:
+        straight = _is_straight(_seen(first, network, batch)[1], _seen(second, network, batch)[0])
+    else:  # no layers to look at: f(a + b) - f(a) - f(b) + f(0) vanishes where f is straight
+        a, b = batch[:1], batch[1:2]
+        with torch.no_grad():
+            results = [network(x).flatten() for x in (a + b, a, b, torch.zeros_like(a))]
+        bend = [r.atanh() for r in results] if results[0].numel() > 1 else results
+        straight = bool((bend[0] - bend[1] - bend[2] + bend[3]).abs().max() < 1e-4)
+    if straight:
         attempt.fail(
             "a network that is one straight line: two linear layers with nothing between act as one",
             "an activation between the two linear layers",
@@ -116,19 +171,21 @@ def _noise(count: int, size: int, scale: float = 1.0) -> Tensor:
 
 
 def _generator_shape(attempt: Attempt) -> None:
-    network = _network(attempt)
-    images = _forward(
-        attempt, network, _noise(5, 100), "network = make_generator(); network(noise) with noise [5, 100]"
-    )
-    _check_sizes(attempt, network, [(100, 256), (256, 784)])
-    hint = "The last layer makes 784 numbers a picture. The discriminator and the plots expect [N, 1, 28, 28]."
-    attempt.tensor(images, [5, 1, 28, 28], hint=hint, what="the pictures")
+    with _network(attempt) as network:
+        call = "network = make_generator(); network(noise) with noise [5, 100]"
+        images = _forward(attempt, network, _noise(5, 100), call)
+        _check_sizes(attempt, network, [(100, 256), (256, 784)])
+        hint = "The last layer makes 784 numbers a picture. The discriminator and the plots expect [N, 1, 28, 28]."
+        attempt.tensor(images, [5, 1, 28, 28], hint=hint, what="the pictures")
+        network.eval()
+        one = _forward(attempt, network, _noise(1, 100), "network = make_generator().eval(); network(noise [1, 100])")
+        attempt.tensor(one, [1, 1, 28, 28], hint=hint, what="the pictures")
 
 
 def _generator_range(attempt: Attempt) -> None:
-    network = _network(attempt)
     call = "network = make_generator(); network(noise) with large noise [16, 100]"
-    images = _forward(attempt, network, _noise(16, 100, scale=100), call)
+    with _network(attempt) as network:
+        images = _forward(attempt, network, _noise(16, 100, scale=100), call)
     images = attempt.tensor(
         images, [16, 1, 28, 28], [16, 784], hint="The pictures must be numbers.", what="the pictures"
     )
@@ -136,17 +193,18 @@ def _generator_range(attempt: Attempt) -> None:
     hint = "The last activation decides the range. Which one goes from -1 to 1 and is never stuck at a constant?"
     if low >= 0:
         hint = "No pixel is ever dark: the real pictures have -1 for black. Which activation reaches below 0?"
-    if high > 1.0001 or low >= 0:
+    if high > 1.0001 or low < -1.0001 or low >= 0:
         attempt.fail(f"values from {low:.4g} to {high:.4g}", "values from -1 to 1", hint)
     if high < 0.5 or low > -0.5:
         attempt.fail(f"values from {low:.4g} to {high:.4g}", "values that come near -1 and near 1", hint)
 
 
 def _generator_bends(attempt: Attempt) -> None:
-    network = _network(attempt).double().eval()
-    batch = _noise(2, 100, scale=0.3).double()
-    _forward(attempt, network, batch, "network = make_generator(); network(noise) with noise [2, 100]")
-    _check_bent(attempt, lambda z: network(z).atanh(), batch[:1], batch[1:])
+    with _network(attempt) as network:
+        network.eval()
+        batch = _noise(600, 100)
+        _forward(attempt, network, batch, "network = make_generator(); network(noise) with noise [600, 100]")
+        _check_bent(attempt, network, batch, (100, 784))
 
 
 @check("make_generator() -> network")
@@ -159,47 +217,50 @@ def _images(count: int) -> Tensor:
 
 
 def _discriminator_shape(attempt: Attempt) -> None:
-    network = _network(attempt)
     hint = "One number a picture: the batch axis must stay, even for a single picture."
-    for count in (5, 1):
-        call = f"network = make_discriminator(); network(images) with images [{count}, 1, 28, 28]"
-        logits = _forward(attempt, network, _images(count), call)
-        attempt.tensor(logits, [count], [count, 1], hint=hint, what="the logits")
-    _check_sizes(attempt, network, [(784, 128), (128, 1)])
+    with _network(attempt) as network:
+        for count in (5, 1):
+            if count == 1:
+                network.eval()  # a single picture has no batch statistics
+            call = f"network = make_discriminator(); network(images) with images [{count}, 1, 28, 28]"
+            logits = _forward(attempt, network, _images(count), call)
+            attempt.tensor(logits, [count], [count, 1], hint=hint, what="the logits")
+        _check_sizes(attempt, network, [(784, 128), (128, 1)])
 
 
 def _discriminator_logits(attempt: Attempt) -> None:
-    """Behind the last linear layer nothing may bend: its weights times -1000 must give the logits times -1000."""
-    network = _network(attempt)
-    call = "network = make_discriminator(); network(images) with images [16, 1, 28, 28]"
-    before = _forward(attempt, network, _images(16), call)
-    last = [m for m in network.modules() if isinstance(m, nn.Linear)][-1:]
-    if not isinstance(before, Tensor) or not last:
+    """Behind the last linear layer nothing may bend, also where it says very large numbers."""
+    with _network(attempt) as network:
+        call = "network = make_discriminator(); network(images) with images [16, 1, 28, 28]"
+        before = _forward(attempt, network, _images(16), call)
+        if type(before) is not Tensor or len(before) != 16 or before.numel() != 16:
+            hint = "What is the last layer of your network?"
+            attempt.fail(describe(before), "one logit for each of 16 pictures", hint)
+        network.eval()
+        images = _images(16) * 1000
+        with torch.no_grad():
+            after = network(images).reshape(-1, 1)
+        last = [m for m in _linear_layers(network) if m.out_features == 1]
+        made = _seen(last[-1], network, images)[1] if last else after
+        bends = not _is_straight(made, after) or near(after, after[:1].expand(16, 1))
+        bounded = not last and bool(after.abs().max() < 2 * before.abs().max())
+    if bends or bounded:
+        low, high = after.min().item(), after.max().item()
         attempt.fail(
-            describe(before), "logits that come from a linear layer", "What is the last layer of your network?"
+            f"values from {low:.4g} to {high:.4g} that bend what the last linear layer says",
+            "logits: the last layer's output as it is, any number from minus to plus infinity",
+            "Something follows the last linear layer and bends its output. The losses of the course take logits and "
+            "apply the sigmoid themselves: what would two sigmoids do to the gradient?",
         )
-    network.eval()
-    with torch.no_grad():
-        before = network(_images(16))
-        for parameter in last[0].parameters():
-            parameter.mul_(-1000)
-        after = network(_images(16))
-    if near(after, -1000 * before, 1e-3):
-        return
-    low, high = before.min().item(), before.max().item()
-    attempt.fail(
-        f"values from {low:.4g} to {high:.4g} that do not grow with the last layer's weights",
-        "logits: the last layer's output as it is, any number from minus to plus infinity",
-        "Something follows the last linear layer and bends its output. The losses of the course take logits and apply "
-        "the sigmoid themselves: what would two sigmoids do to the gradient?",
-    )
 
 
 def _discriminator_bends(attempt: Attempt) -> None:
-    network = _network(attempt).double().eval()
-    images = _images(2).double()
-    _forward(attempt, network, images, "network = make_discriminator(); network(images) with images [2, 1, 28, 28]")
-    _check_bent(attempt, lambda x: network(x).flatten(), images[:1], images[1:])
+    with _network(attempt) as network:
+        network.eval()
+        images = _images(400)
+        call = "network = make_discriminator(); network(images) with images [400, 1, 28, 28]"
+        _forward(attempt, network, images, call)
+        _check_bent(attempt, network, images, (784, 1))
 
 
 @check("make_discriminator() -> network")
@@ -212,14 +273,14 @@ def check_make_discriminator() -> Parts:
 
 STALE = "The old gradients were still there and were added to the new ones. When must they go?"
 MOVED = (
-    "A loss alone changes nothing. Old gradients out, new gradients in, one step of the optimizer: in this order.",
-    "The step goes down another loss than the one asked for. Print your loss and compute it by hand.",
+    "The parameters moved, but not by one step of the given optimizer down the loss that is asked for. Print your loss "
+    "and compute it by hand."
 )
 RETURNED = "Return the loss of this step, as it was before the step."
 
 
 def _logits(game: Game) -> tuple[Tensor, Tensor]:
-    """Logits of the real and of the fake batch, ``[6]`` each."""
+    """Logits of the real and of the fake batch, ``[N]`` each."""
     return game.discriminator(game.real), game.discriminator(game.generator(game.noise))
 
 
@@ -239,14 +300,13 @@ def _check_untouched(attempt: Attempt, network: nn.Module, before: Tensor) -> No
         worst = (after - before).abs().max().item()
         hint = "Each step trains one player. Which parameters does the optimizer hold that you were given?"
         attempt.fail(f"the {name}'s parameters changed by up to {worst:.4g}", f"the {name} exactly as before", hint)
-    check_trainable(attempt, network)
 
 
 # ------------------------------------------------------------------------------------------ discriminator
 
 
-def _play_discriminator(attempt: Attempt, stale: bool) -> None:
-    game = new_game()
+def _play_discriminator(attempt: Attempt, seed: int, count: int, stale: bool) -> None:
+    game = new_game(seed, count)
     d = game.discriminator
     if stale:
         _make_stale(d)
@@ -263,22 +323,21 @@ def _play_discriminator(attempt: Attempt, stale: bool) -> None:
         ),
         (_after(d, -loss), "The step goes up the loss. Check the sign."),
         (_after(d, loss / 2), "The step is half as long: the two means are added, not averaged."),
-        (_after(d, loss * len(real)), "The step is too long by the batch size: a sum where the mean is meant."),
+        (_after(d, loss * count), "The step is too long by the batch size: a sum where the mean is meant."),
         (_after(d, twice), "There is a sigmoid too many: the discriminator gives logits, and the loss knows that."),
-        (_after(d, loss, stale=1.0), STALE),
+        *([(_after(d, loss, stale=1.0), STALE)] if stale else []),
     ]
-    before, right = flat(d), _after(d, loss)
-    result = attempt(d, game.generator, descent(d), game.real, game.noise)
-    check_moved(attempt, d, before, right, mistakes, MOVED)
+    before, right, optimizer = flat(d), _after(d, loss), Descent(d)
+    result = attempt(d, game.generator, optimizer, game.real, game.noise)
+    check_moved(attempt, d, optimizer, before, right, mistakes, MOVED)
     attempt.close(result, loss, RETURNED, what="the returned loss")
 
 
 def _discriminator_generator(attempt: Attempt) -> None:
     game = new_game()
     before = flat(game.generator)
-    attempt(game.discriminator, game.generator, descent(game.discriminator), game.real, game.noise)
+    attempt(game.discriminator, game.generator, Descent(game.discriminator), game.real, game.noise)
     _check_untouched(attempt, game.generator, before)
-    check_trainable(attempt, game.discriminator)
     if any(p.grad is not None and p.grad.abs().max() > 0 for p in game.generator.parameters()):
         attempt.fail(
             "the generator's parameters received gradients",
@@ -288,20 +347,24 @@ def _discriminator_generator(attempt: Attempt) -> None:
         )
 
 
+GAMES = ((3, 6), (8, 9), (9, 1))  # seed and batch size
+
+
 @check("discriminator_step(discriminator, generator, optimizer, real, noise) -> loss")
 def check_discriminator_step() -> Parts:
+    load_optimizers()
     return {
-        "update": partial(_play_discriminator, stale=False),
+        "update": cases(_play_discriminator, *GAMES, stale=False),
         "generator": _discriminator_generator,
-        "stale": partial(_play_discriminator, stale=True),
+        "stale": cases(_play_discriminator, *GAMES, stale=True),
     }
 
 
 # ------------------------------------------------------------------------------------------ generator
 
 
-def _play_generator(attempt: Attempt, stale: bool) -> None:
-    game = new_game()
+def _play_generator(attempt: Attempt, seed: int, count: int, stale: bool) -> None:
+    game = new_game(seed, count)
     g = game.generator
     if stale:
         _make_stale(g)
@@ -318,54 +381,69 @@ def _play_generator(attempt: Attempt, stale: bool) -> None:
             _after(g, -softplus(fake).mean()),
             "That is the saturating loss log(1 - D(G(z))). The direction is right; the task asks for the other length.",
         ),
-        (_after(g, loss * len(fake)), "The step is too long by the batch size: a sum where the mean is meant."),
+        (_after(g, -loss), "The step goes up the loss. Check the sign."),
+        (_after(g, loss * count), "The step is too long by the batch size: a sum where the mean is meant."),
         (_after(g, softplus(-fake.sigmoid()).mean()), "There is a sigmoid too many: the discriminator gives logits."),
-        (_after(g, loss, stale=1.0), STALE),
+        *([(_after(g, loss, stale=1.0), STALE)] if stale else []),
     ]
-    before, right = flat(g), _after(g, loss)
-    result = attempt(g, game.discriminator, descent(g), game.noise)
-    check_moved(attempt, g, before, right, mistakes, MOVED)
+    before, right, optimizer = flat(g), _after(g, loss), Descent(g)
+    result = attempt(g, game.discriminator, optimizer, game.noise)
+    check_moved(attempt, g, optimizer, before, right, mistakes, MOVED)
     attempt.close(result, loss, RETURNED, what="the returned loss")
 
 
 def _generator_discriminator(attempt: Attempt) -> None:
     game = new_game()
     before = flat(game.discriminator)
-    attempt(game.generator, game.discriminator, descent(game.generator), game.noise)
+    attempt(game.generator, game.discriminator, Descent(game.generator), game.noise)
     _check_untouched(attempt, game.discriminator, before)
-    check_trainable(attempt, game.generator)
 
 
 @check("generator_step(generator, discriminator, optimizer, noise) -> loss")
 def check_generator_step() -> Parts:
+    load_optimizers()
     return {
-        "update": partial(_play_generator, stale=False),
+        "update": cases(_play_generator, *GAMES, stale=False),
         "discriminator": _generator_discriminator,
-        "stale": partial(_play_generator, stale=True),
+        "stale": cases(_play_generator, *GAMES, stale=True),
     }
 
 
 # ------------------------------------------------------------------------------------------ the moving average
 
 
-def _pair() -> tuple[nn.Module, nn.Module]:
+class _Steady(nn.Module):
+    """Batch norm between two layers, and a buffer of its own that is no statistic."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(2, width), nn.BatchNorm1d(width), nn.Linear(width, 2)
+
+
+def _pair(seed: int = 4, width: int = 2, trained: bool = True) -> tuple[nn.Module, nn.Module]:
     """(average, generator): two networks with batch norm whose parameters and running statistics differ."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        generator = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+        torch.manual_seed(seed)
+        generator = _Steady(width)
         average = copy.deepcopy(generator)
         for network, shift in ((average, 0.0), (generator, 1.0)):
             for tensor in network.state_dict().values():
-                if tensor.is_floating_point():  # batch norm also counts its batches
+                if tensor.is_floating_point():
                     tensor.copy_(torch.rand(tensor.shape) + shift)
+                else:  # batch norm also counts its batches
+                    tensor.fill_(int(7 + 90 * shift))
     for network, name in ((generator, "generator"), (average, "average")):
         network.description = name  # type: ignore[assignment]
+    average.requires_grad_(trained).eval()
     return average, generator
 
 
-def _compare_average(attempt: Attempt, decay: float) -> tuple[nn.Module, nn.Module]:
-    average, generator = _pair()
+def _compare_average(
+    attempt: Attempt, decay: float, seed: int = 4, width: int = 2, trained: bool = True
+) -> tuple[nn.Module, nn.Module]:
+    average, generator = _pair(seed, width, trained)
     old, new = flat(average), flat(generator)
+    statistics = [b.clone() for b in generator.buffers()]
     right = decay * old + (1 - decay) * new
     mistakes = [
         (
@@ -387,16 +465,21 @@ def _compare_average(attempt: Attempt, decay: float) -> tuple[nn.Module, nn.Modu
     attempt.close(flat(average), right, hint, mistakes, what="the average's parameter")
     if not near(flat(generator), new, 1e-6):
         attempt.fail("the generator's parameters changed", "the generator exactly as before", "Only the average moves.")
+    if not all(near(b, s) for b, s in zip(generator.buffers(), statistics, strict=True)):
+        hint = "Only the average moves. From which network to which one are the running statistics copied?"
+        attempt.fail("the generator's buffers changed", "the generator exactly as before", hint)
+    if average.training or any(m.training for m in average.modules()):
+        attempt.fail("the average in training mode", "the average in evaluation mode, as before", "Put it back.")
     return average, generator
 
 
-def _average_apart(attempt: Attempt) -> None:
-    average, generator = _compare_average(attempt, 0.0)
-    before = flat(average)
+def _average_apart(attempt: Attempt, decay: float) -> None:
+    average, generator = _compare_average(attempt, decay)
+    before = [t.detach().clone() for t in average.state_dict().values()]
     with torch.no_grad():
-        for parameter in generator.parameters():
-            parameter.add_(1)
-    if not near(flat(average), before, 1e-6):
+        for tensor in generator.state_dict().values():
+            tensor.add_(1)
+    if not all(near(t, b, 1e-6) for t, b in zip(average.state_dict().values(), before, strict=True)):
         attempt.fail(
             "the average changed when the generator was trained afterwards",
             "an average with numbers of its own",
@@ -410,27 +493,33 @@ def _average_apart(attempt: Attempt) -> None:
         )
 
 
-def _average_buffers(attempt: Attempt) -> None:
-    average, generator = _pair()
-    decay = 0.9
+def _average_buffers(attempt: Attempt, decay: float, seed: int, width: int) -> None:
+    average, generator = _pair(seed, width)
+    (old, _), new = _pair(seed, width), dict(generator.named_buffers())
+    new = {name: value.clone() for name, value in new.items()}
     attempt(average, generator, decay)
-    old, new = (dict(network.named_buffers()) for network in (_pair()[0], generator))
     for name, value in average.named_buffers():
-        mixed = decay * old[name] + (1 - decay) * new[name]
+        before = dict(old.named_buffers())[name]
+        mixed = decay * before + (1 - decay) * new[name]
         if value.is_floating_point() and not (near(value, new[name]) or near(value, mixed)):
-            attempt.close(
-                value,
-                new[name],
-                "Batch norm also keeps running statistics, and they are buffers, not parameters. With stale ones the "
-                "averaged generator draws rubbish in evaluation mode.",
-                what=f"the average's buffer {name}",
+            hint = (
+                "Batch norm also keeps running statistics, and they are buffers, not parameters. With wrong ones the "
+                "averaged generator draws rubbish in evaluation mode."
             )
+            stale = [
+                (
+                    before,
+                    "The running statistics are still the average's old ones: they are buffers, and what "
+                    "you do to parameters() does not reach them.",
+                )
+            ]
+            attempt.close(value, new[name], hint, stale, what=f"the average's buffer {name}", about="buffers")
 
 
-@check("update_average(average, generator, decay) -> None")
+@check("update_average(average, generator, decay) -> None", changes="average")
 def check_update_average() -> Parts:
     return {
-        "values": cases(_compare_average, [0.9], [0.25]),
-        "apart": _average_apart,
-        "buffers": _average_buffers,
+        "values": cases(_compare_average, (0.9,), (0.25, 5, 4), (0.999, 6, 3, False)),
+        "apart": cases(_average_apart, [0.0], [0.5]),
+        "buffers": cases(_average_buffers, (0.9, 4, 2), (0.3, 7, 5)),
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_course.checks.players import RATE, Game, check_moved, check_trainable, descent, gradient, new_game
-from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check, describe, flat
+from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
+from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
+from gan_course.checks.values import describe, flat
 
 Rule = Callable[[float, float, float], tuple[float, float]]  # (theta, psi, rate) -> the next position
 
@@ -85,12 +85,12 @@ def _compare_path(attempt: Attempt, theta: float, psi: float, rate: float, steps
     shape_hint = "One row for the start and one for the position after each step; two numbers a row."
     result = attempt(theta, psi, rate, steps, alternating)
     result = attempt.tensor(result, [steps + 1, 2], hint=shape_hint, what="the path")
-    attempt.close(result, path, hint, mistakes, what="the path")
+    attempt.close(result, path, hint, mistakes, what="the path", about=f"path, alternating={alternating}")
 
 
 @check("play_dirac(theta, psi, rate, steps, alternating) -> path [steps + 1, 2]")
 def check_play_dirac() -> Parts:
-    games = ((1.0, 0.0, 0.5, 1), (2.0, 1.0, 0.1, 3), (-1.0, 0.5, 0.3, 20))
+    games = ((1.0, 0.0, 0.5, 1), (2.0, 1.0, 0.1, 3), (-1.0, 0.5, 0.3, 20), (0.3, -2.0, 0.7, 6))
     return {
         "simultaneous": cases(_compare_path, *games, alternating=False),
         "alternating": cases(_compare_path, *games, alternating=True),
@@ -107,7 +107,7 @@ def _step_matrix(rate: float, weight: float) -> Tensor:
 
 def _compare_growth(attempt: Attempt, rate: float, weight: float, hint: str) -> None:
     values = torch.linalg.eigvals(_step_matrix(rate, weight))
-    sizes = values.abs()
+    sizes, area = values.abs(), values.prod().real
     flow = torch.linalg.eigvals(_step_matrix(rate, weight) - torch.eye(2, dtype=torch.float64))
     doubled = torch.linalg.eigvals(_step_matrix(rate, 2 * weight)).abs().max()
     product = torch.linalg.eigvals(_step_matrix(rate, weight / rate)).abs().max()
@@ -115,7 +115,7 @@ def _compare_growth(attempt: Attempt, rate: float, weight: float, hint: str) -> 
         (values.real.max(), "That is the largest real part. How long is a complex or a negative number?"),
         (sizes.min(), "The other eigenvalue is larger, and in the long run the larger one wins."),
         (flow.abs().max(), "These are the eigenvalues of the change alone. The position before the step stays, too."),
-        (sizes.prod(), "That is the determinant: how an area grows. The distance is a length."),
+        *[(d, "That is the determinant: how an area grows. The distance is a length.") for d in (area, area.abs())],
         (sizes.max() ** 2, "That is the growth of the squared distance."),
         (sizes.max() - 1, "That is the growth minus 1. The task asks for the factor."),
         (
@@ -139,8 +139,8 @@ def check_growth_factor() -> Parts:
     real = "With a large weight the eigenvalues are real: no more rotation. One may be negative, and long all the same."
     return {
         "plain": cases(_compare_growth, (0.5, 0.0), (0.1, 0.0), (2.0, 0.0), hint=matrix),
-        "calmed": cases(_compare_growth, (0.5, 1.2), (0.2, 0.1), (0.1, 1.5), hint=entry),
-        "strong": cases(_compare_growth, (0.5, 6.0), (0.5, 4.1), (1.0, 2.8), hint=real),
+        "calmed": cases(_compare_growth, (0.5, 1.2), (0.2, 0.1), (0.1, 1.5), (1.5, 0.4), hint=entry),
+        "strong": cases(_compare_growth, (0.5, 6.0), (0.5, 4.1), (1.0, 2.8), (0.3, 3.0), hint=real),
     }
 
 
@@ -187,16 +187,17 @@ def _compare_weight(attempt: Attempt, rate: float, which: int) -> None:
 
 @check("calm_weights(rate) -> (low, high)")
 def check_calm_weights() -> Parts:
-    return {ENDS[i]: cases(_compare_weight, [0.5], [1.0], [0.8], which=i) for i in (0, 1)}
+    return {ENDS[i]: cases(_compare_weight, [0.5], [1.0], [0.8], [0.1], [1.7], which=i) for i in (0, 1)}
 
 
 # ------------------------------------------------------------------------------------------ the sick round, cured
 
 
 LOSSES = ("d_loss", "g_loss")
+GAMES = ((3, 6), (8, 9), (11, 3))  # seed and batch size
 MOVED = (
-    "Each player makes one step in a round: old gradients out, new ones in, one step of its optimizer.",
-    "The step goes down another loss than the one of the task. Compare with the sick round line by line.",
+    "The parameters moved, but not by one step down the loss that is asked for. Compare with the sick round line by "
+    "line."
 )
 
 
@@ -223,18 +224,25 @@ def _sick_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _compare_step(
-    attempt: Attempt, network: nn.Module, before: Tensor, loss: Tensor, right: Tensor, mistakes: Mistakes, result: Any
+    attempt: Attempt,
+    network: nn.Module,
+    optimizer: Descent,
+    before: Tensor,
+    loss: Tensor,
+    right: Tensor,
+    mistakes: Mistakes,
+    result: Any,
 ) -> None:
     """One player's half of the round. ``right`` and ``mistakes``: gradients, all from the state ``before``."""
     which = network.description == "generator"
     value = attempt.pair(result, LOSSES)[which]
     wrong = [(before - RATE * gradient, hint) for gradient, hint in mistakes]
-    check_moved(attempt, network, before, before - RATE * right, wrong, MOVED)
+    check_moved(attempt, network, optimizer, before, before - RATE * right, wrong, MOVED)
     hint = f"Return the {network.description}'s loss as it was before its step."
     attempt.close(value, loss, hint, what=f"the returned {LOSSES[which]}")
 
 
-def _judge(attempt: Attempt, game: Game, old: Game, result: Any) -> None:
+def _judge(attempt: Attempt, game: Game, old: Game, optimizers: tuple[Descent, Descent], result: Any) -> None:
     """The discriminator's half of the round. ``old``: copies of the players from before it."""
     d = old.discriminator
     fakes = old.generator(old.noise).detach()
@@ -263,10 +271,10 @@ def _judge(attempt: Attempt, game: Game, old: Game, result: Any) -> None:
             "The gradients that the generator's step left in the discriminator were added. When must they go?",
         ),
     ]
-    _compare_step(attempt, game.discriminator, flat(d), loss, right, mistakes, result)
+    _compare_step(attempt, game.discriminator, optimizers[1], flat(d), loss, right, mistakes, result)
 
 
-def _imitate(attempt: Attempt, game: Game, old: Game, result: Any) -> None:
+def _imitate(attempt: Attempt, game: Game, old: Game, optimizers: tuple[Descent, Descent], result: Any) -> None:
     """The generator's half: it is judged by the discriminator as the student's own step has left it."""
     g = old.generator
     fakes = g(old.noise)
@@ -300,24 +308,17 @@ def _imitate(attempt: Attempt, game: Game, old: Game, result: Any) -> None:
             "The generator listened to the discriminator from before its step. Let the new one judge.",
         ),
     ]
-    _compare_step(attempt, game.generator, flat(g), loss, right, mistakes, result)
+    _compare_step(attempt, game.generator, optimizers[0], flat(g), loss, right, mistakes, result)
 
 
-def _play(attempt: Attempt, look: Callable[[Attempt, Game, Game, Any], None]) -> None:
+def _play(attempt: Attempt, seed: int, count: int, look: Callable[..., None]) -> None:
     """Two rounds, because the first leaves gradients for the second to stumble over."""
-    game = new_game()
+    game = new_game(seed, count)
     for _ in range(2):
         old = _copy(game)
-        result = attempt(
-            game.generator,
-            game.discriminator,
-            descent(game.generator),
-            descent(game.discriminator),
-            game.real,
-            game.noise,
-        )
-        check_trainable(attempt, game.generator, game.discriminator)
-        look(attempt, game, old, result)
+        optimizers = Descent(game.generator), Descent(game.discriminator)
+        result = attempt(*game[:2], *optimizers, game.real, game.noise)
+        look(attempt, game, old, optimizers, result)
 
 
 @check(
@@ -325,7 +326,8 @@ def _play(attempt: Attempt, look: Callable[[Attempt, Game, Game, Any], None]) ->
     "-> (d_loss, g_loss)"
 )
 def check_cured_round() -> Parts:
-    return {"discriminator": partial(_play, look=_judge), "generator": partial(_play, look=_imitate)}
+    load_optimizers()
+    return {"discriminator": cases(_play, *GAMES, look=_judge), "generator": cases(_play, *GAMES, look=_imitate)}
 
 
 # ------------------------------------------------------------------------------------------ moved pictures
@@ -359,8 +361,6 @@ def _shift(attempt: Attempt, images: Tensor, reach: int) -> tuple[Tensor, Tensor
     source = images.detach().clone()
     hint = "As many pictures as came in, each with the same channels, height and width."
     result = attempt.tensor(attempt(images, reach), list(images.shape), hint=hint, what="the moved pictures")
-    hint = "The training pictures themselves must not move: the next batch needs them as they were."
-    attempt.unchanged(images, source, "the given pictures were", hint)
     plain = result.detach().float()
     fitting = _fits(plain, _moved(source, reach))
     if not fitting.any(dim=1).all():
@@ -402,7 +402,7 @@ def _shift_random(attempt: Attempt) -> None:
         grid = visits.reshape(3, 3)
         hint = "All shifts are equally likely, and those down and those right are drawn independently."
         if (grid.sum(0) == 0).any() or (grid.sum(1) == 0).any():
-            hint = "In one direction the pictures never move, or never to one side. Does your range include its end?"
+            hint = "Some shifts never happen. Is every whole number from -reach to reach drawn, 0 and both ends?"
         elif (visits == 0).any():
             hint = "Some shifts never happen. Are down and right drawn independently of each other?"
         attempt.fail(got, wanted, hint)
@@ -424,7 +424,9 @@ def _shift_gradient(attempt: Attempt) -> None:
 @check("random_shift(images [N, C, H, W], reach) -> [N, C, H, W]")
 def check_random_shift() -> Parts:
     return {
-        "moves": cases(_shift, (_pictures(1), 1), (_pictures(40), 2), (_pictures(3), 0)),
+        "moves": cases(
+            _shift, (_pictures(1), 1), (_pictures(40), 2), (_pictures(3), 0), (_pictures(20)[:, :1].mT.contiguous(), 3)
+        ),
         "random": _shift_random,
         "gradient": _shift_gradient,
     }
@@ -457,8 +459,16 @@ def check_effective_modes() -> Parts:
     chain = "Counts to shares, shares to entropy, entropy to a number of modes. Equal counts in 8 modes must give 8."
     empty = "A mode without points adds nothing, although log 0 is minus infinity: u log u goes to 0 with u."
     return {
-        "values": cases(_compare_modes, [[5, 5, 5, 5]], [[30, 10]], [[1, 2, 3, 4, 90]], [[125] * 8], hint=chain),
-        "empty": cases(_compare_modes, [[7, 0, 7, 0]], [[100, 0, 0]], [[0, 1, 3, 0, 4]], hint=empty),
+        "values": cases(
+            _compare_modes,
+            [[5, 5, 5, 5]],
+            [[30, 10]],
+            [[1, 2, 3, 4, 90]],
+            [[125] * 8],
+            [[3, 1000, 40, 7, 7]],
+            hint=chain,
+        ),
+        "empty": cases(_compare_modes, [[7, 0, 7, 0]], [[100, 0, 0]], [[0, 1, 3, 0, 4]], [[0, 0, 9]], hint=empty),
     }
 
 
@@ -494,6 +504,7 @@ def _compare_memory(attempt: Attempt, columns: tuple[Tensor, ...], last: int) ->
         ),
         (_share(*at_first), "These are the first entries. The trouble comes at the end."),
         (_share(*(c[-1] for c in columns)), "That is the last entry alone, and batches are noisy: average some."),
+        (_share(*(c[-last:].median() for c in columns)), "These are medians. The task asks for means."),
         (
             _share(*(c[-last:] for c in columns)).mean(),
             "The mean of quotients is not the quotient of means. One entry with a small denominator spoils it.",
@@ -519,7 +530,14 @@ def _constant(*values: float) -> tuple[Tensor, ...]:
 
 @check("memory_share(log, last) -> share")
 def check_memory_share() -> Parts:
-    logits = ((3.0, 1.0, -1.0), (2.0, 2.0, -2.0), (5.0, -3.0, -3.0), (1.0, 1.4, -3.0))
+    logits = (
+        (3.0, 1.0, -1.0),
+        (2.0, 2.0, -2.0),
+        (5.0, -3.0, -3.0),
+        (1.0, 1.4, -3.0),
+        (4.0, 3.0, 1.0),
+        (-1.0, -2.0, -4.0),
+    )
     time = torch.arange(30.0)
     changing = (
         0.5 + time / 10 + 0.4 * torch.sin(5 * time),
@@ -528,5 +546,7 @@ def check_memory_share() -> Parts:
     )
     return {
         "values": cases(_compare_memory, *[(_constant(*three), 3) for three in logits]),
-        "window": cases(_compare_memory, (changing, 10), (changing, 4)),
+        "window": cases(
+            _compare_memory, (changing, 10), (changing, 4), (tuple(c.flip(0) for c in changing), 7), (changing, 1)
+        ),
     }

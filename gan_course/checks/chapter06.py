@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from gan_course.checks.report import Attempt, Parts, cases, check, normal
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import normal
 from gan_course.metrics import frechet_distance
 
 # ------------------------------------------------------------------------------------------ Fréchet on a line
@@ -42,7 +45,12 @@ def _compare_numbers(attempt: Attempt, a: tuple[int, float, float], b: tuple[int
 @check("frechet_of_numbers(a [N], b [M]) -> number")
 def check_frechet_of_numbers() -> Parts:
     return {
-        "means": cases(_compare_numbers, ((1000, 0.0, 1.0), (1000, 3.0, 1.0)), ((800, -1.0, 2.0), (2000, -1.5, 2.0))),
+        "means": cases(
+            _compare_numbers,
+            ((1000, 0.0, 1.0), (1000, 3.0, 1.0)),
+            ((1200, -1.0, 2.0), (2000, -1.5, 2.0)),
+            ((2000, 4.0, 0.3), (1500, 1.6, 0.3)),
+        ),
         "spreads": cases(
             _compare_numbers,
             ((2000, 1.0, 2.0), (2000, 1.0, 0.5)),
@@ -107,9 +115,11 @@ def check_frechet_of_features() -> Parts:
     right = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
     left = right * torch.tensor([[1.0], [-1.0]])
     origin, centre, mix = torch.zeros(2), torch.tensor([1.0, 0.5]), normal(8, 8, seed=3)
-    starts = _cloud(1500, straight, origin, 1), _cloud(1500, right, origin, 1)
+    starts = _cloud(400, straight, origin, 1), _cloud(400, right, origin, 1)
     pairs = ((straight, 2 * straight), (right, left), (right, straight))
-    few, others, many = (_cloud(n, torch.eye(64), torch.zeros(64), seed) for n, seed in ((50, 1), (50, 2), (2000, 3)))
+    few, others, many = (
+        _cloud(n, torch.eye(256), torch.zeros(256), seed) for n, seed in ((200, 1), (200, 2), (400, 3))
+    )
     negative = (
         "With fewer samples than features the covariance has directions without any spread, and rounding makes their "
         "eigenvalues slightly negative. What is the root of such a number to be?"
@@ -122,8 +132,8 @@ def check_frechet_of_features() -> Parts:
         ),
         "shapes": cases(
             _compare_features,
-            *[(_cloud(1500, a, centre, 1), _cloud(1500, b, -centre, 2)) for a, b in pairs],
-            (_cloud(900, mix, mix[0], 4), _cloud(700, mix.T, mix[1], 5)),
+            *[(_cloud(400, a, centre, 1), _cloud(400, b, -centre, 2)) for a, b in pairs],
+            (_cloud(500, mix, mix[0], 4), _cloud(300, mix.T, mix[1], 5)),
             hint="Take the trace of both covariances, minus twice the trace of the square root of their product.",
         ),
         "few": cases(_compare_features, (few, others), (few, many), hint=negative),
@@ -191,7 +201,13 @@ def check_kernel_distance() -> Parts:
     wide = torch.randn(20, 16, generator=g), torch.randn(45, 16, generator=g)
     return {
         "values": cases(_compare_kernel, (a, 0.5 * b + 1), (three, zeros)),
-        "sizes": cases(_compare_kernel, wide, torch.randn(60, 3, generator=g).split([20, 40])),
+        "sizes": cases(
+            _compare_kernel,
+            wide,
+            torch.randn(60, 3, generator=g).split([20, 40]),
+            torch.randn(90, 6, generator=g).split([50, 40]),
+            (torch.randn(7, 5, generator=g), 0.3 + torch.randn(4, 5, generator=g)),
+        ),
     }
 
 
@@ -219,7 +235,9 @@ def _coverage(fake_in_real: Tensor) -> Tensor:
 
 
 def _compare_balls(attempt: Attempt, real: Tensor, fake: Tensor, k: int, which: int) -> None:
-    table, turned = _inside(fake, real, k), _inside(real, fake, k)
+    table = _inside(fake, real, k)
+    turned = _inside(real, fake, k) if len(fake) > k else table.T
+    without_rim = (torch.cdist(fake, real) < _reach(real, k)).double()
     rights = _density(table, k), _coverage(table)
     small, large = _inside(fake, real, k, skip=0), _inside(fake, real, k, skip=2)
     sizes = [
@@ -227,6 +245,7 @@ def _compare_balls(attempt: Attempt, real: Tensor, fake: Tensor, k: int, which: 
         "The balls are too large: that is one neighbour too many. Counting starts at 0.",
     ]
     swapped = (rights[1 - which], f"The order is {PAIR[0]}, {PAIR[1]}.")
+    rim = "A point exactly on the rim of a ball lies in it."
     mistakes: list[tuple[Tensor, str]]
     if which == 0:
         hint = "For each generated point: in how many balls does it lie? Take the mean, in units of k."
@@ -242,6 +261,7 @@ def _compare_balls(attempt: Attempt, real: Tensor, fake: Tensor, k: int, which: 
             (_density(turned, k), "The balls lie around the generated points. Around which set do they belong?"),
             (_density(small, k), sizes[0]),
             (_density(large, k), sizes[1]),
+            (_density(without_rim, k), rim),
         ]
     else:
         hint = "For each real point: does at least one generated point lie in its ball? Take the share of those."
@@ -255,6 +275,7 @@ def _compare_balls(attempt: Attempt, real: Tensor, fake: Tensor, k: int, which: 
             (table.amax(dim=0).sum(), "That is a number of points. The task asks for a share."),
             (_coverage(small), sizes[0]),
             (_coverage(large), sizes[1]),
+            (_coverage(without_rim), rim),
             (1 - rights[1], "That is the share of real points that nothing generated comes near."),
         ]
     value = attempt.pair(attempt(real.clone(), fake.clone(), k), PAIR)[which]
@@ -266,12 +287,18 @@ def _sets() -> list[tuple[Tensor, Tensor, int]]:
     line = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0], [7.0, 0.0]])
     g = torch.Generator().manual_seed(1)
     wide, narrow = 2 * torch.randn(60, 3, generator=g), 0.7 * torch.randn(40, 3, generator=g) + 1
+    lattice = torch.cartesian_prod(torch.arange(4.0), torch.arange(3.0))
     lumps = torch.cat([torch.randn(30, 2, generator=g), 0.3 * torch.randn(30, 2, generator=g) + 6])
     return [
         (wide, narrow, 3),
         (line, torch.tensor([[0.4, 0.0], [2.2, 0.5], [9.0, 0.0]]), 1),
         (lumps, lumps[:25] + 0.5 * torch.randn(25, 2, generator=g), 2),
         (narrow, wide, 5),
+        # Whole coordinates: many points lie exactly on a rim.
+        (line, torch.tensor([[2.0, 0.0], [-1.0, 0.0], [11.0, 0.0], [1.0, 2.0]]), 1),
+        (lattice, torch.tensor([[4.0, 1.0], [1.0, -1.0], [2.0, 5.0]]), 2),
+        (3 * line + 1, torch.tensor([[7.0, 0.0], [-2.0, 0.0], [22.0, 4.0]]), 1),
+        (wide[:9], narrow[:5], 4),
     ]
 
 
@@ -283,14 +310,19 @@ def check_density_and_coverage() -> Parts:
 # ------------------------------------------------------------------------------------------ a memorised training set
 
 
-def _nearest(samples: Tensor, real: Tensor) -> Tensor:
-    return torch.cdist(samples.flatten(1), real.flatten(1)).amin(dim=1)
+def _nearest(samples: Tensor, real: Tensor, norm: float = 2.0) -> Tensor:
+    return torch.cdist(samples.flatten(1), real.flatten(1), p=norm).amin(dim=1)
 
 
 def _compare_memory(attempt: Attempt, samples: Tensor, train: Tensor, held_out: Tensor, hint: str) -> None:
     fewest = min(len(train), len(held_out))
     to_train, to_held = _nearest(samples, train[:fewest]), _nearest(samples, held_out[:fewest])
     right = (to_train < to_held).double().mean().item()
+
+    def nearer_by(norm: float) -> float:
+        distances = [_nearest(samples, s[:fewest], norm) for s in (train, held_out)]
+        return (distances[0] < distances[1]).double().mean().item()
+
     means = [torch.cdist(samples.flatten(1), s[:fewest].flatten(1)).mean(dim=1) for s in (train, held_out)]
     mistakes = [
         (
@@ -301,7 +333,10 @@ def _compare_memory(attempt: Attempt, samples: Tensor, train: Tensor, held_out: 
             (_nearest(samples, train[-fewest:]) < _nearest(samples, held_out[-fewest:])).double().mean().item(),
             "The task says which pictures of the larger set to keep: the first ones.",
         ),
-        (1 - right, "That is the share that lies nearer to pictures never seen."),
+        *[
+            (share, "That is the share that lies nearer to pictures never seen.")
+            for share in (1 - right, (to_train > to_held).double().mean().item())
+        ],
         (right * len(samples), "That is a number of samples. The task asks for a share."),
         (
             (means[0] < means[1]).double().mean().item(),
@@ -311,6 +346,8 @@ def _compare_memory(attempt: Attempt, samples: Tensor, train: Tensor, held_out: 
             (to_train == 0).double().mean().item(),
             "Only exact copies were counted. A memorised picture may differ by a few pixels.",
         ),
+        ((to_train <= to_held).double().mean().item(), "A sample that is equally near to both is not nearer to one."),
+        *[(nearer_by(norm), "Other distances were used. The task asks for Euclidean ones.") for norm in (1, math.inf)],
         (float(to_train.mean() < to_held.mean()), "One verdict for all. The task asks for the share of the samples."),
         ((to_train.mean() / to_held.mean()).item(), "That is a ratio of distances. Count samples."),
     ]
@@ -326,6 +363,9 @@ def check_memorised_share() -> Parts:
     g = torch.Generator().manual_seed(5)
     pictures = torch.randn(230, 1, 2, 2, generator=g)
     few, many, drawn = pictures[:30], pictures[:200], torch.randn(40, 1, 2, 2, generator=g)
+    wide = torch.randn(150, 2, 3, 5, generator=g)
+    # Whole numbers, so that the same picture in both sets is at exactly the same distance.
+    whole = torch.randint(-3, 4, (18, 1, 2, 3), generator=g).float()
     return {
         "values": cases(
             _compare_memory,
@@ -335,6 +375,11 @@ def check_memorised_share() -> Parts:
         "fair": cases(
             _compare_memory,
             *[(drawn, few, pictures[30:60]), (drawn, many, pictures[200:]), (drawn, pictures[200:], many)],
+            (wide[:90], wide[90:120], wide[120:]),
+            (wide[60:], wide[:25], wide[25:60]),
+            (whole[:8] + 1, whole[8:13], whole[[8, 14, 10, 15, 12]]),
+            (whole[8:] + 1, whole[[0, 4, 5]], whole[[0, 1, 5, 2, 3, 6]]),
+            (whole[:1] + 1, whole[2:4], whole[[5, 2]]),
             hint="Pictures are rows of pixels once they are flattened. And are both sets equally large when you "
             "compare?",
         ),
@@ -459,6 +504,7 @@ def check_difference_interval() -> Parts:
             _compare_interval,
             ([5.0, 7.0], [4.0, 4.5, 3.0, 5.5, 4.2, 3.9, 4.4, 4.1]),
             ([1.0, 1.2, 0.9, 1.1, 1.3], [2.0, 8.0, 5.0]),
+            ([-2.0, 0.5, 3.0, 1.0], [0.4, 0.1]),
             hint="Each method has its own number of runs, and its own spread.",
         ),
     }

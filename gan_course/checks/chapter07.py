@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gan_course import diffusion
-from gan_course.checks.report import Attempt, Parts, cases, check, normal, per_picture
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import normal, per_picture
 
 # ------------------------------------------------------------------------------------------ many steps in one
 
@@ -39,10 +41,7 @@ def _jump(attempt: Attempt, shape: tuple[int, ...], steps: list[int], betas: Ten
         ),
     ]
     hint = "Which share of the picture's power is kept by all steps up to t? The noise has the rest of the power."
-    given = x.clone(), noise.clone(), t.clone(), betas.clone()
-    result = attempt(*given)
-    for after, before in zip(given, (x, noise, t, betas), strict=True):
-        attempt.unchanged(after, before, "the given tensors were")
+    result = attempt(x.clone(), noise.clone(), t.clone(), betas.clone())
     shape_hint = "The pictures keep their shape. A share for each picture must be shaped so that it can multiply it."
     attempt.tensor(result, list(x.shape), hint=shape_hint, what="the noisy pictures")
     attempt.close(result, mixed(left), hint, mistakes, what="the noisy pictures")
@@ -52,11 +51,14 @@ def _jump(attempt: Attempt, shape: tuple[int, ...], steps: list[int], betas: Ten
 def check_jump_to() -> Parts:
     betas = torch.tensor([0.1, 0.2, 0.4])
     return {
-        "same": cases(_jump, ((1, 1, 1, 2), [1], betas), ((2, 1, 2, 2), [2, 2], betas)),  # one timestep for all
+        "same": cases(
+            _jump, ((1, 1, 1, 2), [1], betas), ((2, 1, 2, 2), [2, 2], betas), ((1, 3, 4, 2), [0], betas)
+        ),  # one timestep for all
         "own": cases(
             _jump,
             ((3, 3, 4, 4), [0, 40, 99], diffusion.linear_betas(100)),
             ((4, 1, 4, 4), [7, 0, 3, 9], diffusion.cosine_betas(10)),
+            ((2, 2, 3, 5), [1, 4], torch.tensor([0.3, 0.05, 0.2, 0.5, 0.1])),
         ),
     }
 
@@ -74,26 +76,27 @@ def _drown(attempt: Attempt, betas: Tensor, ratio: float) -> None:
     power = left / (1 - left)
     right = first(power)
     mistakes = [
-        (right + 1, "Off by one: timesteps count from 0."),
-        (right - 1, "Off by one: here the picture is still the louder one."),
         (first(left), "This compares the picture's share with the ratio. By what must it be divided?"),
         (first(power.sqrt()), "Ratios of powers are asked for: no roots."),
+        (int((power > ratio).sum()), "Exactly at the ratio is not below it."),
         (first((1 - betas.double()) / betas.double()), "A single step was looked at. All steps up to t act together."),
         (first(1 / power), "The ratio is upside down: picture over noise."),
         (len(betas) - right, "Count from the clean end."),
     ]
-    if right == len(betas):
-        mistakes = [
+    if right < len(betas):
+        mistakes += [
+            (right + 1, "Off by one: timesteps count from 0."),
+            (right - 1, "Off by one: here the picture is still the louder one."),
+        ]
+    else:
+        mistakes += [
             (-1, "Where the ratio is never reached, the answer is the number of steps."),
             (len(betas) - 1, "At the last timestep the picture is still louder than asked. Then the answer is T."),
             (0, "Nothing is below the ratio here. What does argmax return for a row of False?"),
-            *mistakes,
         ]
     hint = "Compute picture power / noise power at each timestep. Which is the first timestep where it is too small?"
     result = attempt(betas.clone(), ratio)
-    if isinstance(result, bool):
-        attempt.fail(str(result), "a timestep, one whole number", hint)
-    attempt.close(result, float(right), hint, mistakes, what="the timestep")
+    attempt.close(result, float(right), hint, mistakes, what="the timestep", tolerance=1e-6)
 
 
 @check("first_drowned(betas [T], ratio) -> timestep, or T")
@@ -103,7 +106,10 @@ def check_first_drowned() -> Parts:
         "found": cases(
             _drown,
             (torch.tensor([0.1, 0.2, 0.4, 0.6, 0.8]), 1.0),
-            *[(betas, ratio) for betas in schedules for ratio in (10.0, 0.1)],
+            *[(betas, ratio) for betas in schedules for ratio in (10.0, 0.1, 0.8)],
+            (torch.tensor([0.02, 0.3, 0.3, 0.5]), 2.0),
+            (torch.tensor([0.5, 0.5, 0.5]), 1.0),  # exactly 1 at the first timestep
+            (torch.tensor([0.25, 0.5]), 3.0),  # exactly 3
         ),
         # Stable Diffusion's schedule never gets to 1 part in 1,000; the linear one does.
         "never": cases(
@@ -111,6 +117,8 @@ def check_first_drowned() -> Parts:
             (diffusion.scaled_linear_betas(), 0.001),
             (diffusion.linear_betas(), 0.001),
             (torch.tensor([0.9, 0.9]), 0.5),
+            (torch.tensor([0.1, 0.1, 0.1]), 0.5),
+            (torch.full((7,), 0.05), 1.0),
         ),
     }
 
@@ -118,8 +126,10 @@ def check_first_drowned() -> Parts:
 # ------------------------------------------------------------------------------------------ velocity
 
 
-def _take_apart(attempt: Attempt, t: int, alphas_cumprod: Tensor) -> None:
-    x, noise = normal(2, 3, 1, 4, 4, seed=t)
+def _take_apart(
+    attempt: Attempt, t: int, alphas_cumprod: Tensor, hint: str, shape: tuple[int, ...] = (3, 1, 4, 4)
+) -> None:
+    x, noise = normal(2, *shape, seed=t)
     left = alphas_cumprod.double()
     a, b = left[t].sqrt(), (1 - left[t]).sqrt()  # the strengths of picture and noise
     noisy = diffusion.add_noise(x.double(), noise.double(), t, left)
@@ -142,20 +152,24 @@ def _take_apart(attempt: Attempt, t: int, alphas_cumprod: Tensor) -> None:
         (noisy + v, "Both count with their shares at timestep t."),
         (x, "The order is clean pictures, noise."),
     ]
-    hint = (
-        "Write both equations below each other: noisy = ..., v = ... Two equations, two unknowns. Or turn the circle."
-    )
     attempt.close(pictures, x, hint, from_noise, what="the clean pictures")
     attempt.close(found, noise, hint, from_picture, what="the noise")
 
 
 @check("take_apart(noisy [N, ...], v [N, ...], t, alphas_cumprod [T]) -> (x, noise)")
 def check_take_apart() -> Parts:
-    left = diffusion.cumulative_alphas(diffusion.cosine_betas())
+    left, few = (diffusion.cumulative_alphas(diffusion.cosine_betas(n)) for n in (1000, 20))
+    equations = (
+        "Write both equations below each other: noisy = ..., v = ... Two equations, two unknowns. Or turn the circle."
+    )
+    division = (
+        "At the ends of the schedule one of the two shares is almost 0, and what is divided by it loses its digits. "
+        "Two equations, two unknowns: can both be had from noisy and v without a division?"
+    )
     return {
-        "middle": cases(_take_apart, [300], [500], [800], alphas_cumprod=left),
+        "middle": cases(_take_apart, (300, left), (500, left), (800, left), (7, few), hint=equations),
         # At the very end of the cosine schedule a division by √ᾱ loses all digits.
-        "ends": cases(_take_apart, [999], [0], alphas_cumprod=left),
+        "ends": cases(_take_apart, (999, left), (0, left), (998, left), hint=division),
     }
 
 
@@ -173,7 +187,9 @@ class _Recorder(nn.Module):
         self.asked: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        self.asked.append((x.detach().clone(), torch.as_tensor(t).clone(), torch.as_tensor(labels).clone()))
+        places = [torch.as_tensor(v).detach().clone().reshape(-1) for v in (t, labels)]
+        when, which = (p.expand(len(x)) if len(p) == 1 else p for p in places)
+        self.asked.append((x.detach().clone(), when, which))
         extra = self.of_class[labels] + 0.01 * t
         return self.scale * x + per_picture(extra, x)
 
@@ -191,7 +207,7 @@ def _loss_of(attempt: Attempt, without: list[bool], classes: list[int], shape: t
     if not network.asked:
         hint = "The loss compares the network's output with what it should be. Call network(noisy, t, labels)."
         attempt.fail("a network that was never called", "one call of the network", hint)
-    seen, when, which = network.asked[0]
+    seen, when, which = (torch.cat([call[i] for call in network.asked]) for i in range(3))
     attempt.close(
         seen,
         noisy,
@@ -204,7 +220,7 @@ def _loss_of(attempt: Attempt, without: list[bool], classes: list[int], shape: t
         ],
         what="the pictures that the network sees",
     )
-    attempt.close(when.expand(len(labels)), t, "Each picture has its own timestep.", what="the network's timesteps")
+    attempt.close(when, t, "Each picture has its own timestep.", what="the network's timesteps")
     attempt.close(
         which,
         right_labels,
@@ -244,9 +260,17 @@ def _loss_of(attempt: Attempt, without: list[bool], classes: list[int], shape: t
 @check("diffusion_loss(network, x, labels, t, noise, dropped, no_class, alphas_cumprod) -> loss")
 def check_diffusion_loss() -> Parts:
     return {
-        "plain": cases(_loss_of, ([False] * 3, [2, 0, 3], (1, 2, 2))),
+        "plain": cases(
+            _loss_of,
+            ([False] * 3, [2, 0, 3], (1, 2, 2)),
+            ([False] * 5, [1, 3, 3, 0, 2], (2, 3, 4)),
+            ([False], [2], (1, 4, 3)),
+        ),
         "dropped": cases(
-            _loss_of, ([False, True, False, True], [3, 1, 0, 2], (3, 2, 2)), ([True] * 2, [0, 1], (1, 2, 2))
+            _loss_of,
+            ([False, True, False, True], [3, 1, 0, 2], (3, 2, 2)),
+            ([True] * 2, [0, 1], (1, 2, 2)),
+            ([True, False, False], [2, 2, 1], (2, 3, 5)),
         ),
     }
 
@@ -254,9 +278,9 @@ def check_diffusion_loss() -> Parts:
 # ------------------------------------------------------------------------------------------ DDIM
 
 
-def _back(attempt: Attempt, t: int, previous: int, reach: float) -> None:
+def _back(attempt: Attempt, t: int, previous: int, reach: float, shape: tuple[int, ...] = (2, 1, 2, 2)) -> None:
     """A step for pictures that show ``seen`` under ``noise``; where ``seen`` leaves [-1, 1] it must be clamped."""
-    drawn, noise = normal(2, 2, 1, 2, 2, seed=t)
+    drawn, noise = normal(2, *shape, seed=t)
     seen = (drawn * 9).tanh() * reach
     alphas_cumprod = diffusion.cumulative_alphas(diffusion.linear_betas(10, 0.01, 0.3)).double()
     ones = torch.cat([alphas_cumprod, torch.ones(1).double()])  # index -1 is the clean picture
@@ -299,9 +323,9 @@ def _back(attempt: Attempt, t: int, previous: int, reach: float) -> None:
 @check("step_back(noisy, predicted_noise, t, previous, alphas_cumprod [T]) -> earlier pictures")
 def check_step_back() -> Parts:
     return {
-        "middle": cases(_back, (7, 6), (9, 2), reach=0.9),
-        "last": cases(_back, (4, -1), reach=0.9),
-        "clamped": cases(_back, (8, 3), (5, 0), reach=1.8),
+        "middle": cases(_back, (7, 6, 0.9), (9, 2, 0.9), (6, 1, 0.9, (1, 3, 2, 5))),
+        "last": cases(_back, (4, -1, 0.9), (2, -1, 0.9, (3, 2, 4, 3))),
+        "clamped": cases(_back, (8, 3, 1.8), (5, 0, 1.8), (9, 4, 1.5, (3, 2, 3, 4)), (6, -1, 1.8)),
     }
 
 
@@ -313,12 +337,20 @@ def _spread(x: Tensor) -> Tensor:
     return per_picture(x.flatten(1).std(dim=1), x)
 
 
-def _rescale(attempt: Attempt, scale: float, share: float, count: int = 3) -> None:
-    without, given = normal(2, count, 1, 4, 4, seed=count) * torch.arange(1, count + 1).reshape(-1, 1, 1, 1)
+def _rescale(
+    attempt: Attempt, scale: float, share: float, count: int = 3, channels: int = 1, size: tuple[int, int] = (4, 4)
+) -> None:
+    """Pictures of different spreads, with channels of different spreads and means."""
+    widths = torch.arange(1, count + 1).reshape(-1, 1, 1, 1) * torch.arange(1, channels + 1).reshape(-1, 1, 1)
+    without, given = (
+        normal(2, count, channels, *size, seed=count) * widths + 0.5 * torch.arange(channels)[:, None, None]
+    )
     guided = without + scale * (given - without)
     calmed = guided * _spread(given) / _spread(guided)
     right = share * calmed + (1 - share) * guided
     everything = guided * given.std() / guided.std()
+    by_channel = guided * given.std(dim=(2, 3), keepdim=True) / guided.std(dim=(2, 3), keepdim=True)
+    sizes = [per_picture(x.flatten(1).norm(dim=1), x) for x in (given, guided)]
     shifted = given + scale * (given - without)
     mistakes = [
         (guided, "Guided, but not calmed: the spread is still too large."),
@@ -327,6 +359,14 @@ def _rescale(attempt: Attempt, scale: float, share: float, count: int = 3) -> No
         (
             share * everything + (1 - share) * guided,
             "One spread for the whole batch was taken. Each picture has a spread of its own.",
+        ),
+        (
+            share * by_channel + (1 - share) * guided,
+            "Each channel was brought back by itself. A picture has one spread, over all of its channels.",
+        ),
+        (
+            share * guided * sizes[0] / sizes[1] + (1 - share) * guided,
+            "The spread is measured around the picture's mean, not around 0.",
         ),
         (
             share * guided * _spread(guided) / _spread(given) + (1 - share) * guided,
@@ -356,8 +396,8 @@ def _rescale(attempt: Attempt, scale: float, share: float, count: int = 3) -> No
 def check_calm_guidance() -> Parts:
     return {
         "off": cases(_rescale, (3.0, 0.0), (1.0, 0.0, 1)),  # without a share it is plain guidance
-        "on": cases(_rescale, (4.0, 1.0, 1), (4.0, 1.0)),
-        "share": cases(_rescale, (4.0, 0.7), (0.0, 0.3, 2)),
+        "on": cases(_rescale, (4.0, 1.0, 1), (4.0, 1.0), (2.5, 1.0, 2, 3, (4, 6))),
+        "share": cases(_rescale, (4.0, 0.7), (0.0, 0.3, 2), (3.0, 0.4, 3, 3, (3, 5)), (6.0, 0.25, 1, 4, (5, 2))),
     }
 
 
@@ -385,8 +425,8 @@ def _euler(field: _Field, x: Tensor, times: Tensor, sign: float = 1.0, at_end: b
     return x
 
 
-def _walk(attempt: Attempt, count: int, curved: bool) -> None:
-    field, noise = _Field(curved), torch.linspace(-1.5, 2, 6).reshape(3, 2)
+def _walk(attempt: Attempt, count: int, curved: bool, shape: tuple[int, ...] = (3, 2)) -> None:
+    field, noise = _Field(curved), torch.linspace(-1.5, 2, math.prod(shape)).reshape(shape)
     times = torch.linspace(1, 0, count + 1, dtype=torch.float64)
     short = torch.linspace(1, 0, max(count, 2), dtype=torch.float64)
     start, right = noise.double(), _euler(field, noise.double(), times)
@@ -405,8 +445,8 @@ def _walk(attempt: Attempt, count: int, curved: bool) -> None:
     attempt.close(result, right, hint, mistakes, what="the points", tolerance=1e-3)
     if len(field.times) != count:
         asked = f"{len(field.times)} call{'' if len(field.times) == 1 else 's'} of the field"
-        few = "Fewer steps were made than asked for: count steps have count + 1 times. A curved field would show it."
-        hint = few if len(field.times) < count else "Each call of a large network costs. Ask once a step."
+        few = "Fewer steps were made than asked for: where the field curves, that shows."
+        hint = few if len(field.times) < count else "As many calls as steps: each call of a large network costs."
         attempt.fail(asked, f"{count}, one for each step", hint)
 
 
@@ -416,9 +456,9 @@ def _sum_of_steps(field: _Field, x: Tensor, times: Tensor) -> Tensor:
     return x
 
 
-@check("flow_walk(field, noise [N, ...], count) -> [N, ...]")
+@check("flow_walk(field, noise [N, ...], count) -> [N, ...]", changes="noise")
 def check_flow_walk() -> Parts:
     return {
-        "straight": cases(_walk, [1], [4], curved=False),  # where one step is as good as ten
-        "curved": cases(_walk, [1], [2], [5], curved=True),
+        "straight": cases(_walk, (1, False), (4, False)),  # where one step is as good as ten
+        "curved": cases(_walk, (1, True), (2, True), (5, True), (3, True, (2, 3, 2, 4)), (8, True, (1, 5))),
     }

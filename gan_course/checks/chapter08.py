@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, describe, first_hint, near, normal
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check
+from gan_course.checks.values import describe, near, normal
 
 # ------------------------------------------------------------------------------------------ guidance
 
@@ -16,7 +19,7 @@ def _compare_guidance(attempt: Attempt, both: Tensor, weight: float) -> None:
     mistakes = [
         (
             towards + weight * (away - towards),
-            "The two halves are swapped: the answer for the negative prompt comes first.",
+            "The two answers have changed places: the one for the negative prompt comes first, and 1 is the other.",
         ),
         (away - weight * (towards - away), "The sign is wrong: this moves away from the prompt."),
         (
@@ -25,7 +28,6 @@ def _compare_guidance(attempt: Attempt, both: Tensor, weight: float) -> None:
         ),
         (weight * (towards - away), "This is the way alone. From where does it start?"),
         (weight * towards, "Where is the answer for the negative prompt?"),
-        ((1 - weight) * towards + weight * away, "At a guidance of 1 the prompt counts alone, not the negative one."),
         (towards, "The guidance has no effect."),
     ]
     hint = "Start at the answer for the negative prompt and walk towards the prompt's: 1 arrives there, 2 twice as far."
@@ -37,6 +39,7 @@ def check_guided() -> Parts:
     by_hand = torch.tensor([[1.0, 0.0], [3.0, -2.0]])
     one, other = normal(2, 2, 3, 3, seed=1), normal(2, 2, 3, 3, seed=2)
     many = [(normal(2 * n, 2, 3, 3, seed=n), weight) for n, weight in ((2, 3.0), (3, 1.0), (5, 0.5))]
+    many += [(normal(8, 5, seed=8), 1.5), (normal(6, 3, 2, 4, seed=9), 7.5), (normal(4, 1, 3, 2, seed=10), 0.0)]
     return {
         "one": cases(_compare_guidance, (by_hand, 1.0), (by_hand, 3.0), (one, 0.0), (other, 7.5)),
         "many": cases(_compare_guidance, *many),
@@ -59,15 +62,23 @@ def _compare_scale(attempt: Attempt, latents: Tensor) -> None:
             (1 / x.std(dim=(0, 2, 3))).mean(),
             "One spread over all channels together, not the mean of each channel's.",
         ),
+        (1 / x.std(dim=(0, 2, 3)).mean(), "One spread over all channels together, not the mean of each channel's."),
+        (
+            1 / x.var(dim=(0, 2, 3)).mean().sqrt(),
+            "The channels' variances were averaged. That forgets that the channels lie at different heights.",
+        ),
         (1 / x.std(dim=(1, 2, 3)).mean(), "One spread over all pictures, not the mean of each one's."),
+        (1 / (x.max() - x.min()), "The range hangs on two far-off values. What is wanted is a spread of 1."),
     ]
     if not near(root, right, 1e-2):
         mistakes.append((root, "The mean of these latents is not 0: the spread is measured around it."))
     attempt.close(attempt(latents.clone()), right, hint, mistakes, what="the scale", tolerance=2e-3)
 
 
-def _latents(spreads: list[float], seed: int, centre: float = 0.0) -> Tensor:
-    return centre + torch.tensor(spreads)[:, None, None] * normal(20, len(spreads), 8, 8, seed=seed)
+def _latents(spreads: list[float], seed: int, centres: list[float] | float = 0.0, shape=(20, 8, 8)) -> Tensor:
+    """Latents with a spread, and a centre, for each channel; ``shape`` is (N, H, W)."""
+    noise = normal(shape[0], len(spreads), *shape[1:], seed=seed)
+    return torch.as_tensor(centres).reshape(-1, 1, 1) + torch.tensor(spreads)[:, None, None] * noise
 
 
 @check("latent_scale(latents [N, C, H, W]) -> float")
@@ -75,7 +86,11 @@ def check_latent_scale() -> Parts:
     return {
         "even": cases(_compare_scale, [_latents([5.5] * 4, 1)], [_latents([0.2] * 4, 2)]),
         "uneven": cases(
-            _compare_scale, [_latents([1.0, 8.0, 3.0, 0.5], 3)], [_latents([2.0, 4.0, 1.0, 6.0], 4, centre=2.5)]
+            _compare_scale,
+            [_latents([1.0, 8.0, 3.0, 0.5], 3)],
+            [_latents([2.0, 4.0, 1.0, 6.0], 4, 2.5)],
+            [_latents([2.0, 0.5, 3.0], 5, [4.0, -2.0, 0.5], (30, 6, 10))],
+            [torch.arange(1.0, 9.0)[:, None, None, None] * _latents([1.0, 1.4], 6, [1.0, -3.0], (8, 12, 9))],
         ),
     }
 
@@ -85,39 +100,42 @@ def check_latent_scale() -> Parts:
 
 def _compare_start(attempt: Attempt, steps: int, strength: float) -> None:
     every = [i * (1000 // steps) + 1 for i in reversed(range(steps))]
-    taken = int(steps * strength)
-    right = every[steps - taken :]
+    taken = int(steps * strength + 1e-9)
+    right, about = every[steps - taken :], "timesteps"
     given = attempt(torch.tensor(every), strength)
     if given is None:
         attempt.fail("None", "the timesteps that are walked", RETURNS_NOTHING)
     try:
-        found = [int(t) for t in given]
+        found = [float(t) for t in ([given] if taken == 1 and isinstance(given, int | float) else given)]
     except (TypeError, ValueError, RuntimeError):  # of complex tensors, for one
         attempt.fail(describe(given), "a row of timesteps", "Return the part of the timesteps that is walked.")
-    if found == right:
-        return
     mistakes = [
         (every[:taken], "These are the noisiest ones: the walk must end at the clean end, where noise is gone."),
         (every[: steps - taken], "These are the steps that are left out."),
         (every[taken:], "A strength of 1 must walk all the steps, and a small one only the last few."),
-        (
-            every[max(0, steps - taken - 1) :],
-            "One step too many." if taken == steps * strength else "A part of a step is not walked: round down.",
-        ),
-        (every[steps - taken + 1 :], "One step too few."),
+        (every[steps - math.ceil(steps * strength - 1e-9) :], "A part of a step is not walked: round down."),
+        *[
+            (every[steps - n :], "A part of a step is not walked, be it more than half: round down.")
+            for n in (round(steps * strength), math.floor(steps * strength + 0.5))
+        ],
+        *[(every[start:], "One step too many.") for start in (max(0, steps - taken - 1), steps - taken - 1)],
+        *[(every[steps - n :], "One step too few.") for n in (taken - 1, max(1, taken - 1))],
         ([t for t in every if t <= strength * 1000], "Count steps, not timesteps: the list need not be even."),
         (list(reversed(right)), "The walk goes from noisy to clean."),
     ]
+    attempt.observe(about, mistakes, lambda wrong: wrong == found, found == right)
+    if found == right:
+        return
     hint = "How many steps is `strength` of all of them, rounded down? Which ones: the first of the list or the last?"
-    got, expected = (f"{len(row)} timesteps {describe(tuple(row))}" for row in (found, right))
-    attempt.fail(got, expected, first_hint(mistakes, lambda wrong: wrong == found, hint))
+    got, expected = (f"{len(row)} timesteps {describe(tuple(map(int, row)))}" for row in (found, right))
+    attempt.fail(got, expected, hint, about)
 
 
 @check("steps_walked(timesteps [K], strength) -> the timesteps walked")
 def check_steps_walked() -> Parts:
     return {
-        "whole": cases(_compare_start, (10, 0.3), (20, 0.5), (4, 1.0), (25, 0.2)),
-        "rounded": cases(_compare_start, (10, 0.77), (25, 0.5), (7, 0.99), (30, 0.25)),
+        "whole": cases(_compare_start, (10, 0.3), (20, 0.5), (4, 1.0), (25, 0.2), (10, 0.1)),
+        "rounded": cases(_compare_start, (10, 0.77), (25, 0.5), (7, 0.99), (30, 0.25), (8, 0.3)),
     }
 
 
@@ -130,7 +148,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = Non
     return (scale * query @ key.transpose(-1, -2)).softmax(dim=over) @ value
 
 
-def _compare_attention(attempt: Attempt, query: Tensor, key: Tensor, value: Tensor) -> None:
+def _compare_attention(attempt: Attempt, query: Tensor, key: Tensor, value: Tensor, hint: str) -> None:
     right = _attend(query.double(), key.double(), value.double())
     q, k, v = query.double(), key.double(), value.double()
     scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
@@ -140,6 +158,10 @@ def _compare_attention(attempt: Attempt, query: Tensor, key: Tensor, value: Tens
         (
             _attend(q, k, v, scale=k.shape[-2] ** -0.5),
             "Divide by the root of the number of *features* of a query, not of words.",
+        ),
+        (
+            _attend(q, k, v, scale=v.shape[-1] ** -0.5),
+            "Divide by the root of the number of features of a *query*, not of a value.",
         ),
         (_attend(q, k, v, over=-2), "The softmax runs over the wrong axis: at each place, the *words* share 1."),
         (scores @ v, "Scores are no shares yet: at each place they must be positive and sum to 1."),
@@ -155,7 +177,6 @@ def _compare_attention(attempt: Attempt, query: Tensor, key: Tensor, value: Tens
     ]
     if k.shape == v.shape:
         mistakes.append((_attend(q, v, k), "Keys and values are swapped: keys decide, values are handed out."))
-    hint = "Products of each query with all keys, scaled; a softmax over the words; the weighted mean of the values."
     result = attempt(query.clone(), key.clone(), value.clone())
     attempt.close(result, right, hint, mistakes, what="what the places learn", tolerance=1e-3)
 
@@ -171,17 +192,26 @@ def check_attend() -> Parts:
     two_words = torch.tensor([[2.0, 0.0, 0.0, 0.0], [1.0, 2.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 4.0]])
     queries = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
     query, key, value = _drawn([1, 2], 6, 5, 4, 7)
+    steps = "Products of each query with all keys, scaled; a softmax over the words; the weighted mean of the values."
+    heads = f"{steps} Only the last two axes take part: what stands in front, be it one axis or several, is kept."
+    large = "Here the scores are so large that exp() of them is infinite. Which function makes shares of them anyway?"
     return {
         "plain": cases(
             _compare_attention,
             *[(query, *two_words) for query in queries],  # can be followed by hand
             (normal(5, 3, seed=1), normal(4, 3, seed=2), normal(4, 6, seed=3)),
+            hint=steps,
         ),
         "heads": cases(
-            _compare_attention, _drawn([2, 4], 16, 5, 8, 40), _drawn([1, 2], 9, 9, 12, 50), _drawn([3, 1], 4, 7, 2, 60)
+            _compare_attention,
+            _drawn([2, 4], 16, 5, 8, 40),
+            _drawn([1, 2], 9, 9, 12, 50),
+            _drawn([3, 1], 4, 7, 2, 60),
+            (normal(3, 6, 5, seed=4), normal(3, 4, 5, seed=5), normal(3, 4, 2, seed=6)),
+            hint=heads,
         ),
         # Scores so large that the exponential of the bare number is infinite.
-        "large": cases(_compare_attention, (30 * query, 30 * key, value)),
+        "large": cases(_compare_attention, (30 * query, 30 * key, value), (-30 * query, 40 * key, value), hint=large),
     }
 
 
@@ -219,7 +249,12 @@ def _probabilities(count: int, heads: int, side: int, words: int, seed: int) -> 
 @check("word_map(probabilities [2N, heads, side², words], word) -> [N, side, side]")
 def check_word_map() -> Parts:
     return {
-        "one": cases(_compare_map, (_probabilities(1, 1, 2, 3, 1), 1), (_probabilities(1, 4, 4, 6, 2), 0)),
+        "one": cases(
+            _compare_map,
+            (_probabilities(1, 1, 2, 3, 1), 1),
+            (_probabilities(1, 4, 4, 6, 2), 0),
+            (_probabilities(1, 3, 3, 5, 5), 4),
+        ),
         "many": cases(_compare_map, (_probabilities(3, 4, 8, 24, 3), 5), (_probabilities(2, 8, 4, 24, 4), 23)),
     }
 
@@ -228,8 +263,8 @@ def check_word_map() -> Parts:
 
 
 def _compare_outside(attempt: Attempt, count: int, side: int, seed: int, alpha_bar: float) -> None:
-    made, original, noise = normal(3, count, side, side, side, seed=seed)
-    mask = torch.zeros(count, 1, side, side)
+    made, original, noise = normal(3, count, seed, side, side + 2, seed=seed)
+    mask = torch.zeros(count, 1, side, side + 2)
     for i in range(count):
         mask[i, :, i % side :, : side // 2 + i % 2] = 1
     m, o, n = made.double(), original.double(), noise.double()
@@ -258,10 +293,8 @@ def _compare_outside(attempt: Attempt, count: int, side: int, seed: int, alpha_b
         (known, "The original is everywhere: what was painted inside is lost."),
     ]
     hint = "Add noise to the original, as much as belongs to this timestep; then choose between both with the mask."
-    given = made.clone()
-    result = attempt(given, original, noise, mask, alpha_bar)
+    result = attempt(made.clone(), original.clone(), noise.clone(), mask.clone(), alpha_bar)
     attempt.close(result, blend(known), hint, mistakes, what="the latents")
-    attempt.unchanged(given, made, "the given latents were", "Return a new tensor, don't write into x.")
 
 
 @check("keep_outside(x [N, C, H, W], original, noise, mask [N, 1, H, W], alpha_bar) -> [N, C, H, W]")

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from gan_course.checks.report import Attempt, Parts, cases, check, normal
+from gan_course.checks.report import Attempt, Parts, cases, check
+from gan_course.checks.values import normal
 
 # ------------------------------------------------------------------------------------------ pairs
 
@@ -63,13 +64,25 @@ def _compare_runs(attempt: Attempt, differences: list[float], effect: float) -> 
     d = torch.tensor(differences)
     std = d.double().std().item()
     right = max(2, math.ceil((2 * std / effect) ** 2 - 1e-6))
+    exact = (2 * std / effect) ** 2
+
+    def least_two(number: float) -> int:
+        return max(2, math.ceil(number - 1e-6))
+
     mistakes = [
-        (math.ceil((2 * std / effect) ** 2), "One run has no spread: at least two are needed."),
-        (math.floor((2 * std / effect) ** 2), "With so many runs the interval is still too wide: round up."),
-        (math.ceil((std / effect) ** 2), "The interval reaches two standard errors to either side."),
-        (math.ceil(2 * std / effect), "The error shrinks with the root of the number of runs."),
-        (math.ceil((4 * std / effect) ** 2), "Half of the interval has to fit into the effect, not the whole."),
-        (math.ceil((2 * std**2 / effect) ** 2), "A variance was used. The error starts from the standard deviation."),
+        (math.ceil(exact - 1e-6), "One run has no spread: at least two are needed."),
+        (max(2, math.floor(exact + 1e-6) + 1), "One run less would do, where the interval is exactly the effect."),
+        (max(2, math.floor(exact + 1e-6)), "With so many runs the interval is still too wide: round up."),
+        (max(2, round(exact)), "Round up always, not only from one half on: else the interval is too wide."),
+        (exact, "A number of runs is whole: round up."),
+        (least_two((std / effect) ** 2), "The interval reaches two standard errors to either side."),
+        (least_two(2 * std / effect), "The error shrinks with the root of the number of runs."),
+        (least_two((4 * std / effect) ** 2), "Half of the interval has to fit into the effect, not the whole."),
+        (least_two((2 * std**2 / effect) ** 2), "A variance was used. The error starts from the standard deviation."),
+        (
+            least_two((2 * d.double().std(correction=0).item() / effect) ** 2),
+            "The pilot's spread was taken around its own mean, which makes it too small: divide by R - 1.",
+        ),
     ]
     hint = "For how many runs is twice the standard deviation, divided by the root of that number, at most the effect?"
     attempt.close(attempt(d, effect), float(right), hint, mistakes, what="the number of runs", tolerance=1e-6)
@@ -79,7 +92,14 @@ def _compare_runs(attempt: Attempt, differences: list[float], effect: float) -> 
 def check_runs_needed() -> Parts:
     pilot = [0.03, -0.01, 0.02, 0.05, 0.01]
     return {
-        "values": cases(_compare_runs, (pilot, 0.011), (pilot, 0.0043), ([1.0, 3.0, 2.5], 0.7)),
+        "values": cases(
+            _compare_runs,
+            (pilot, 0.011),
+            (pilot, 0.0043),
+            ([1.0, 3.0, 2.5], 0.7),
+            ([-1.0, 0.0, 1.0], 1.0),  # exactly 4, and below exactly 16
+            ([1.0, 2.0, 3.0], 0.5),
+        ),
         "few": cases(_compare_runs, (pilot, 0.5), ([0.1, 0.2], 3.0)),
     }
 
@@ -88,8 +108,7 @@ def check_runs_needed() -> Parts:
 
 
 def _compare_hole(attempt: Attempt, shape: tuple[int, ...], rows: list[int], columns: list[int], side: int) -> None:
-    pictures = normal(*shape, seed=1).clamp(-0.9, 1)
-    before = pictures.clone()
+    before = normal(*shape, seed=1).clamp(-0.9, 1)
 
     def holes(tops: list[int], lefts: list[int], side: int = side, value: float = -1.0, from_row: int = 0):
         made = before.clone()
@@ -106,8 +125,7 @@ def _compare_hole(attempt: Attempt, shape: tuple[int, ...], rows: list[int], col
         (holes(up, left), "The place is the hole's upper left corner, not its middle."),
         (before, "Nothing was changed in the result."),
     ]
-    result = attempt(pictures, torch.tensor(rows), torch.tensor(columns), side)
-    attempt.unchanged(pictures, before, "the pictures", "Training uses them again: work on a copy.")
+    result = attempt(before.clone(), torch.tensor(rows), torch.tensor(columns), side)
     hint = "In picture i the rows from rows[i] to rows[i] + side - 1 turn black, and the columns likewise."
     attempt.close(result, holes(rows, columns), hint, mistakes, what="the pictures")
 
@@ -115,7 +133,12 @@ def _compare_hole(attempt: Attempt, shape: tuple[int, ...], rows: list[int], col
 @check("cut_out(pictures [N, C, H, W], rows [N], columns [N], side) -> pictures [N, C, H, W]")
 def check_cut_out() -> Parts:
     return {
-        "inside": cases(_compare_hole, ((3, 1, 8, 8), [0, 2, 5], [3, 1, 4], 3), ((2, 3, 6, 9), [1, 2], [6, 0], 2)),
+        "inside": cases(
+            _compare_hole,
+            ((3, 1, 8, 8), [0, 2, 5], [3, 1, 4], 3),
+            ((2, 3, 6, 9), [1, 2], [6, 0], 2),
+            ((1, 1, 4, 7), [3], [5], 1),
+        ),
         "rim": cases(_compare_hole, ((3, 1, 8, 8), [7, 6, 0], [2, 7, 5], 4), ((2, 2, 5, 5), [3, 4], [4, 1], 3)),
     }
 
@@ -132,7 +155,9 @@ def _compare_generations(attempt: Attempt, count: int, share: float) -> None:
         (math.ceil((1 - share) * count), "The loss was added up. Each generation loses a part of what is *left*."),
         (math.ceil(2 * exact), "That is right for the standard deviation. The task asks for the variance."),
         (math.ceil(math.log(1 - share) / math.log(1 - 1 / count)), "That much is *lost*. Which share is left?"),
+        (math.floor(exact + 1e-9) + 1, "One too many: where exactly the share is left, that is at most the share."),
         (right + 1, "One too many: generation 0 still has all of it."),
+        (right - 1, "One too few: after it more than the share is left."),
     ]
     hint = "After g generations (1 - 1/N) to the power g is left. Try small g by hand."
     attempt.close(attempt(count, share), float(right), hint, mistakes, what="the generation", tolerance=1e-6)
@@ -142,5 +167,5 @@ def _compare_generations(attempt: Attempt, count: int, share: float) -> None:
 def check_generations_left() -> Parts:
     return {
         "half": cases(_compare_generations, (20, 0.5), (5, 0.5), (100, 0.5)),
-        "shares": cases(_compare_generations, (20, 0.1), (2, 0.25), (50, 0.9), (1000, 0.3)),
+        "shares": cases(_compare_generations, (20, 0.1), (2, 0.25), (50, 0.9), (1000, 0.3), (2, 0.125), (4, 0.75)),
     }

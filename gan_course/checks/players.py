@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gan_course.checks.report import Attempt, Mistakes, flat, near
+from gan_course.checks.report import Attempt, Mistakes
+from gan_course.checks.values import flat, near, normal
 from gan_course.networks import PointDiscriminator, PointGenerator
 
 RATE = 0.5  # plain gradient descent: the step is exactly minus RATE times the gradient
@@ -41,24 +42,59 @@ class Game(NamedTuple):
 
     generator: nn.Module
     discriminator: nn.Module
-    real: Tensor  # [6, 2]
-    noise: Tensor  # [6, 2]
+    real: Tensor  # [count, 2]
+    noise: Tensor  # [count, 2]
 
 
-def new_game() -> Game:
+def new_game(seed: int = 3, count: int = 6) -> Game:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
+        torch.manual_seed(seed)
         generator, discriminator = PointGenerator(hidden=4), PointDiscriminator(hidden=4)
-        real, noise = torch.randn(6, 2) + 1, torch.randn(6, 2)
+    real, noise = normal(2, count, 2, seed=seed)
     for network, name in ((generator, "generator"), (discriminator, "discriminator")):
         network.description = name  # type: ignore[assignment]
-    return Game(generator, discriminator, real, noise)
+    return Game(generator, discriminator, real + 1, noise)
 
 
-def descent(network: nn.Module) -> torch.optim.Optimizer:
-    optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
-    optimizer.description = f"SGD(lr={RATE})"  # type: ignore[attr-defined]
-    return optimizer
+class Descent(torch.optim.SGD):
+    """Plain gradient descent that remembers what happened: whether gradients arrived, and what a step found."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network.parameters(), lr=RATE)
+        self.description = f"SGD(lr={RATE})"
+        self.arrived, self.steps, self.found = False, 0, False
+        for parameter in network.parameters():
+            parameter.register_post_accumulate_grad_hook(self._arrive)
+
+    def _arrive(self, parameter: Tensor) -> None:
+        self.arrived = True
+
+    def step(self, closure=None):  # type: ignore[no-untyped-def, override]
+        self.steps += 1
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        self.found = self.found or any(bool(g.any()) for g in gradients)
+        return super().step(closure)
+
+    def why_nothing_moved(self) -> str:
+        """What is known about a player that stands where it stood."""
+        if not self.steps and not self.arrived:
+            return (
+                "No gradient reached its parameters, and its optimizer made no step. A loss alone changes nothing: "
+                "compute the gradients, then let the optimizer make its step."
+            )
+        if not self.steps:
+            return "Gradients reached its parameters, but its optimizer made no step."
+        if self.arrived:
+            return "Gradients reached its parameters, but they were gone, or 0, when the optimizer made its step."
+        return (
+            "Its optimizer made a step, but no gradient had reached its parameters: backward() was not called, or "
+            "something between the loss and these parameters cut the thread, as detach(), no_grad and .item() do."
+        )
+
+
+def load_optimizers() -> None:
+    """PyTorch loads a large part of itself with the first optimizer: before the clock of a check runs."""
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))])
 
 
 def gradient(network: nn.Module, loss: Tensor) -> Tensor:
@@ -68,17 +104,24 @@ def gradient(network: nn.Module, loss: Tensor) -> Tensor:
 
 
 def check_moved(
-    attempt: Attempt, network: nn.Module, before: Tensor, right: Tensor, mistakes: Mistakes, hints: tuple[str, str]
+    attempt: Attempt,
+    network: nn.Module,
+    optimizer: Descent,
+    before: Tensor,
+    right: Tensor,
+    mistakes: Mistakes,
+    hint: str,
 ) -> None:
-    """Report ``network`` unless its parameters moved from ``before`` to ``right``.
-
-    ``hints``: for a player that stood still, and for one that moved elsewhere than the ``mistakes`` would take it.
-    """
+    """Report ``network`` unless its parameters moved from ``before`` to ``right``."""
     after = flat(network)
     if near(after, before, 1e-6):
         got = f"the {network.description}'s parameters are the same as before"
-        attempt.fail(got, "parameters moved by one step down the loss", hints[0])
-    attempt.close(after, right, hints[1], mistakes, what=f"afterwards, the {network.description}'s parameter")
+        attempt.fail(got, "parameters moved by one step down the loss", optimizer.why_nothing_moved())
+    if optimizer.steps != 1:
+        hint = (
+            f"In this call the {network.description}'s optimizer made {optimizer.steps} steps; the task asks for one."
+        )
+    attempt.close(after, right, hint, mistakes, what=f"afterwards, the {network.description}'s parameter")
 
 
 def check_trainable(attempt: Attempt, *networks: nn.Module) -> None:

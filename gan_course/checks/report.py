@@ -1,27 +1,32 @@
 """How a check runs and what it says.
 
 A check has named parts. A part is a function that receives an :class:`Attempt`, calls the student's function through it
-and compares what comes back. Its first difference ends the part; the other parts still run. The student sees which
-parts passed, and for the first that did not: what was tried, what came back, what was expected, and a hint.
+and compares what comes back. The student sees which parts passed, and for the first that did not: what was tried, what
+came back, what was expected, and a hint.
+
+A hint names a mistake only when that mistake, and no third one, explains all that came back, on two different inputs
+at least. So a part goes on after its first difference: the other inputs tell mistakes apart (:class:`Evidence`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import textwrap
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, equal, nn
+
+from gan_course.checks.evidence import Evidence, Mistakes
+from gan_course.checks.sandbox import SECONDS, Originals, OutOfTime, little_output, no_trace, time_limit
+from gan_course.checks.values import as_double, describe, finite, near, origin, plain, shortened
 
 Part = Callable[["Attempt"], None]
 Parts = Mapping[str, Part]
-Mistakes = Sequence[tuple[Any, str]]  # (what the mistake would give for these inputs, the hint that fits it)
 
 RETURNS_NOTHING = "Does your function end in a return statement?"
 
@@ -42,19 +47,22 @@ class Check(Protocol):
 CHECKS: dict[str, Check] = {}  # by their names, check_NAME
 
 
-def check(signature: str) -> Callable[[Callable[[], Parts]], Check]:
+def check(signature: str, changes: str = "") -> Callable[[Callable[[], Parts]], Check]:
     """Turn a function that makes the parts of ``check_NAME`` into the check itself, ``check_NAME(answer, part=None)``.
 
-    ``signature``: what the student is to write, ``NAME(argument, argument [shape], ...) -> result``. The check runs all
-    parts, or one of them, and prints one line when the answer is right. It raises :class:`CheckFailed` for a wrong
-    answer, ``NotImplementedError`` for a stub that is not written yet, ``ValueError`` for an unknown part.
+    ``signature``: what the student is to write, ``NAME(argument, argument [shape], ...) -> result``. ``changes``: the
+    argument that the function may change; all others must come out as they went in. The check runs all parts, or one
+    of them, and prints one line when the answer is right. It raises :class:`CheckFailed` for a wrong answer,
+    ``NotImplementedError`` for a stub that is not written yet, ``ValueError`` for an unknown part.
     """
     name, listed = re.match(r"(\w+)\((.*)\) ->", signature).groups()  # type: ignore[union-attr]
     arguments = [argument.split()[0] for argument in re.sub(r"\[.*?\]", "", listed).split(",") if argument]
 
     def decorate(make_parts: Callable[[], Parts]) -> Check:
         def checked(answer: Callable[..., Any], part: str | None = None) -> None:
-            _run(name, answer, arguments, make_parts(), part)
+            with no_trace():
+                parts = make_parts()
+                _run(name, answer, arguments, changes, parts, part)
 
         checked.__name__ = checked.__qualname__ = make_parts.__name__
         checked.__module__ = make_parts.__module__
@@ -69,40 +77,63 @@ def cases(compare: Callable[..., Any], *rows: Iterable[Any], **always: Any) -> P
     """A part that compares answers case by case: ``compare(attempt, *row, **always)`` for each of ``rows``."""
 
     def part(attempt: Attempt) -> None:
+        first = None
         for row in rows:
-            compare(attempt, *row, **always)
+            try:
+                compare(attempt, *row, **always)
+            except Difference as difference:
+                first = first or difference
+        if first:
+            raise first
 
     return part
 
 
-def _run(name: str, answer: Any, arguments: Sequence[str], parts: Parts, part: str | None) -> None:
+def _run(name: str, answer: Any, arguments: Sequence[str], changes: str, parts: Parts, part: str | None) -> None:
     if part is not None and part not in parts:
         raise ValueError(f"check_{name} has no part {part!r}: its parts are {', '.join(parts)}")
     if not callable(answer) or isinstance(answer, nn.Module):
         raise CheckFailed(
-            f"check_{name} wants the function {name} itself but got {describe(answer)}: write "
+            f"check_{name} wants the function {name} itself but got {describe(plain(answer))}: write "
             f"checks.check_{name}({name}), with no brackets after the second {name}"
         )
     title = f"check_{name}" if part is None else f"check_{name}, part {part!r}"
-    calls, passed, failed = 0, [], {}
-    for chosen in parts if part is None else [part]:
-        attempt = Attempt(name, answer, arguments)
-        try:
-            with torch.enable_grad():  # even where the notebook has switched gradients off
-                parts[chosen](attempt)
-            passed.append(chosen)
-        except _Difference as difference:
-            failed[chosen] = difference.facts
-        calls += attempt.calls
+    chosen = list(parts) if part is None else [part]
+    evidence, originals = Evidence(), Originals()
+    passed: list[str] = []
+    failed: dict[str, Difference] = {}
+    attempt = Attempt(name, answer, arguments, changes, evidence, originals)
+    try:
+        with little_output(), time_limit():
+            for each in chosen:
+                try:
+                    parts[each](attempt)
+                    passed.append(each)
+                except Difference as difference:
+                    failed[each] = difference
+            calls = attempt.calls
+            if failed:  # the parts that nobody asked for may still tell mistakes apart
+                for each in parts.keys() - set(chosen):
+                    with contextlib.suppress(Difference, NotImplementedError):
+                        parts[each](attempt)
+    except OutOfTime:
+        if not failed:
+            text = "A check takes less than a second with most answers. Is there a loop that never ends?"
+            late = {"tried": attempt.call, "got": f"nothing within {SECONDS:g} seconds", "expected": "an answer"}
+            failed = {each: Difference(late, text) for each in chosen if each not in passed}
+    finally:
+        originals.put_back()
     if failed:
-        raise CheckFailed(_message(title, passed, failed, of_many=part is None)) from None
+        first = next(iter(failed.values()))
+        facts = first.facts | {"hint": evidence.hint(first.about, first.hint)}
+        raise CheckFailed(_message(title, passed, list(failed), facts, of_many=part is None)) from None
     print(f"{title}: all {calls} tests passed" if calls > 1 else f"{title}: passed")
 
 
-def _message(title: str, passed: list[str], failed: dict[str, dict[str, str]], of_many: bool) -> str:
+def _message(title: str, passed: list[str], failed: list[str], facts: dict[str, str], of_many: bool) -> str:
     first, *later = failed
     parts = {"passed": ", ".join(passed) or "no part", "not yet": ", ".join([f"{first} (shown here)", *later])}
-    facts = (parts if of_many else {}) | failed[first]
+    facts = (parts if of_many else {}) | facts | {"hint": _each_sentence_once(facts["hint"])}
     lines = [
         textwrap.fill(text, 110, initial_indent=f"  {name + ':':<10}", subsequent_indent=" " * 12)
         for name, text in facts.items()
@@ -110,75 +141,129 @@ def _message(title: str, passed: list[str], failed: dict[str, dict[str, str]], o
     return "\n".join([f"{title}: not right yet.", *lines])
 
 
-class _Difference(Exception):
-    """What a part found. ``facts``: tried, got, expected, hint."""
+def _each_sentence_once(text: str) -> str:
+    return " ".join(dict.fromkeys(re.split(r"(?<=[.?!]) (?=[A-Z])", text)))
 
-    def __init__(self, facts: dict[str, str]):
+
+class Difference(Exception):
+    """What a part found. ``facts``: tried, got, expected. ``about``: what the evidence for a better hint is about."""
+
+    def __init__(self, facts: dict[str, str], hint: str, about: str = ""):
         super().__init__(facts)
-        self.facts = facts
+        self.facts, self.hint, self.about = facts, hint, about
 
 
 class Attempt:
     """Calls the student's function, remembers the call, and reports what is wrong with the answer."""
 
-    def __init__(self, name: str, function: Callable[..., Any], arguments: Sequence[str]):
-        self.name, self.function, self.arguments = name, function, arguments
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        arguments: Sequence[str],
+        changes: str,
+        evidence: Evidence,
+        originals: Originals,
+    ):
+        self.name, self.function, self.arguments, self.changes = name, function, arguments, changes
+        self.evidence, self.originals = evidence, originals
         self.calls, self.call = 0, f"{name}()"
+        self.values: tuple[Any, ...] = ()
 
     def __call__(self, *values: Any) -> Any:
-        """What the function returns for ``values``. Its warnings and its stderr are dropped (in a graded cell a single
-        line on stderr costs all points), and its random numbers are the same in every run."""
+        """What the function returns for ``values``, made plain. Its random numbers are the same in every run."""
         self.calls += 1
-        named = [f"{n}={describe(v)}" for n, v in zip(self.arguments, values, strict=True)]
-        self.call = f"{self.name}({', '.join(named)})"
-        quiet = contextlib.redirect_stderr(io.StringIO())
+        named = dict(zip(self.arguments, values, strict=True))
+        self.call = f"{self.name}({', '.join(f'{n}={describe(v)}' for n, v in named.items())})"
+        self.values = values
+        before = {n: _state(v) for n, v in named.items()}
         try:
-            with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), quiet:
-                warnings.simplefilter("ignore")
-                torch.manual_seed(0)
-                return self.function(*values)
+            with no_trace():
+                result = plain(self.function(*values))
         except Exception as error:
+            self.originals.put_back()
             if isinstance(error, NotImplementedError) and not str(error):  # PyTorch's own ones always have a text
                 raise _not_written_yet(error) from None
             self.crashed(error)
+        finally:
+            self.originals.put_back()
+        for name, value in named.items():
+            if name != self.changes:
+                self._unchanged(name, before[name], _state(value))
+        return result
+
+    def _unchanged(self, name: str, before: Any, after: Any) -> None:
+        """Report an argument that did not come out as it went in."""
+        if isinstance(before, Tensor | str):
+            if not (
+                before == after if isinstance(before, str) else before.shape == after.shape and equal(before, after)
+            ):
+                hint = "The caller may still need it: work on a copy, or make a new one."
+                self.fail(f"{name} was changed", f"{name} as it was", hint)
+        elif before != after:
+            changed = [
+                f"{what} was {a}, afterwards {b}" for (what, a), (_, b) in zip(before, after, strict=False) if a != b
+            ]
+            hint = "What is frozen or switched for a while must be thawed or switched back before the function ends."
+            self.fail(f"{name}: {shortened(changed[0] if changed else 'changed', 200)}", f"{name} as it was", hint)
 
     def crashed(self, error: Exception) -> NoReturn:
         """Report an exception that the student's code raised, with the line of that code."""
         code = getattr(self.function, "__code__", None)
         lines = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
-        where = f" (in the line: {lines[-1].line})" if lines and lines[-1].line else ""
-        text = str(error).strip().split("\n")[0]
+        where = f" (in the line: {shortened(lines[-1].line, 200)})" if lines and lines[-1].line else ""
         self.fail(
-            f"the error {type(error).__name__}: {text}{where}",
+            f"the error {error_text(error)}{where}",
             "an answer, no error",
             "Read the error's text first. Then print what goes into the line that fails, and its shape.",
         )
 
-    def fail(self, got: str, expected: str, hint: str) -> NoReturn:
-        """End the part with the four facts that a student needs."""
-        raise _Difference({"tried": self.call, "got": got, "expected": expected, "hint": hint}) from None
+    def fail(self, got: str, expected: str, hint: str, about: str = "") -> NoReturn:
+        """Report a difference with the facts that a student needs."""
+        raise Difference({"tried": self.call, "got": got, "expected": expected}, hint, about) from None
+
+    def observe(self, about: str, mistakes: Mistakes, made: Callable[[Any], bool], is_right: bool) -> None:
+        """Note which of ``mistakes`` explain the last answer: those that were ``made``."""
+        given = [as_double(v).numpy().tobytes() if isinstance(v, Tensor) else describe(v).encode() for v in self.values]
+        self.evidence.observe(about, mistakes, made, is_right, b" ".join(given))
 
     def tensor(self, value: Any, *shapes: Sequence[int], hint: str, what: str = "the result") -> Tensor:
         """``value`` as a finite tensor of the first of ``shapes``; any of them will do, and a number is shape []."""
         allowed = [list(shape) for shape in shapes]
+        number = allowed == [[]]
         wanted = f"{what} as a tensor of shape {' or '.join(map(str, allowed))}"
-        if allowed == [[]]:
-            wanted, hint = f"{what} as one number", f"{hint} One number for the whole batch."
+        if number:
+            wanted = f"{what} as one number"
         if value is None:
             self.fail("None", wanted, RETURNS_NOTHING)
-        if [] in allowed and isinstance(value, int | float):
-            value = torch.tensor(float(value))
-        if not isinstance(value, Tensor):
-            self.fail(describe(value), wanted, f"Return {what} as one PyTorch tensor.")
+        if [] in allowed and isinstance(value, int | float) and not isinstance(value, bool):
+            value = torch.tensor(float(value), dtype=torch.float64)
+        if type(value) is not Tensor:
+            remedy = "Return one number." if number else f"Return {what} as one PyTorch tensor."
+            self.fail(describe(value), wanted, remedy)
+        if value.is_complex() or (number and value.dtype == torch.bool):
+            kind = "complex numbers" if value.is_complex() else "a truth value"
+            self.fail(
+                f"{what} = {describe(value)}, {kind}", wanted, f"Here {kind} can't be used: return plain numbers."
+            )
         is_single = [] in allowed and value.numel() == 1
         if list(value.shape) not in allowed and not is_single:
-            self.fail(f"{what} with shape {list(value.shape)}", wanted, hint)
-        if not value.isfinite().all():
-            self.fail(f"{what} = {describe(value)}", f"{what} without NaN and infinity", hint)
+            remedy = f"{hint} Return one number." if number else hint
+            self.fail(f"{what} with shape {list(value.shape)}", wanted, remedy)
+        if not finite(value):
+            kind = "NaN" if value.isnan().any() else "infinity"
+            with no_trace():
+                where = origin(self.function, self.values, kind)
+            self.originals.put_back()
+            self.fail(f"{what} = {describe(value)}{where}", f"{what} without NaN and infinity", hint)
         return value.reshape(list(shapes[0]))
 
     def pair(self, value: Any, names: tuple[str, str]) -> tuple[Any, Any]:
         """``value`` as two results called ``names``."""
+        if isinstance(value, np.ndarray) and value.shape == (2,):
+            value = tuple(value.tolist())
+        if type(value) is Tensor and value.ndim and len(value) == 2:
+            value = tuple(value)
         if not isinstance(value, tuple | list) or len(value) != 2:
             wanted = f"two results: {names[0]}, {names[1]}"
             hint = f"Return both, in this order, with a comma between: {', '.join(names)}."
@@ -193,25 +278,23 @@ class Attempt:
         mistakes: Mistakes = (),
         what: str = "the result",
         tolerance: float = 1e-4,
+        about: str | None = None,
     ) -> None:
-        """Report ``value`` unless it equals ``expected``, with the hint of the first of ``mistakes`` that it equals."""
-        wanted = torch.as_tensor(expected).detach().double()
-        result = self.tensor(value, wanted.shape, hint=hint, what=what).detach().double().cpu()
-        if near(result, wanted, tolerance):
+        """Report ``value`` unless it equals ``expected``; ``mistakes`` may give a better hint than ``hint``."""
+        wanted, about = as_double(expected), what if about is None else about
+        result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what))
+        numbers = [(as_double(wrong), text) for wrong, text in mistakes]
+        known = [(wrong if finite(wrong) else None, text) for wrong, text in numbers]
+        is_right = near(result, wanted, tolerance)
+        self.observe(about, known, lambda wrong: near(result, wrong, tolerance), is_right)
+        if is_right:
             return
-        fitting = [h for wrong, h in mistakes if near(result, torch.as_tensor(wrong).detach().double(), tolerance)]
-        thought = " Or: ".join(fitting[:2]) or hint  # two mistakes may give the same number
         got, right, place = result, wanted, ""
         if wanted.numel() > 6:  # too many to print: show the entry that is farthest off
             index = torch.unravel_index((result - wanted).abs().argmax(), wanted.shape)
             got, right, place = result[index], wanted[index], f" at {[int(i) for i in index]}"
         label = f"{what}{place} = "
-        self.fail(f"{label}{describe(got)}", f"{label}{describe(right)}", thought)
-
-    def unchanged(self, given: Tensor, before: Tensor, what: str, hint: str = "Make a new tensor.") -> None:
-        """Report that ``what`` was changed, unless ``given``, which went into the function, still equals ``before``."""
-        if not torch.equal(given.detach(), before):
-            self.fail(f"{what} changed", "what went in, as it came in", hint)
+        self.fail(f"{label}{describe(got)}", f"{label}{describe(right)}", hint, about)
 
     def dtype(self, value: Tensor, wanted: torch.dtype, what: str, hint: str) -> None:
         """Report ``value`` unless its numbers are of the kind ``wanted``."""
@@ -224,8 +307,8 @@ class Attempt:
             self.fail(
                 f"{what} without a gradient",
                 f"{what} that backward() can start from",
-                "Training needs the gradient. Stay with tensors all the way: .item(), float() and detach() cut the "
-                "thread.",
+                "Training needs the gradient, and somewhere on the way it was cut. .item(), float(), .detach(), NumPy, "
+                "new tensors made from numbers and no_grad all do that: stay with tensors all the way.",
             )
         try:
             (gradient,) = torch.autograd.grad(value.sum(), inputs, retain_graph=True, allow_unused=True)
@@ -234,57 +317,25 @@ class Attempt:
         return torch.zeros_like(inputs) if gradient is None else gradient
 
 
-def near(a: Tensor, b: Tensor, tolerance: float = 1e-4) -> bool:
-    """Whether two tensors of one shape are equal up to rounding."""
-    return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance / 10)
-
-
-def first_hint(mistakes: Mistakes, made: Callable[[Any], bool], otherwise: str) -> str:
-    """The hint of the first mistake that was ``made``."""
-    return next((hint for wrong, hint in mistakes if made(wrong)), otherwise)
-
-
-def normal(*shape: int, seed: int) -> Tensor:
-    """Gaussian noise, the same in every run; the notebook's own random numbers stay as they are."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def per_picture(values: Tensor, images: Tensor) -> Tensor:
-    """``values [N]`` in the shape that multiplies ``images [N, ...]``."""
-    return values.reshape(-1, *[1] * (images.ndim - 1))
-
-
-def flat(network: nn.Module) -> Tensor:
-    """All parameters of ``network`` in one row."""
-    return torch.cat([p.detach().flatten() for p in network.parameters()])
-
-
-def describe(value: Any) -> str:
-    """``value`` in a few words: numbers with five digits, small tensors in full, large ones by shape and range."""
-    if isinstance(value, bool | str) or value is None:
-        return repr(value)
-    if isinstance(value, int | float):
-        return f"{value:.5g}" if isinstance(value, float) else str(value)
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(describe, value[:4]))}{', ...' if len(value) > 4 else ''})"
+def _state(value: Any) -> Any:
+    """What must be the same after a call as before."""
     if isinstance(value, Tensor):
-        if value.ndim == 0:
-            return describe(value.item())
-        if value.numel() <= 6:
-            return f"tensor({_numbers(value.tolist())})"
-        size = f"tensor {list(value.shape)} {describe(value.dtype)}"
-        return size if value.is_complex() else f"{size}, {value.min().item():.4g} to {value.max().item():.4g}"
-    if isinstance(value, torch.dtype):
-        return str(value).removeprefix("torch.")
-    if hasattr(value, "description"):
-        return value.description
-    return f"an object of type {type(value).__name__}"
+        return value.detach().clone()
+    if isinstance(value, nn.Module):
+        modes = [(f"{name or 'it'}.training", module.training) for name, module in value.named_modules()]
+        names = [(name, p) for name, p in value.named_parameters()]
+        trained = [(f"{name}.requires_grad", p.requires_grad) for name, p in names]
+        return modes + trained + [(f"{name}.dtype", describe(p.dtype)) for name, p in names]
+    return repr(value) if isinstance(value, dict | list) else None
 
 
-def _numbers(values: Any) -> str:
-    if isinstance(values, list):
-        return f"[{', '.join(map(_numbers, values))}]"
-    return describe(values)
+def error_text(error: Exception) -> str:
+    """The type and the first line of an exception's text, whatever a student's own exception does."""
+    try:
+        text = str(error).strip().split("\n")[0]
+    except Exception:
+        text = "(without a text)"
+    return f"{shortened(type(error).__name__, 60)}: {shortened(text)}"
 
 
 def _not_written_yet(error: NotImplementedError) -> NotImplementedError:

@@ -170,7 +170,7 @@ WRONG = {
         (make_ring(pick=lambda count, modes: torch.randint(modes, (1,)).expand(count)), "same probability"),
         (make_ring(noise=lambda n, s: s**0.5 * torch.randn(n, 2)), "as a variance"),
         (make_ring(noise=lambda n, s: s**2 * torch.randn(n, 2)), "square of the spread"),
-        (make_ring(noise=lambda n, s: s * torch.randn(n, 1)), "share one random number"),
+        (make_ring(noise=lambda n, s: s * torch.randn(n, 1)), "needs its own random number"),
         (make_ring(noise=lambda n, s: s * torch.randn(1, 2)), "own Gaussian noise"),
         (make_ring(noise=lambda n, s: s * (2 * torch.rand(n, 2) - 1)), "uniform noise"),
         (make_ring(noise=lambda n, s: s * 3**0.5 * (2 * torch.rand(n, 2) - 1)), "bell shape"),
@@ -236,6 +236,59 @@ WRONG = {
     ],
 }
 
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+
+def ring_in_polar_coordinates(count, modes, radius, spread):
+    """Noise along and across the circle: right only where the spread is small."""
+    angle = 2 * math.pi * torch.randint(modes, (count,)) / modes + spread / radius * torch.randn(count)
+    length = radius + spread * torch.randn(count)
+    return torch.stack([length * angle.cos(), length * angle.sin()], dim=1)
+
+
+def covered_with(close, of=lambda close: close.float().mean(0)):
+    """A right answer with the table ``close(points, centres, radius)`` or the share replaced."""
+    return lambda x, c, r, s: int((of(close(x, c, r)) >= s).sum())
+
+
+def share_of_those_near(close):
+    return close.sum(0) / close.any(1).sum().clamp(min=1)
+
+
+def gaussian_by_singular_values(points, count):
+    deviations = points - points.mean(0)
+    _, values, rows = torch.linalg.svd(deviations, full_matrices=False)
+    return points.mean(0) + torch.randn(count, len(values)) * values / (len(points) - 1) ** 0.5 @ rows
+
+
+def arrows_in_eval(discriminator, points):
+    return arrows(discriminator.eval(), points)
+
+
+RIGHT["gaussian_model"] += [gaussian_by_singular_values]
+RIGHT["modes_covered"] += [lambda *all_: np.int64(covered(*all_)), lambda *all_: np.float32(covered(*all_))]
+WRONG["ring"] += [
+    (ring_in_polar_coordinates, "own Gaussian noise"),
+    (make_ring(noise=lambda n, s: s / 2**0.5 * torch.distributions.Laplace(0.0, 1.0).sample((n, 2))), "bell shape"),
+    (make_ring(noise=lambda n, s: s * torch.randn(n, 2).abs()), "own Gaussian noise"),
+    (make_ring(pick=lambda count, modes: torch.randint(modes + 1, (count,))), "same probability"),
+    (make_ring(pick=lambda count, modes: (torch.rand(count) * (modes - 1)).round()), "same probability"),
+]
+WRONG["gaussian_model"] += [
+    (make_gaussian(lambda z, c, root: 12**0.5 * (torch.rand_like(z) - 0.5) @ root.T), "shape of a bell"),
+]
+WRONG["discriminator_batch"] += [
+    (batch(joined, lambda r, f: ones_and_zeros(r, f).bool()), "must be floats"),
+    (batch(lambda r, f: joined(r.mul_(2), f), ones_and_zeros), "real was changed"),
+]
+WRONG["arrows"] += [(arrows_in_eval, "it.training was True, afterwards False")]
+WRONG["modes_covered"] += [
+    (covered_with(near_by, share_of_those_near), "those far from all included"),
+    (covered_with(lambda x, c, r: (x[:, None] - c).abs().sum(2) < r), "along the axes"),
+    (covered_with(lambda x, c, r: (x[:, None] - c).abs().amax(2) < r), "a square around each centre"),
+    (lambda x, c, r, s: bool(covered(x, c, r, s)), "Return one number"),
+]
+
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "ring": [
@@ -248,5 +301,5 @@ HALF_RIGHT = {
     ],
     "discriminator_batch": [(batch(joined, lambda r, f: ones_and_zeros(r, r)), "points", "shapes")],
     "arrows": [(arrows_in_place, "values", "twice")],
-    "modes_covered": [(lambda x, c, r, s: near_by(x, c, r).any(0).sum(), "values", "edges")],
+    "modes_covered": [(lambda x, c, r, s: int((near_by(x, c, r).float().mean(0) > s).sum()), "values", "edges")],
 }

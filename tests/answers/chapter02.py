@@ -198,7 +198,7 @@ WRONG = {
         (lambda a: (-1 / (1 - a.sigmoid()), -1 / a.sigmoid()), "with respect to the probability"),
         (lambda a: (a.sigmoid() * (1 - a.sigmoid()),) * 2, "derivative of the sigmoid alone"),
         (lambda a: (-a.sigmoid() / len(a), -(-a).sigmoid() / len(a)), "batch size"),
-        (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1), "infinity"),
+        (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1), "is infinite"),
         (lambda a: (-a.sigmoid().mean(), (a.sigmoid() - 1).mean()), "shape [4]"),
     ],
     "optimal_discriminator": [
@@ -253,6 +253,53 @@ WRONG = {
         (lambda d, x: torch.autograd.grad(d(x).sum(), x)[0].square().sum() / 2, "does not require grad"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+
+def stable(logits):
+    """The softplus by hand, with no exponential of a large number."""
+    return (logits.clamp(min=0) + torch.log1p(torch.exp(-logits.abs()))).mean()
+
+
+def with_maximum(logits):
+    return (torch.maximum(logits, torch.zeros_like(logits)) + torch.log1p(torch.exp(-logits.abs()))).mean()
+
+
+def branching(logits):
+    """Right, but the branch that is not taken makes the gradient NaN."""
+    large = logits + torch.log1p(torch.exp(-logits))
+    return torch.where(logits > 0, large, torch.log1p(torch.exp(logits))).mean()
+
+
+RIGHT["losses_from_probabilities"] += [
+    lambda p, q: (np.float32(right_d(p, q)), np.float64(right_g(q))),
+    lambda p, q: torch.stack([right_d(p, q), right_g(q)]),
+]
+RIGHT["losses_from_logits"] += [
+    from_logits(lambda r, f: stable(-r) + stable(f), lambda f: stable(-f)),
+    from_logits(lambda r, f: with_maximum(-r) + with_maximum(f), lambda f: with_maximum(-f)),
+]
+RIGHT["jensen_shannon"] += [lambda p, q, dx: np.float32(js_by_xlogy(p, q, dx))]
+RIGHT["r1_penalty"] += [lambda d, x: torch.stack([r1(d, x[i : i + 1]) for i in range(len(x))]).mean()]
+WRONG["losses_from_probabilities"] += [
+    (from_probabilities(lambda p, q: -p.mean().log() - (1 - q).mean().log(), right_g), "Average each"),
+    (lambda p, q: (right_g(q), right_d(p, q)), "expected: L_D"),
+]
+WRONG["losses_from_logits"] += [
+    (from_logits(lambda r, f: branching(-r) + branching(f), soft_g), "makes it NaN"),
+    (lambda r, f: from_logits(soft_d, soft_g)(r.clamp(-50, 50), f.clamp(-50, 50)), "a limit on it hides"),
+    (lambda r, f: (soft_d(r, f), soft_g(f).detach()), "L_G without a gradient"),
+]
+WRONG["optimal_discriminator"] += [
+    (lambda p, q: (p + 1e-8) / (p + q + 2e-8), "tail"),
+    (lambda p, q: (p / (p + q)).nan_to_num(0.0), "certainly fake"),
+]
+WRONG["r1_penalty"] += [
+    (lambda d, x: r1(d.eval(), x), "it.training was True"),
+    (lambda d, x: gradient_of(d, x).abs().sum(1).square().mean() / 2, "Take half the squared length"),
+    (lambda d, x: r1(d, x.mul_(1.1)), "real was changed"),
+]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

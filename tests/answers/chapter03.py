@@ -243,9 +243,9 @@ RIGHT = {
 WRONG = {
     "to_training_tensors": [
         (lambda x: x.float().unsqueeze(1) / 255, "[0, 1]"),
-        (lambda x: x.float() / 127.5 - 1, "which axis is missing"),
-        (lambda x: x.float().unsqueeze(-1) / 127.5 - 1, "which axis is missing"),
-        (lambda x: x.float().unsqueeze(0) / 127.5 - 1, "which axis is missing"),
+        (lambda x: x.float() / 127.5 - 1, "where does its axis stand"),
+        (lambda x: x.float().unsqueeze(-1) / 127.5 - 1, "where does its axis stand"),
+        (lambda x: x.float().unsqueeze(0) / 127.5 - 1, "where does its axis stand"),
         (lambda x: (2 * x / 255 - 1).unsqueeze(1), "uint8"),
         (lambda x: 2 * x.float().unsqueeze(1) / x.max() - 1, "brightest pixel"),
         (lambda x: to_tensors(x).double(), "dtype float64"),
@@ -254,7 +254,7 @@ WRONG = {
         (lambda x: x.float().unsqueeze(1) / 255 - 1, "[-1, 0]"),
         (lambda x: -to_tensors(x), "Black and white"),
         (lambda x: (x.float().unsqueeze(1) / 255 - 0.1307) / 0.3081, "straight line"),
-        (lambda x: to_tensors(x).squeeze(), "which axis is missing"),
+        (lambda x: to_tensors(x).squeeze(), "where does its axis stand"),
     ],
     "make_generator": [
         (lambda: nn.Sequential(first, nn.ReLU()), "got: linear layers: 100 to 256 expected"),
@@ -269,20 +269,20 @@ WRONG = {
         (generator_with(nn.Linear(100, 128), nn.ReLU(), nn.Linear(128, 784), nn.Tanh()), "100 to 128, then 128 to 784"),
         (lambda: GeneratorClass, "returned the class"),
         (lambda: None, "return statement"),
-        (generator_with(first, nn.ReLU(), nn.Linear(128, 784), nn.Tanh()), "two sizes that don't fit"),
+        (generator_with(first, nn.ReLU(), nn.Linear(128, 784), nn.Tanh()), "two sizes don't fit"),
     ],
     "make_discriminator": [
         (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Sigmoid()), "two sigmoids"),
         (lambda: DiscriminatorClass(torch.sigmoid), "two sigmoids"),
         (lambda: DiscriminatorClass(torch.tanh), "bends its output"),
         (lambda: DiscriminatorClass(torch.relu), "bends its output"),
-        (discriminator_with(inner, nn.ReLU(), nn.Flatten(), outer), "two sizes that don't fit"),
+        (discriminator_with(inner, nn.ReLU(), nn.Flatten(), outer), "two sizes don't fit"),
         (discriminator_with(nn.Flatten(), nn.Linear(784, 1)), "784 to 1"),
         (discriminator_with(nn.Flatten(), inner, nn.ReLU(), nn.Linear(128, 2)), "One number a picture"),
         (discriminator_with(nn.Flatten(), inner, outer), "one straight line"),
         (Squeezing, "even for a single picture"),
         (discriminator_with(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 1)), "784 to 64, then 64 to 1"),
-        (discriminator_with(nn.Flatten(0), nn.Linear(784, 128)), "two sizes that don't fit"),
+        (discriminator_with(nn.Flatten(0), nn.Linear(784, 128)), "two sizes don't fit"),
     ],
     "discriminator_step": [
         (d_step(loss=lambda r, f: F.softplus(-r).mean()), "Only the real half"),
@@ -294,10 +294,10 @@ WRONG = {
         (d_step(loss=lambda r, f: (F.softplus(-r) + F.softplus(f)).sum()), "batch size"),
         (d_step(loss=lambda r, f: (F.softplus(-r.sigmoid()) + F.softplus(f.sigmoid())).mean()), "sigmoid too many"),
         (d_step(make_fake=lambda g, z: g(z)), "cut the thread"),
-        (d_step(make_fake=new_noise), "another loss"),
+        (d_step(make_fake=new_noise), "not by one step"),
         (d_step(zero=False), "old gradients were still there"),
-        (d_step(step=False), "A loss alone changes nothing"),
-        (d_step_zero_too_late, "A loss alone changes nothing"),
+        (d_step(step=False), "its optimizer made no step"),
+        (d_step_zero_too_late, "they were gone, or 0"),
         (d_step(after=frozen(1)), "thawed"),
         (lambda d, g, o, x, z: d_step()(d, g, o, x, z) and None, "return statement"),
         (
@@ -307,13 +307,13 @@ WRONG = {
     ],
     "generator_step": [
         (g_step(loss=lambda f: F.softplus(f).mean()), "learns to be recognised"),
-        (g_step(loss=lambda f: -F.softplus(-f).mean()), "another loss"),
+        (g_step(loss=lambda f: -F.softplus(-f).mean()), "up the loss"),
         (g_step(loss=lambda f: -F.softplus(f).mean()), "saturating"),
         (g_step(loss=lambda f: F.softplus(-f).sum()), "batch size"),
         (g_step(loss=lambda f: F.softplus(-f.sigmoid()).mean()), "sigmoid too many"),
         (g_step(make_fake=lambda g, z: g(z).detach()), "same as before"),
         (g_step(zero=False), "old gradients were still there"),
-        (g_step(step=False), "A loss alone changes nothing"),
+        (g_step(step=False), "its optimizer made no step"),
         (g_step(before=frozen(0)), "thawed"),
         (g_step_moves_both, "discriminator's parameters changed"),
         (g_step(make_fake=lambda g, z: torch.no_grad()(g)(z), before=frozen(0)), "does not require grad"),
@@ -331,6 +331,101 @@ WRONG = {
         (average_with(changes_the_generator), "Only the average moves"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+spectral, weighted = nn.utils.parametrizations.spectral_norm, nn.utils.parametrizations.weight_norm
+built_once = generator_with(first, nn.BatchNorm1d(256), nn.ReLU(), second, nn.Tanh())()
+
+
+class LastFirst(nn.Module):
+    """Defines its layers in another order than it uses them."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.first = nn.Linear(256, 784), nn.Linear(100, 256)
+
+    def forward(self, z):
+        return torch.tanh(self.last(F.silu(self.first(z)))).reshape(-1, 1, 28, 28)
+
+
+class Matrices(nn.Module):
+    """No layers at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = (nn.Parameter(0.05 * torch.randn(*size)) for size in ((784, 128), (128, 1)))
+
+    def forward(self, images):
+        return F.relu(images.flatten(1) @ self.a) @ self.b
+
+
+def cutting(generator, discriminator, optimizer, noise):
+    """The loss as a number has no way back to the generator."""
+    loss = torch.tensor(F.softplus(-discriminator(generator(noise))).mean().item(), requires_grad=True)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def without_backward(generator, discriminator, optimizer, noise):
+    loss = F.softplus(-discriminator(generator(noise))).mean()
+    optimizer.step()
+    return loss.item()
+
+
+def in_eval(generator, noise):
+    generator.eval()
+    return generator(noise).detach()
+
+
+def average_with_buffers_the_wrong_way(average, generator, decay):
+    average_with(in_place(lambda d: d, lambda d: 1 - d), buffers=False)(average, generator, decay)
+    for old, new in zip(average.buffers(), generator.buffers(), strict=True):
+        new.copy_(old)
+
+
+def average_in_training(average, generator, decay):
+    average_with(in_place(lambda d: d, lambda d: 1 - d))(average.train(), generator, decay)
+
+
+RIGHT["make_generator"] += [
+    lambda: built_once,
+    LastFirst,
+    lambda: generator_with(spectral(copy.deepcopy(first)), nn.ReLU(), weighted(copy.deepcopy(second)), nn.Tanh())(),
+    generator_with(nn.LazyLinear(256), nn.ELU(), nn.LazyLinear(784), nn.Hardtanh()),
+]
+RIGHT["make_discriminator"] += [
+    Matrices,
+    lambda: nn.Sequential(nn.Flatten(), spectral(nn.Linear(784, 128)), nn.ReLU(), spectral(nn.Linear(128, 1))),
+    lambda: nn.Sequential(nn.Flatten(), weighted(nn.Linear(784, 128)), nn.ReLU(), weighted(nn.Linear(128, 1))),
+]
+WRONG["make_generator"] += [
+    (generator_with(nn.ReLU(), first, second, nn.Tanh()), "one straight line"),
+    (generator_with(first, nn.LeakyReLU(1.0), second, nn.Tanh()), "one straight line"),
+    (generator_with(first, nn.Dropout(0.5), second, nn.Tanh()), "one straight line"),
+]
+WRONG["make_discriminator"] += [
+    (discriminator_with(nn.Flatten(), nn.ReLU(), inner, outer), "one straight line"),
+    (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Hardtanh(-10, 10)), "bends its output"),
+    (discriminator_with(nn.Flatten(), inner, nn.LayerNorm(128), nn.ReLU(), outer, nn.Sigmoid()), "bends its output"),
+    (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Softmax(1)), "bends its output"),
+]
+WRONG["discriminator_step"] += [
+    (d_step(make_fake=in_eval), "it.training was True, afterwards False"),
+    (lambda d, g, o, x, z: d_step()(d, g, o, x, z) + d_step()(d, g, o, x, z), "optimizer made 2 steps"),
+]
+WRONG["generator_step"] += [
+    (cutting, "no gradient had reached its parameters"),
+    (without_backward, "no gradient had reached its parameters"),
+    (g_step(step=False), "but its optimizer made no step"),
+    (g_step(before=lambda d: d.eval() and None), "it.training was True"),
+]
+WRONG["update_average"] += [
+    (average_with_buffers_the_wrong_way, "From which network to which one"),
+    (average_in_training, "the average in training mode"),
+]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

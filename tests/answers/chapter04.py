@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -214,7 +215,7 @@ WRONG = {
         (lambda z, y, n: torch.cat([z, F.one_hot(y)], dim=1), "does not occur in this batch"),
         (lambda z, y, n: joined(z, y, n).float(), "dtype float32"),
         (lambda z, y, n: joined(z, (y + 1) % n, n), "too far to the right"),
-        (joined_in_place, "noise was changed"),
+        (joined_in_place, "z was changed"),
         (lambda z, y, n: torch.cat([z, F.one_hot(y, n).to(z)]), "3 columns of noise, then 3"),
         (lambda z, y, n: F.one_hot(y, n).to(z), "columns of noise"),
     ],
@@ -257,6 +258,25 @@ WRONG = {
         (lambda a, b, n: walk(a, b, n + 1), "the walk with shape"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+RIGHT["output_sides"] += [
+    lambda *case: torch.tensor(sides()(*case)),
+    lambda *case: [np.int64(side) for side in sides()(*case)],
+]
+WRONG["output_sides"] += [
+    (sides(convolution=lambda n, k, s, p: round((n + 2 * p - k) / s) + 1), "Write the places of all windows"),
+]
+WRONG["noise_with_label"] += [
+    (lambda z, y, n: torch.cat([z, F.one_hot(y, n).double()], dim=1), "dtype float64"),
+    (lambda z, y, n: joined(z, y.clamp_(max=0), n), "labels was changed"),
+]
+WRONG["projection_logits"] += [
+    (project(lambda f, y, v, w: own(f, y, v, w) / f.shape[1] ** 0.5), "Two verdicts are added"),
+    (project(lambda f, y, v, w: own(f, y.flip(0), v, w)), "Two verdicts are added"),
+]
+WRONG["arc_walk"] += [(lambda a, b, n: walk(a, b.mul_(1.5), n), "end was changed")]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

@@ -281,7 +281,7 @@ WRONG = {
         (limit(axis=lambda n: n.log()), "against log N"),
         (limit(take=lambda slope, height, x, y: slope), "the line's slope"),
         (limit(take=lambda slope, height, x, y: height + slope), "value at N = 1"),
-        (limit(take=lambda s, h, x, y: h + s * x.min()), "the most samples, bias and all"),
+        (limit(take=lambda s, h, x, y: h + s * x.min()), "Go on to infinitely many"),
         (lambda counts, distances: distances[counts.argmax()], "bias and all"),
         (lambda counts, distances: distances.mean(), "a mean over all sizes"),
         (limit_of_two, "Only two of the sizes"),
@@ -307,6 +307,48 @@ WRONG = {
         (lambda a, b: a.mean() - b.mean(), "two results"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+
+def balls_without_rim(real, fake, k):
+    reach = torch.cdist(real, real).sort(dim=1).values[:, k]
+    table = (torch.cdist(fake, real) < reach).double()
+    return table.sum(1).mean() / k, table.amax(0).mean()
+
+
+def nearer_by(norm):
+    def memorised_share(samples, train, held_out):
+        count = min(len(train), len(held_out))
+        nearest = [torch.cdist(samples.flatten(1), s[:count].flatten(1), p=norm).amin(dim=1) for s in (train, held_out)]
+        return (nearest[0] < nearest[1]).double().mean()
+
+    return memorised_share
+
+
+def by_nuclear_norm(a, b):
+    """The trace of the root is the sum of the singular values of the product of the two tables."""
+    x, y = ((s.double() - s.double().mean(0)) / len(s) ** 0.5 for s in (a, b))
+    apart = (a.double().mean(0) - b.double().mean(0)).square().sum()
+    return apart + x.square().sum() + y.square().sum() - 2 * torch.linalg.matrix_norm(x @ y.T, "nuc")
+
+
+RIGHT["frechet_of_numbers"] += [on_a_line(lambda d, s, t: d**2 + (s - t) ** 2, spread=lambda x: x.std(correction=0))]
+RIGHT["frechet_of_features"] += [by_nuclear_norm]
+RIGHT["kernel_distance"] += [lambda a, b: numpy.float32(kernel()(a, b))]
+RIGHT["density_and_coverage"] += [lambda *all_: torch.stack(balls()(*all_))]
+WRONG["density_and_coverage"] += [(balls_without_rim, "exactly on the rim")]
+WRONG["memorised_share"] += [
+    (nearer(compare=lambda a, b: a <= b), "equally near"),
+    (nearer_by(1.0), "asks for Euclidean"),
+    (lambda *all_: bool(nearer()(*all_) > 0.5), "Return one number"),
+]
+WRONG["kernel_distance"] += [
+    (lambda a, b: kernel()(a, b[: len(a)]), "Three means of the kernel"),
+]
+WRONG["difference_interval"] += [
+    (interval(lambda a, b: (a.var() / len(b) + b.var() / len(a)).sqrt()), "its own number of runs"),
+]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

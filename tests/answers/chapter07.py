@@ -118,9 +118,15 @@ def loss(
 
 def loss_by_hand(network, x, labels, t, noise, dropped, no_class, alphas_cumprod):
     left = over(alphas_cumprod[t], x)
+    labels = labels.clone()
     labels[dropped] = no_class
     output = network(left.sqrt() * x + (1 - left).sqrt() * noise, t, labels)
     return ((output - left.sqrt() * noise + (1 - left).sqrt() * x) ** 2).mean()
+
+
+def loss_in_the_callers_labels(network, x, labels, t, noise, dropped, no_class, alphas_cumprod):
+    labels[dropped] = no_class
+    return loss()(network, x, labels, t, noise, dropped, no_class, alphas_cumprod)
 
 
 def loss_without_gradient(*values):
@@ -230,7 +236,7 @@ WRONG = {
         (jump(mix=lambda a, x, e: a.sqrt() * x + e), "full strength"),
         (jump(mix=lambda a, x, e: a.sqrt() * x + (1 - a.sqrt()) * e), "the powers add up to 1"),
         (lambda x, e, t, b: torch.cumprod(1 - b, 0)[t] * x, "got:"),
-        (jump_in_place, "the given tensors were changed"),
+        (jump_in_place, "x was changed"),
         (lambda x, e, t, b: jump()(x, e, t, b).flatten(1), "The pictures keep their shape"),
     ],
     "first_drowned": [
@@ -243,7 +249,7 @@ WRONG = {
         (drowned(missing=lambda b: len(b) - 1), "still louder than asked"),
         (drowned(missing=lambda b: None), "return statement"),
         (drowned_by_argmax, "a row of False"),
-        (lambda b, r: (torch.cumprod(1 - b, 0) < r).any().item(), "one whole number"),
+        (lambda b, r: (torch.cumprod(1 - b, 0) < r).any().item(), "Return one number"),
     ],
     "take_apart": [
         (apart(picture=lambda a, b, z, v: a * z + b * v), "from the picture to the noise"),
@@ -272,6 +278,7 @@ WRONG = {
         (loss(measure=lambda a, b: (a - b).square().sum()), "Take the mean"),
         (loss(measure=lambda a, b: F.mse_loss(a, b, reduction="none")), "one number"),
         (loss_without_gradient, "without a gradient"),
+        (loss_in_the_callers_labels, "labels was changed"),
         (lambda *all_: torch.tensor(0.5), "never called"),
     ],
     "step_back": [
@@ -302,9 +309,56 @@ WRONG = {
         (walk(step=lambda t, p: -1), "as long as the whole way"),
         (lambda field, x, n: x - field(x, 1.0), "Fewer steps were made"),
         (lambda field, x, n: x, "Nothing moved"),
-        (walk_asking_twice, "Ask once a step"),
+        (walk_asking_twice, "As many calls as steps"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+
+def loss_one_by_one(network, x, labels, t, noise, dropped, no_class, alphas_cumprod):
+    rows = [
+        loss()(network, *(v[i : i + 1] for v in (x, labels, t, noise, dropped)), no_class, alphas_cumprod)
+        for i in range(len(x))
+    ]
+    return torch.stack(rows).mean()
+
+
+def loss_in_eval(network, *others):
+    return loss()(network.eval(), *others)
+
+
+def by_channel(x):
+    return x.std(dim=(2, 3), keepdim=True)
+
+
+def size(x):
+    return x.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
+
+
+RIGHT["jump_to"] += [jump(keep=lambda b: torch.exp(torch.cumsum(torch.log1p(-b), 0)))]
+RIGHT["diffusion_loss"] += [loss_one_by_one]
+RIGHT["calm_guidance"] += [
+    calm(
+        calmed=lambda g, u, c: (
+            g * (c.var((1, 2, 3), False, keepdim=True) / g.var((1, 2, 3), False, keepdim=True)) ** 0.5
+        )
+    )
+]
+WRONG["first_drowned"] += [
+    (lambda b, r: int((diffusion.signal_to_noise(diffusion.cumulative_alphas(b)) > r).sum()), "Exactly at the ratio"),
+    (lambda b, r: int((diffusion.signal_to_noise(diffusion.cumulative_alphas(b)) < r).sum()), "Count from the clean"),
+]
+WRONG["take_apart"] += [(lambda z, v, t, a: apart()(z, v.neg_(), t, a), "v was changed")]
+WRONG["diffusion_loss"] += [(loss_in_eval, "it.training was True, afterwards False")]
+WRONG["calm_guidance"] += [
+    (calm(calmed=lambda g, u, c: g * by_channel(c) / by_channel(g)), "one spread, over all of its channels"),
+    (calm(calmed=lambda g, u, c: g * size(c) / size(g)), "around the picture's mean"),
+]
+WRONG["flow_walk"] += [
+    (lambda field, x, n: walk()(field, x, n + 1), "As many calls as steps"),
+    (walk(when=lambda t, p: (t + p) / 2), "ask the field where you are"),
+]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -147,7 +148,7 @@ RIGHT = {
 
 WRONG = {
     "guided": [
-        (guided(away_first=False), "The two halves are swapped"),
+        (guided(away_first=False), "have changed places"),
         (guided(weigh=lambda a, t, w: a - w * (t - a)), "The sign is wrong"),
         (guided(weigh=lambda a, t, w: t + w * (t - a)), "A guidance of 1 must give the prompt's own answer"),
         (guided(weigh=lambda a, t, w: w * (t - a)), "From where does it start?"),
@@ -191,7 +192,7 @@ WRONG = {
         (outside(choose=lambda m, x, o: m * x), "nothing is left"),
         (outside(choose=lambda m, x, o: x), "Nothing was put back"),
         (outside(choose=lambda m, x, o: o), "what was painted inside is lost"),
-        (outside_in_place, "Return a new tensor"),
+        (outside_in_place, "x was changed"),
     ],
     "attend": [
         (attend(scale=lambda q, k: 1.0), "not divided by the root"),
@@ -217,6 +218,26 @@ WRONG = {
         (lambda p, word: p.chunk(2)[1][..., word].mean(1), "the map with shape [1, 4]"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+RIGHT["latent_scale"] += [lambda latents: np.float32(1 / latents.numpy().std())]
+RIGHT["steps_walked"] += [
+    lambda timesteps, strength: timesteps[-int(len(timesteps) * strength) :].numpy(),
+    lambda timesteps, strength: tuple(timesteps.flip(0)[: int(len(timesteps) * strength)].flip(0).tolist()),
+]
+WRONG["latent_scale"] += [
+    (lambda x: 1 / x.var(dim=(0, 2, 3)).mean().sqrt(), "variances were averaged"),
+    (lambda x: 1 / x.std(dim=(0, 2, 3)).mean(), "not the mean of each channel's"),
+    (lambda x: 1 / (x - x.mean((2, 3), keepdim=True)).std(), "becomes 1"),
+    (lambda x: 1 / x[0].std(), "becomes 1"),
+]
+WRONG["attend"] += [
+    (attend(share=lambda s: s.sigmoid()), "a softmax over the words"),
+    (attend(share=lambda s: s.clamp(-20, 20).softmax(dim=-1)), "exp() of them is infinite"),
+]
+WRONG["word_map"] += [(lambda p, word: word_map()(p.mul_(2), word) / 2, "probabilities was changed")]
+WRONG["keep_outside"] += [(lambda x, o, n, m, a: outside()(x, o, n.mul_(0.5), m, a), "noise was changed")]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 # ------------------------------------------------------------------------------------------ speed
@@ -151,7 +152,7 @@ WRONG = {
         (view(lambda s, k: -s / (1 - k)), "Look at the exponent"),
         (view(lambda s, k: -s / (2 * (1 - k) ** 0.5)), "no further root"),
         (view(lambda s, k: -(s**0.5) / (2 * (1 - k))), "holds the squared distance"),
-        (view(lambda s, k: -s / 6 / (2 * (1 - k))), "don't average"),
+        (lambda x, y, k: view(lambda s, k: -s / x.shape[1] / (2 * (1 - k)))(x, y, k), "don't average"),
         (view(lambda s, k: s / (2 * (1 - k))), "check a sign"),
         (view_by_hand, "softmax subtracts the largest exponent first"),
         (lambda x, y, k: view()(x, y, k).mean(dim=0), "shape"),
@@ -167,7 +168,7 @@ WRONG = {
         (ask_through, "A gradient runs through the teacher"),
         (ask_made_still, "No gradient reaches the student"),
         (ask_teacher_learns, "The teacher itself would learn"),
-        (ask_without_gradient, "Stay with tensors all the way"),
+        (ask_without_gradient, "stay with tensors all the way"),
     ],
     "on_frontier": [
         (beaten(lambda s, e, t, f: t < s and f < e), "equally fast and better"),
@@ -178,6 +179,24 @@ WRONG = {
         (lambda s, e: (s + e).argmin(), "shape"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+frontier = beaten(lambda s, e, t, f: t <= s and f <= e and (t < s or f < e))
+
+RIGHT["on_frontier"] += [lambda s, e: frontier(s, e).numpy(), lambda s, e: list(frontier(s, e).numpy())]
+RIGHT["speed_up"] += [lambda *case: np.float32(speed()(*case))]
+WRONG["on_frontier"] += [
+    (lambda s, e: frontier(s, e).int(), "Return truth values"),
+    (lambda s, e: frontier(s, e).tolist() and [int(v) for v in frontier(s, e)], "one PyTorch tensor"),
+    (lambda s, e: (s == s.min()) | (e == e.min()), "Take one model"),
+    (lambda s, e: frontier(s.sort().values, e), "Take one model"),
+]
+WRONG["ideal_view"] += [(lambda x, y, k: view()(x, y.mul_(1.1), k), "pictures was changed")]
+WRONG["ask_teacher"] += [
+    (ask(noisy=lambda x, e, k: k.sqrt() * x + (1 - k.sqrt()) * e), "Three lines"),
+    (ask(of=lambda d, w: (w * d).sum() / w.sum()), "Three lines"),
+]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

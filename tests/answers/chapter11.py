@@ -116,6 +116,21 @@ WRONG = {
     ],
 }
 
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+RIGHT["runs_needed"] += [
+    lambda d, e: numpy.int64(max(2, numpy.ceil((2 * numpy.std(d.double().numpy(), ddof=1) / e) ** 2))),
+]
+WRONG["paired_gain"] += [(gain(middle=lambda a, b: (a - b).median()), "one difference for each run")]
+WRONG["runs_needed"] += [
+    (runs(lambda s, e: (2 * s / e) ** 2, rounded=lambda x: math.floor(x) + 1), "exactly the effect"),
+    (lambda d, e: max(2, math.ceil((2 * d.std(correction=0).item() / e) ** 2)), "divide by R - 1"),
+]
+WRONG["generations_left"] += [
+    (lambda n, s: math.floor(exact(n, s)) + 1, "at most the share"),
+    (lambda n, s: round(exact(n, s)), "After g generations"),
+]
+
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "runs_needed": [(runs(lambda s, e: (2 * s / e) ** 2, least=1), "values", "few")],

@@ -213,7 +213,7 @@ WRONG = {
     "break_even_subscribers": [
         (subscribers(math.floor), "In which direction must you round?"),
         (subscribers(lambda x: x), "the number must be whole"),
-        (subscribers(round), "In which direction must you round?"),
+        (subscribers(round), "small or large: round up"),
         (subscribers(lambda x: math.floor(x) + 1), "the division comes out even"),
         (subscribers(left=lambda f, a, n, b, c: f - c * a), "The free users' pictures"),
         (subscribers(left=lambda f, a, n, b, c: f - c * (1 + n)), "How many pictures does each"),
@@ -235,7 +235,7 @@ WRONG = {
         (hours(lambda again: 2), "takes two gradients"),
         (hours(frozen=3), "Nothing is learned in the frozen networks"),
         (hours(frozen=0), "have to be run, too"),
-        (hours(lambda again: 3), "Is the forward pass done once or twice here?"),
+        (hours(lambda again: 3), "is the forward pass done once or twice?"),
         (hours(lambda again: 6 if again else 3), "not the backward one"),
         (last_phase, "the last phase alone"),
     ],
@@ -266,6 +266,12 @@ WRONG = {
         (lambda result, values: list(sensitive()(result, values).values()), "a dictionary with the names"),
     ],
 }
+
+# ------------------------------------------------------------------------------------------ found later: near misses
+
+WRONG["break_even_subscribers"] += [(subscribers(lambda x: round(x + 0.5)), "What does one subscriber leave")]
+WRONG["combine_reports"] += [(lambda r: (*combine()(r)[:2], int(combine()(r)[2])), "a truth value")]
+WRONG["sensitivities"] += [(sensitive(up=1.1, down=0.9), "Move one value by 1 %")]
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {

@@ -1,0 +1,140 @@
+"""What came back: made plain, compared, put into words. The functions that decide are bound here at import, so that an
+answer that replaces ``torch.allclose`` decides nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import linecache
+import numbers
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, allclose, nn
+from torch._C import DisableTorchFunctionSubclass
+from torch.overrides import TorchFunctionMode
+
+_as_subclass, _double, _detach, _isfinite = Tensor.as_subclass, Tensor.double, Tensor.detach, torch.isfinite
+
+
+def plain(value: Any) -> Any:
+    """``value`` with subclasses of tensors and NumPy's and other numbers turned into plain ones; the rest as it is."""
+    if isinstance(value, Tensor):
+        if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+            return value  # its numbers are whatever it says they are
+        with DisableTorchFunctionSubclass():
+            value = _as_subclass(value, Tensor)
+            return value.to_dense().cpu() if value.layout != torch.strided else value.cpu()
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1):
+        return value.item()
+    if isinstance(value, tuple | list):
+        return [plain(v) for v in value] if isinstance(value, list) else tuple(plain(v) for v in value)
+    if isinstance(value, dict):
+        return {name: plain(v) for name, v in value.items()}
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | decimal.Decimal):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def as_double(value: Any) -> Tensor:
+    """A number or a tensor as 64-bit numbers without a graph."""
+    return _double(_detach(value if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)))
+
+
+def near(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
+    """Whether two tensors of one shape are equal up to rounding."""
+    a, b = as_double(a), as_double(b)
+    return a.shape == b.shape and allclose(a, b, rtol=tolerance, atol=tolerance / 10)
+
+
+def finite(value: Tensor) -> bool:
+    return bool(_isfinite(_detach(value)).all())
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    """Gaussian noise, the same in every run; the notebook's own random numbers stay as they are."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def per_picture(values: Tensor, images: Tensor) -> Tensor:
+    """``values [N]`` in the shape that multiplies ``images [N, ...]``."""
+    return values.reshape(-1, *[1] * (images.ndim - 1))
+
+
+def flat(network: nn.Module) -> Tensor:
+    """All parameters of ``network`` in one row."""
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def shortened(text: str, length: int = 300) -> str:
+    return text if len(text) <= length else text[:length] + " …"
+
+
+def describe(value: Any, depth: int = 3) -> str:
+    """``value`` in a few words: numbers with five digits, small tensors in full, large ones by shape and range."""
+    if isinstance(value, bool) or value is None:
+        return repr(value)
+    if isinstance(value, str):
+        return shortened(repr(str(value)), 100)
+    if isinstance(value, int | float):
+        return f"{value:.5g}" if isinstance(value, float) else shortened(str(int(value)), 30)
+    if isinstance(value, list | tuple) and depth:
+        shown = ", ".join(describe(v, depth - 1) for v in value[:4])
+        return f"({shown}{', ...' if len(value) > 4 else ''})"
+    if type(value) is Tensor or type(value) is nn.Parameter:
+        if value.ndim == 0:
+            return describe(value.item())
+        if value.numel() <= 6:
+            return f"tensor({_numbers(value.tolist())})"
+        size = f"tensor {list(value.shape)} {describe(value.dtype)}"
+        return size if value.is_complex() else f"{size}, {value.min().item():.4g} to {value.max().item():.4g}"
+    if isinstance(value, torch.dtype):
+        return str(value).removeprefix("torch.")
+    if type(value).__module__.startswith("gan_course.") or isinstance(value, nn.Module | torch.optim.Optimizer):
+        description = getattr(value, "description", None)
+        if isinstance(description, str):
+            return description
+    return f"an object of type {shortened(type(value).__name__, 60)}"
+
+
+def _numbers(values: Any) -> str:
+    if isinstance(values, list):
+        return f"[{', '.join(map(_numbers, values))}]"
+    return describe(values)
+
+
+# ------------------------------------------------------------------------------------------ where a NaN came from
+
+
+class _Watch(TorchFunctionMode):
+    """Notes the first operation that gave infinity, and the first that gave NaN."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file, self.first = file, dict[str, str]()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.is_floating_point() and not finite(result):
+            kind = "NaN" if result.isnan().any() else "infinity"
+            if kind not in self.first:
+                self.first[kind] = self._where(getattr(function, "__name__", "an operation"))
+        return result
+
+    def _where(self, operation: str) -> str:
+        frame = sys._getframe(2)
+        while frame.f_back and frame.f_code.co_filename != self.file:
+            frame = frame.f_back
+        line = linecache.getline(self.file, frame.f_lineno).strip() if frame.f_code.co_filename == self.file else ""
+        return f"{operation.strip('_')}{f', in the line: {shortened(line, 120)}' if line else ''}"
+
+
+def origin(function: Callable[..., Any], values: tuple[Any, ...], kind: str) -> str:
+    """Where in ``function(*values)`` the first ``kind`` ("NaN" or "infinity") arises, or "" if it can't be seen."""
+    watch = _Watch(getattr(getattr(function, "__code__", None), "co_filename", ""))
+    with contextlib.suppress(Exception), watch:
+        function(*values)
+    return f" (the first {kind} came from {watch.first[kind]})" if kind in watch.first else ""
