@@ -17,9 +17,13 @@ from torch import nn
 from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
 from gan_course.files import write_whole
 from gan_course.naming import nearest
+from gan_course.translators import PhotoFeatures, Translator
 
 FOLDER = Path(__file__).parent
-NETWORKS = {kind.__name__: kind for kind in (AttributeClassifier, Classifier, DepthEstimator)}  # for a card's "network"
+#: What a card's "network" may name.
+NETWORKS = {
+    kind.__name__: kind for kind in (AttributeClassifier, Classifier, DepthEstimator, PhotoFeatures, Translator)
+}
 
 
 def names(folder: Path = FOLDER) -> list[str]:
