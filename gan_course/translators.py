@@ -8,48 +8,53 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_course.networks import channels_last
+from gan_course.unet import zero_init
 
 
 class Translator(nn.Module):
-    """A picture to another one of the same size: ``[N, 3, H, W]`` in [-1, 1] to ``[N, 3, H, W]`` in [-1, 1].
+    """A picture to another one of the same size: ``[N, 3, H, W]`` in [-1, 1] to ``[N, 3, H, W]`` in or near [-1, 1].
 
     ``H`` and ``W`` are multiples of ``multiple``. With ``noise``, so many channels of random numbers come along:
     ``noise [N, noise, H / 4, W / 4]``, which decide what the picture leaves open; without them zeros are taken.
 
     A small relative of Johnson and others' network (arXiv 1603.08155): down to a quarter of the side, ``blocks``
-    residual blocks, up again by repeating pixels, which leaves no checkerboard. No layer looks at the whole picture:
-    where theirs normalises each channel over all places, this one normalises each place over all channels. So what
-    comes out at a place depends on the ``reach`` pixels around it alone, and a large picture can be made in tiles.
+    residual blocks, up again by repeating pixels, which leaves no checkerboard. With ``bridges``, what was seen on the
+    way down is added on the way up, as in a U-Net: fine detail need not pass through the middle. No layer looks at the
+    whole picture, as their normalisation does: what comes out at a place depends on the ``reach`` pixels around it
+    alone, and a large picture can be made in tiles.
     """
 
     multiple = 4
 
-    def __init__(self, width: int = 32, blocks: int = 5, noise: int = 0):
+    def __init__(self, width: int = 32, blocks: int = 5, noise: int = 0, bridges: bool = True):
         super().__init__()
-        self.noise = noise
+        self.noise, self.bridges = noise, bridges
         self.reach = 8 * blocks + 20  # two convolutions a block, four pixels each; the layers before and after
-        self.first = _same(3, width // 2, 3)
-        self.down1 = nn.Conv2d(4 * (width // 2), width, 1)
+        half = width // 2
+        self.first = _same(3, half, 3)
+        self.down1 = nn.Conv2d(4 * half, width, 1)
         self.down2 = nn.Conv2d(4 * width + noise, width, 1)
         self.blocks = nn.ModuleList(_Residual(width) for _ in range(blocks))
-        self.up1 = _same(width, width // 2, 3)
-        self.up2 = _same(width // 2, width // 2, 3)
-        self.last = _same(width // 2, 3, 3)
+        self.up1 = _same(width, width, 3)
+        self.up2 = _same(width, half, 3)
+        self.last = _same(half, 3, 3)
+        with torch.no_grad():
+            self.last.weight.mul_(0.3)  # it starts in grey
         channels_last(self)
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = F.leaky_relu(self.first(images), 0.2)
-        x = F.leaky_relu(self.down1(F.pixel_unshuffle(x, 2)), 0.2)
-        x = F.pixel_unshuffle(x, 2)
+        full = F.leaky_relu(self.first(images), 0.2)
+        half = F.leaky_relu(self.down1(F.pixel_unshuffle(full, 2)), 0.2)
+        x = F.pixel_unshuffle(half, 2)
         if self.noise:
             shape = len(x), self.noise, *x.shape[2:]
             x = torch.cat([x, x.new_zeros(shape) if noise is None else noise], dim=1)
         x = self.down2(x)
         for block in self.blocks:
             x = block(x)
-        x = F.leaky_relu(self.up1(_twice(_per_place(x))), 0.2)
-        x = F.leaky_relu(self.up2(_twice(x)), 0.2)
-        return self.last(x).tanh()
+        x = F.leaky_relu(self.up1(_twice(x)), 0.2)
+        x = F.leaky_relu(self.up2(_twice(x + half if self.bridges else x)), 0.2)
+        return self.last(x + full if self.bridges else x)  # no tanh: it hardly learns any more where all is white
 
 
 class _Residual(nn.Module):
@@ -57,12 +62,10 @@ class _Residual(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.conv1, self.conv2 = _same(width, width, 3), _same(width, width, 3)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        self.conv1, self.conv2 = _same(width, width, 3), zero_init(_same(width, width, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(_per_place(x)), 0.2))
+        return x + self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, 0.2)), 0.2))
 
 
 def _same(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
@@ -71,11 +74,6 @@ def _same(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 def _twice(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
-
-
-def _per_place(x: Tensor) -> Tensor:
-    """Every place's channels scaled to a mean square of 1."""
-    return x * (x.square().mean(dim=1, keepdim=True) + 1e-4).rsqrt()
 
 
 class PatchDiscriminator(nn.Module):

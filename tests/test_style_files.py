@@ -196,7 +196,7 @@ def bomb():
 
 def moving():
     buffer = io.BytesIO()
-    frames = [Image.new("P", (8, 8), i) for i in range(3)]
+    frames = [Image.new("RGB", (8, 8), (90 * i, 0, 0)) for i in range(3)]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
     return buffer.getvalue()
 

@@ -31,6 +31,9 @@ RECIPES = {
     "style_mosaic": "gan_course.recipes.style:MosaicRun",
     "style_swirls": "gan_course.recipes.style:SwirlsRun",
     "style_engraving": "gan_course.recipes.style:EngravingRun",
+    "style_pencil": "gan_course.recipes.style:PencilRun",
+    "style_hatching": "gan_course.recipes.style:HatchingRun",
+    "hatched_drawings": "gan_course.recipes.style:DrawingsRun",
 }
 
 

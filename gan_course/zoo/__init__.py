@@ -18,11 +18,13 @@ from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimat
 from gan_course.files import write_whole
 from gan_course.naming import nearest
 from gan_course.translators import PhotoFeatures, Translator
+from gan_course.unet import DiffusionUNet
 
 FOLDER = Path(__file__).parent
 #: What a card's "network" may name.
 NETWORKS = {
-    kind.__name__: kind for kind in (AttributeClassifier, Classifier, DepthEstimator, PhotoFeatures, Translator)
+    kind.__name__: kind
+    for kind in (AttributeClassifier, Classifier, DepthEstimator, DiffusionUNet, PhotoFeatures, Translator)
 }
 
 
