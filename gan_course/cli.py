@@ -143,7 +143,8 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
         raise CourseError(f"the recipe {name} needs {error.name}: {remedy}") from error
     if "file" in card:
         name, value = next(iter(card["metrics"].items()))
-        said = f"{value:.2%} right" if name == "held_out_accuracy" else f"{name.replace('_', ' ')} {value:.2%}"
+        figure = f"{value:.2%}" if name.endswith(("accuracy", "error")) else f"{value:.4g}"
+        said = f"{figure} right" if name == "held_out_accuracy" else f"{name.replace('_', ' ')} {figure}"
         print(f"{folder / card['file']}: {card['bytes']:,} bytes, {said} on held-out data")
     elif card:  # under torchrun, the first process alone has one
         print(f"{folder}: {len(card['files'])} files of {card['bytes']:,} bytes in all, and their card")

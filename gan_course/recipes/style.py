@@ -54,7 +54,7 @@ class StyleSettings:
     batch: int = 4
     size: int = 96
     learning_rate: float = 2e-3
-    style_weight: float = 8.0
+    style_weight: float = 20.0
     copying: int = 40  # first steps, in which it learns to copy: it then starts from the photograph, as Gatys did
     noise: int = 4  # channels: without them a flat sky has nothing to break it into strokes
     smoothness: float = 0.3
@@ -66,7 +66,7 @@ class StyleRun(Run):
 
     settings = StyleSettings()
     style: ClassVar[Callable[[], Tensor]]
-    steps = 360
+    steps = 400
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: StyleSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
@@ -218,7 +218,7 @@ class PairedRun(Run):
 class PencilRun(PairedRun):
     """One right answer for each photograph: the absolute error is all that it takes."""
 
-    name, steps, settings = "style_pencil", 600, PairedSettings(width=24, blocks=3)
+    name, steps, settings = "style_pencil", 800, PairedSettings(blocks=3)
     what = "Draws a photograph in pencil: learned from pairs with the absolute error alone."
 
     def look(self, photographs: Tensor, random: torch.Generator) -> Tensor:
@@ -232,7 +232,7 @@ class PencilRun(PairedRun):
 class HatchingRun(PairedRun):
     """Many right answers: a discriminator says whether these are lines, and only the tone is compared."""
 
-    name, steps = "style_hatching", 2000
+    name, steps = "style_hatching", 600
     settings = PairedSettings(distance_weight=0.0, adversarial_weight=1.0, tone_weight=5.0, noise=4, blocks=4)
     what = "Hatches a photograph: learned from pairs with a discriminator, as there is no one right answer."
 
@@ -260,7 +260,7 @@ class DrawingsSettings:
 class DrawingsRun(Run):
     """A diffusion model of hatched pictures alone: it has seen no pairs, only what drawings look like (SDEdit)."""
 
-    name, steps, settings = "hatched_drawings", 1200, DrawingsSettings()
+    name, steps, settings = "hatched_drawings", 1000, DrawingsSettings()
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: DrawingsSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
