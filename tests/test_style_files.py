@@ -160,7 +160,8 @@ def test_the_memory_for_a_large_picture_is_bounded(network):
 
 
 @pytest.mark.parametrize(
-    "colours", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
+    "colours",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
 )
 def test_other_arrays_are_refused(network, colours):
     with pytest.raises(ValueError, match=r"^a picture must be uint8 \[H, W, 3\] but is"):

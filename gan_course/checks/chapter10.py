@@ -154,16 +154,16 @@ def _compare_spans(attempt: Attempt, length: int, tile: int, margin: int) -> Non
     every = torch.tensor([[s, min(s + tile, length), 0, length] for s in range(0, length, tile)]).float()
     whole = torch.tensor([[s, s + tile, max(0, s - margin), s + tile + margin] for s in range(0, length, tile)])
     mistakes = [
-        (torch.tensor(_spans(length, tile, margin, cut=False)), "There is nothing beyond the picture: cut at 0 and length."),
+        (torch.tensor(_spans(length, tile, margin, cut=False)), "There is nothing beyond the picture: cut it there."),
         (whole, "The last tile ends where the picture ends, and so does what it sees."),
         (right[:, [2, 3, 0, 1]], "First what is kept of the tile, then what is seen."),
         (torch.cat([right[:, :2], right[:, :2]], dim=1), "The margin is missing: a tile has to see its surroundings."),
         (every, "Each tile sees the whole picture then, and nothing is saved."),
         (right[:-1], "The last tile is missing: it may be a smaller one."),
     ]
-    hint = "Tiles lie edge to edge and cover the length once; each sees `margin` more on both sides, where there is any."
+    hint = "Tiles lie edge to edge and cover the length once; each sees `margin` more on both sides."
     if len(result) != len(right) and not any(w.shape == result.shape for w, _ in mistakes):
-        attempt.fail(f"{len(result)} tiles", f"{len(right)} tiles", "They cover the length once, the last one cut short.")
+        attempt.fail(f"{len(result)} tiles", f"{len(right)} tiles", "Cover the length once, the last tile cut short.")
     for wrong, text in mistakes:
         if result.shape == wrong.shape != right.shape and torch.equal(result, wrong.float()):
             attempt.fail(f"{len(result)} tiles", f"{len(right)} tiles", text)

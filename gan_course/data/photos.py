@@ -31,6 +31,7 @@ FILES = {
     "flower": ("sklearn", "datasets/images/flower.jpg"),
 }
 HELD_OUT = ("cat", "astronaut", "temple")  # which no network of chapter 10 has seen
+TO_LEARN_FROM = tuple(name for name in FILES if name not in HELD_OUT)
 SMALLEST = 0.35  # of a photograph's shorter side: the smallest crop
 BICUBIC = 3  # as Pillow numbers its filters; it averages over all pixels that become one, so nothing aliases
 
@@ -75,6 +76,17 @@ def photograph(name: str) -> Tensor:
     Raises ``ValueError`` for an unknown name and ``FileNotFoundError`` where the installed package lacks the file.
     """
     return _tensor(_open(name))
+
+
+def squares(of: Sequence[str], size: int) -> Tensor:
+    """The largest square in the middle of each of the photographs ``of``, scaled: ``[len(of), 3, size, size]``."""
+    found = []
+    for name in of:
+        whole = _open(name)
+        side = min(whole.size)
+        left, top = (whole.width - side) // 2, (whole.height - side) // 2
+        found.append(_tensor(whole.resize((size, size), BICUBIC, box=(left, top, left + side, top + side))))
+    return torch.stack(found)
 
 
 def photos(size: int = 32, count: int = 2_000, seed: int = 0, of: Sequence[str] = ()) -> Dataset:

@@ -23,23 +23,6 @@ from gan_course.translators import PatchDiscriminator, Translator
 from gan_course.unet import DiffusionUNet
 
 
-def training_photos(size: int, count: int, seed: int) -> Tensor:
-    """Crops of the photographs that networks may learn from: ``[count, 3, size, size]``."""
-    return photos.photos(size, count, seed, [n for n in photos.names() if n not in photos.HELD_OUT]).images
-
-
-def unseen_photos(size: int = 256) -> Tensor:
-    """One large square of each photograph that is held out: ``[3, 3, size, size]``."""
-    squares = []
-    for name in photos.HELD_OUT:
-        whole = photos.photograph(name)
-        side = min(whole.shape[1:])
-        top, left = (whole.shape[1] - side) // 2, (whole.shape[2] - side) // 2
-        square = whole[None, :, top : top + side, left : left + side]
-        squares.append(F.interpolate(square, size=size, mode="bicubic", antialias=True).clamp(-1, 1))
-    return torch.cat(squares)
-
-
 def noise_for(images: Tensor, channels: int, random: torch.Generator) -> Tensor:
     """The random numbers that a ``Translator`` of so many noise channels takes with ``images``."""
     height, width = (side // Translator.multiple for side in images.shape[2:])
@@ -70,7 +53,7 @@ class StyleRun(Run):
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: StyleSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
-        self.images = training_photos(self.settings.size, self.settings.pictures, seed)
+        self.images = photos.photos(self.settings.size, self.settings.pictures, seed, photos.TO_LEARN_FROM).images
         make = partial(Translator, noise=self.settings.noise)
         self.painter = self.add("painter", make, self.settings.learning_rate, weight_decay=0.0)
         features = zoo.load("photo_features")
@@ -104,7 +87,7 @@ class StyleRun(Run):
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         network = self.painter.finished().half().float()
         with torch.no_grad():
-            unseen = unseen_photos()
+            unseen = photos.squares(photos.HELD_OUT, 256)
             noise = noise_for(unseen, self.settings.noise, random_numbers(UNSEEN, 0))
             style, content = self.judge(network(unseen, noise), unseen)
             before, _ = self.judge(unseen, unseen)
@@ -160,7 +143,7 @@ class PairedRun(Run):
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: PairedSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
         s = self.settings
-        self.images = training_photos(s.size, s.pictures, seed)
+        self.images = photos.photos(s.size, s.pictures, seed, photos.TO_LEARN_FROM).images
         make = partial(Translator, s.width, s.blocks, s.noise)
         self.painter = self.add("painter", make, s.learning_rate, 0.995, weight_decay=0.0)
         if s.adversarial_weight:
@@ -203,7 +186,7 @@ class PairedRun(Run):
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         s, network = self.settings, self.painter.finished().half().float()
-        unseen, draw = unseen_photos(), random_numbers(UNSEEN, 0)
+        unseen, draw = photos.squares(photos.HELD_OUT, 256), random_numbers(UNSEEN, 0)
         with torch.no_grad():
             made = network(unseen, noise_for(unseen, s.noise, draw))
         about = {
@@ -264,7 +247,7 @@ class DrawingsRun(Run):
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: DrawingsSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
-        self.images = training_photos(self.settings.size, self.settings.pictures, seed)
+        self.images = photos.photos(self.settings.size, self.settings.pictures, seed, photos.TO_LEARN_FROM).images
         make = partial(DiffusionUNet, **self.arguments)
         self.unet = self.add("unet", make, self.settings.learning_rate, 0.995, weight_decay=0.0)
         self.alphas_cumprod = diffusion.cumulative_alphas(diffusion.cosine_betas())
@@ -289,7 +272,7 @@ class DrawingsRun(Run):
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         network = self.unet.finished().half().float()
         draw = random_numbers(UNSEEN, 0)
-        clean = looks.hatching(unseen_photos(), draw)[:, :1]
+        clean = looks.hatching(photos.squares(photos.HELD_OUT, 256), draw)[:, :1]
         noise, error = torch.randn(clean.shape, generator=draw), {}
         for t in (200, 500, 800):
             noisy = diffusion.add_noise(clean, noise, t, self.alphas_cumprod)
@@ -299,7 +282,7 @@ class DrawingsRun(Run):
         about = {
             "what": "A diffusion model of hatched pictures, in grey; it predicts v, of the cosine schedule.",
             "network": {"class": "DiffusionUNet", "arguments": self.arguments},
-            "data": f"hatchings of {self.settings.pictures:,} crops of four photographs; three other photographs held out",
+            "data": f"{self.settings.pictures:,} hatched crops of four photographs, three other photographs held out",
             "metrics": error,
         }
         return zoo.store(self.name, network.half(), about | facts, folder)

@@ -1,4 +1,4 @@
-"""Style as the correlations of features: the losses of Gatys and others, and a picture optimised under them.
+"""Style as the correlations of features: the losses of Gatys and others.
 
 arXiv 1508.06576. The features are those of :class:`gan_course.translators.PhotoFeatures`.
 """
@@ -52,42 +52,3 @@ def style_targets(features: Callable[[Tensor], Maps], style: Tensor, layers: tup
     with torch.no_grad():
         found = features(style[None])
     return {layer: gram(found[layer]) for layer in layers if layer in found}
-
-
-def optimise(
-    features: Callable[[Tensor], Maps],
-    content: Tensor,
-    style: Tensor,
-    steps: int = 100,
-    style_weight: float = 20.0,
-    callback: Callable[[int, float], None] | None = None,
-) -> tuple[Tensor, list[float]]:
-    """Change the photograph ``content [3, H, W]`` until its features show the style of ``style [3, h, w]``.
-
-    Returns the picture, in [-1, 1], and the loss before each of ``steps`` steps. ``callback`` gets both step and loss.
-    Raises ``ValueError`` for pictures that are not ``[3, H, W]`` and for fewer steps than 1.
-    """
-    for name, picture in (("content", content), ("style", style)):
-        if picture.ndim != 3 or picture.shape[0] != 3:
-            raise ValueError(f"the {name} must be one colour picture [3, H, W] but has shape {list(picture.shape)}")
-    if steps < 1:
-        raise ValueError(f"can't optimise for {steps} steps: take at least 1, better 100")
-    targets = style_targets(features, style)
-    with torch.no_grad():
-        wanted = features(content[None])[CONTENT_LAYER]
-    picture = content[None].clone().requires_grad_()
-    optimizer = torch.optim.Adam([picture], lr=0.05, betas=(0.9, 0.99))
-    losses = []
-    for step in range(steps):
-        found = features(picture)
-        loss = content_loss(found[CONTENT_LAYER], wanted) + style_weight * style_loss(found, targets)
-        loss = loss + 0.3 * total_variation(picture)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            picture.clamp_(-1, 1)
-        losses.append(loss.item())
-        if callback is not None:
-            callback(step, losses[-1])
-    return picture.detach()[0], losses

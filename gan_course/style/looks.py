@@ -133,7 +133,8 @@ def hatching(images: Tensor, random: torch.Generator, period: float = 6.0) -> Te
     phases = 2 * math.pi * torch.rand(len(images), 2, 1, 1, generator=random)
     paper = torch.ones_like(dark)
     for layer, (sign, least) in enumerate(((1, 0.15), (-1, 0.55))):
-        wave = 0.5 - 0.5 * torch.cos(2 * math.pi * (x + sign * y) / (period * math.sqrt(2)) + phases[:, layer : layer + 1])
+        along = 2 * math.pi * (x + sign * y) / (period * math.sqrt(2))
+        wave = 0.5 - 0.5 * torch.cos(along + phases[:, layer : layer + 1])
         cover = ((dark - least) / (1 - least)).clamp(0, 1) * 0.8
         paper = paper * torch.sigmoid((wave - cover) * 14).where(cover > 0, torch.ones_like(wave))
     return (2 * paper - 1).expand_as(images)
