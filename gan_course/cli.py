@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("stylize", stylize, "repaint a photograph in one of the course's styles", anywhere=True)
     command.add_argument("source", metavar="INPUT", help="the photograph: JPEG, PNG, WebP, TIFF, BMP")
     command.add_argument("target", metavar="OUTPUT", help="the picture to write: .jpg, .png or .webp")
-    command.add_argument("--style", default="mosaic", metavar="NAME", help="such as mosaic or pencil (default: mosaic)")
+    command.add_argument("--style", default="pencil", metavar="NAME", help="such as pencil, which is the default")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of what the style leaves open (default: 0)")
 
     add("check", check, "look for what must not be in a committed notebook")

@@ -25,7 +25,7 @@ def test_what_is_held_out_is_not_learned_from():
     assert not set(photos.HELD_OUT) & set(photos.TO_LEARN_FROM)
     assert set(photos.HELD_OUT) | set(photos.TO_LEARN_FROM) == set(photos.FILES)
     crops = photos.photos(32, 40, seed=1, of=photos.TO_LEARN_FROM)
-    assert crops.classes == photos.TO_LEARN_FROM and crops.images.shape == (40, 3, 32, 32)
+    assert crops.class_names == photos.TO_LEARN_FROM and crops.images.shape == (40, 3, 32, 32)
     assert torch.equal(photos.photos(32, 20, seed=3).images, data.load("photos", size=32, count=20, seed=3).images)
     with pytest.raises(ValueError, match="there is no photograph 'dog'"):
         photos.photos(32, 5, of=["dog"])

@@ -264,8 +264,8 @@ def test_a_side_that_a_format_cannot_hold(tmp_path):
 
 
 def test_an_unknown_style_names_its_neighbour(tmp_path):
-    with pytest.raises(ValueError, match="there is no style 'mosaik': did you mean 'mosaic'"):
-        style.stylize("no.jpg", "out.png", "mosaik")
+    with pytest.raises(ValueError, match="there is no style 'pencill': did you mean 'pencil'"):
+        style.stylize("no.jpg", "out.png", "pencill")
 
 
 # ---------------------------------------------------------------------------------------------- the command
@@ -273,10 +273,10 @@ def test_an_unknown_style_names_its_neighbour(tmp_path):
 
 def test_the_command(tmp_path, capsys):
     Image.effect_noise((50, 30), 60).convert("RGB").save(tmp_path / "in.png")
-    assert cli.main(["stylize", str(tmp_path / "in.png"), str(tmp_path / "out.jpg"), "--style", "mosaic"]) == 0
+    assert cli.main(["stylize", str(tmp_path / "in.png"), str(tmp_path / "out.jpg"), "--style", "pencil"]) == 0
     with Image.open(tmp_path / "out.jpg") as made:
         assert made.size == (50, 30)
-    assert f"{tmp_path / 'out.jpg'}: 50 × 30, in the style mosaic" in capsys.readouterr().out
+    assert f"{tmp_path / 'out.jpg'}: 50 × 30, in the style pencil" in capsys.readouterr().out
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):

@@ -60,15 +60,18 @@ class StyleRun(Run):
         for layer in [name for name in features.layers if name > "conv3_1"]:  # what lies deeper costs as much again
             del features.layers[layer]
         self.features = features.to(self.accelerator.device, torch.bfloat16)  # half the time, and the same pictures
-        self.targets = gatys.style_targets(self.features, type(self).style().to(self.accelerator.device).bfloat16())
+        self.targets = gatys.style_targets(self.see, type(self).style().to(self.accelerator.device))
+
+    def see(self, images: Tensor) -> dict[str, Tensor]:
+        """The features of ``images [N, 3, H, W]``, in 32 bits again."""
+        return {name: maps.float() for name, maps in self.features(images.bfloat16()).items()}
 
     def judge(self, made: Tensor, photographs: Tensor) -> tuple[Tensor, Tensor]:
         """The style loss and the content loss of pictures made of ``photographs``."""
         with torch.no_grad():
-            wanted = self.features(photographs.bfloat16())[gatys.CONTENT_LAYER]
-        found = {name: maps.float() for name, maps in self.features(made.bfloat16()).items()}
-        targets = {name: target.float() for name, target in self.targets.items()}
-        return gatys.style_loss(found, targets), gatys.content_loss(found[gatys.CONTENT_LAYER], wanted.float())
+            wanted = self.see(photographs)[gatys.CONTENT_LAYER]
+        found = self.see(made)
+        return gatys.style_loss(found, self.targets), gatys.content_loss(found[gatys.CONTENT_LAYER], wanted)
 
     def learn(self) -> dict[str, Tensor]:
         draw = random_numbers(self.seed, self.done)
@@ -86,10 +89,11 @@ class StyleRun(Run):
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         network = self.painter.finished().half().float()
+        where, unseen = self.accelerator.device, photos.squares(photos.HELD_OUT, 128)
+        noise = noise_for(unseen, self.settings.noise, random_numbers(UNSEEN, 0)).to(where)
+        unseen = unseen.to(where)
         with torch.no_grad():
-            unseen = photos.squares(photos.HELD_OUT, 256)
-            noise = noise_for(unseen, self.settings.noise, random_numbers(UNSEEN, 0))
-            style, content = self.judge(network(unseen, noise), unseen)
+            style, content = self.judge(network.to(where)(unseen, noise), unseen)
             before, _ = self.judge(unseen, unseen)
         about = {
             "what": f"Repaints a photograph in the style {self.name.removeprefix('style_')!r}.",

@@ -36,7 +36,7 @@ def load_style(name: str) -> Translator:
 def stylize(
     source: str | Path,
     target: str | Path,
-    style: str | Translator = "mosaic",
+    style: str | Translator = "pencil",
     seed: int = 0,
     progress: bool = True,
 ) -> None:
