@@ -63,8 +63,9 @@ def _check(path: Path, image: Image.Image) -> None:
         raise ValueError(f"{path} has no pixels ({width} × {height}): take another picture")
     if width * height > LARGEST:
         raise ValueError(_too_large(path, f"{width} × {height}:"))
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # some cameras put a preview behind the photograph
-        raise ValueError(f"{path} holds {image.n_frames} pictures: save one of them as a file of its own")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # some cameras put a preview behind the photograph
+        raise ValueError(f"{path} holds {frames} pictures: save one of them as a file of its own")
     if image.mode == "F":
         raise ValueError(f"{path} holds numbers that are not whole: save it with 8 or 16 bits")
 

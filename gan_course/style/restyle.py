@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +97,3 @@ def _noise(network: Translator, rows: int, columns: int, seed: int) -> Tensor | 
 
 def _coarse(span: slice, step: int) -> slice:
     return slice(span.start // step, span.stop // step)
-
-
-def as_array(images: Tensor) -> Iterator[np.ndarray]:
-    """``images [N, 3, H, W]`` in [-1, 1], one by one as uint8 ``[H, W, 3]``."""
-    for image in images:
-        yield ((image.permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
