@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from gan_course import zoo
 from gan_course.translators import PhotoFeatures
@@ -28,6 +29,7 @@ def convert(source: Path, folder: Path, last: str = "conv4_1") -> dict[str, Any]
             block, number = name.removeprefix("conv").split("_")
             suffix = "" if number == "1" else f"_{int(number) - 1}"
             weight, bias = (file[f"block{block}/layers/conv2d{suffix}/vars/{i}"][:] for i in (0, 1))
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
             kernel = torch.from_numpy(weight).permute(3, 2, 0, 1)
             layer.weight.copy_(kernel.flip(1) if name == "conv1_1" else kernel)  # theirs takes blue, green, red
             layer.bias.copy_(torch.from_numpy(bias) / 100)  # ours takes pictures divided by 100

@@ -19,7 +19,7 @@ from gan_course import diffusion, losses, zoo
 from gan_course.data import photos
 from gan_course.recipes.run import UNSEEN, Run, random_numbers, spread_evenly
 from gan_course.style import gatys, looks, measures
-from gan_course.translators import PatchDiscriminator, Translator
+from gan_course.translators import PatchDiscriminator, PhotoFeatures, Translator
 from gan_course.unet import DiffusionUNet
 
 
@@ -57,6 +57,7 @@ class StyleRun(Run):
         make = partial(Translator, noise=self.settings.noise)
         self.painter = self.add("painter", make, self.settings.learning_rate, weight_decay=0.0)
         features = zoo.load("photo_features")
+        assert isinstance(features, PhotoFeatures)
         for layer in [name for name in features.layers if name > "conv3_1"]:  # what lies deeper costs as much again
             del features.layers[layer]
         self.features = features.to(self.accelerator.device, torch.bfloat16)  # half the time, and the same pictures

@@ -23,9 +23,10 @@ def mosaic(size: int = 256, seed: int = 0, tile: int = 14) -> Tensor:
 
     random = np.random.default_rng(seed)
     corners = np.arange(-tile, size + 2 * tile, tile)
-    stones = np.stack(np.meshgrid(corners, corners, indexing="ij"), axis=-1).reshape(-1, 2)
-    stones = stones + random.uniform(-0.45 * tile, 0.45 * tile, stones.shape)
-    places = np.stack(np.mgrid[:size, :size], axis=-1).reshape(-1, 2) + 0.5
+    regular = np.stack(np.meshgrid(corners, corners, indexing="ij"), axis=-1).reshape(-1, 2)
+    stones = regular + random.uniform(-0.45 * tile, 0.45 * tile, regular.shape)
+    line = np.arange(size) + 0.5
+    places = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
     distance, which = KDTree(stones).query(places, k=2)
     inside = np.clip((distance[:, 1] - distance[:, 0] - 1.5) / 1.5, 0, 1)[:, None]  # 0 in a joint, 1 in a stone
     colours = _colours(GLASS)[random.integers(len(GLASS), size=len(stones))]
