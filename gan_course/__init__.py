@@ -12,9 +12,10 @@ floor  modules                                                       holds
 5      ``stable_diffusion``                                          ask it, measure it, look inside, distil it
 5      ``checks``                                                    instant feedback on exercises
 4      ``metrics``                                                   measured figures
+4      ``style``                                                     chapter 10: restyle a photograph
 3      ``training``, ``diagnosis``                                   the adversarial loop, what its log says
 3      ``zoo``                                                       weights and their cards
-2      ``unet``, ``classifiers``                                     larger networks
+2      ``unet``, ``classifiers``, ``translators``                    larger networks
 2      ``augment``                                                   chapter 11's many small runs side by side
 2      ``costs``, ``ledger``                                         figures of chapters 14 and 15, checked
 2      ``live``, ``settings``                                        progress; what a training is set up with

@@ -38,10 +38,11 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="gan-course", description="Commands to run, teach and publish the course.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, function, text: str) -> argparse.ArgumentParser:
+    def add(name: str, function, text: str, anywhere: bool = False) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.set_defaults(command=function)
-        command.add_argument("--root", default=".", metavar="FOLDER", help="the course folder (default: this one)")
+        if not anywhere:
+            command.add_argument("--root", default=".", metavar="FOLDER", help="the course folder (default: this one)")
         return command
 
     command = add("run", run, "run the chapters and write their pages")
@@ -77,6 +78,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the batches (default: 0)")
     command.add_argument("--steps", type=int, metavar="N", help="train for so many steps (default: the recipe's)")
     command.add_argument("--out", metavar="FOLDER", help="where the two files go (default: gan_course/zoo)")
+
+    command = add("stylize", stylize, "repaint a photograph in one of the course's styles", anywhere=True)
+    command.add_argument("source", metavar="INPUT", help="the photograph: JPEG, PNG, WebP, TIFF, BMP")
+    command.add_argument("target", metavar="OUTPUT", help="the picture to write: .jpg, .png or .webp")
+    command.add_argument("--style", default="pencil", metavar="NAME", help="such as pencil, which is the default")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of what the style leaves open (default: 0)")
 
     add("check", check, "look for what must not be in a committed notebook")
 
@@ -143,10 +150,25 @@ def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -
         raise CourseError(f"the recipe {name} needs {error.name}: {remedy}") from error
     if "file" in card:
         name, value = next(iter(card["metrics"].items()))
-        said = f"{value:.2%} right" if name == "held_out_accuracy" else f"{name.replace('_', ' ')} {value:.2%}"
+        figure = f"{value:.2%}" if name.endswith(("accuracy", "error")) else f"{value:.4g}"
+        said = f"{figure} right" if name == "held_out_accuracy" else f"{name.replace('_', ' ')} {figure}"
         print(f"{folder / card['file']}: {card['bytes']:,} bytes, {said} on held-out data")
     elif card:  # under torchrun, the first process alone has one
         print(f"{folder}: {len(card['files'])} files of {card['bytes']:,} bytes in all, and their card")
+    return 0
+
+
+def stylize(source: str, target: str, style: str, seed: int) -> int:
+    from PIL import Image
+
+    from gan_course.style import stylize as make
+
+    try:
+        make(source, target, style, seed)
+    except (ValueError, OSError) as error:
+        raise CourseError(str(error)) from error
+    with Image.open(target) as made:
+        print(f"{target}: {made.width} × {made.height}, in the style {style}")
     return 0
 
 

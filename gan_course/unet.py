@@ -22,7 +22,7 @@ class DiffusionUNet(nn.Module):
     A small relative of Stable Diffusion's U-Net (arXiv 2112.10752), cut for two CPU cores: blocks of 2 x 2 pixels
     become channels, so that the largest maps are half as wide; the picture goes down once and up again, past a bridge
     that carries the fine detail; in the middle, where attention would cost more, a linear layer sees all places at
-    once.
+    once. With ``middle=0`` there is no such layer, and pictures of any sides that 4 divides can go through.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class DiffusionUNet(nn.Module):
         self.high = _Block(width, emb_dim)
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.low = _Block(2 * width, emb_dim)
-        self.middle = _Everywhere(2 * width, side // 4, middle, emb_dim)
+        self.middle = _Everywhere(2 * width, side // 4, middle, emb_dim) if middle else _Block(2 * width, emb_dim)
         self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
         self.high_again = _Block(width, emb_dim)
         self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), zero_init(nn.Conv2d(width, 4 * channels, 3, 1, 1)))

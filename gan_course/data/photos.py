@@ -6,6 +6,7 @@ none of those is touched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ FILES = {
     "temple": ("sklearn", "datasets/images/china.jpg"),
     "flower": ("sklearn", "datasets/images/flower.jpg"),
 }
+HELD_OUT = ("cat", "astronaut", "temple")  # which no network of chapter 10 has seen
+TO_LEARN_FROM = tuple(name for name in FILES if name not in HELD_OUT)
 SMALLEST = 0.35  # of a photograph's shorter side: the smallest crop
 BICUBIC = 3  # as Pillow numbers its filters; it averages over all pixels that become one, so nothing aliases
 
@@ -75,16 +78,29 @@ def photograph(name: str) -> Tensor:
     return _tensor(_open(name))
 
 
-def photos(size: Count = 32, count: Count = 2_000, seed: Seed = 0) -> Dataset:
+def squares(of: Sequence[str], size: Count) -> Tensor:
+    """The largest square in the middle of each of the photographs ``of``, scaled: ``[len(of), 3, size, size]``."""
+    found = []
+    for name in of:
+        whole = _open(name)
+        side = min(whole.size)
+        left, top = (whole.width - side) // 2, (whole.height - side) // 2
+        found.append(_tensor(whole.resize((size, size), BICUBIC, box=(left, top, left + side, top + side))))
+    return torch.stack(found)
+
+
+def photos(size: Count = 32, count: Count = 2_000, seed: Seed = 0, of: Sequence[str] = ()) -> Dataset:
     """``count`` random square crops of the photographs, ``[count, 3, size, size]``, the same for the same seed.
+
+    ``of``: the names of the photographs to crop, all of them if there is none.
 
     A crop's side lies between ``SMALLEST`` and all of the shorter side of its photograph (never under ``size``); it is
     scaled down with antialiasing, and half of the crops are mirrored. Labels say which photograph.
-    Raises ``ValueError`` for ``count < 1`` and for a ``size`` outside 8 to 256.
+    Raises ``ValueError`` for ``count < 1``, for a ``size`` outside 8 to 256 and for an unknown name.
     """
     if not 8 <= size <= 256:
         raise ValueError(f"size must lie between 8 and 256 pixels but is {size}: the photographs have no more to give")
-    known = names()
+    known = tuple(of) or names()
     u = torch.rand(count, 5, generator=torch.Generator().manual_seed(seed))
     labels = (u[:, 0] * len(known)).long()
     images = torch.empty(count, 3, size, size)

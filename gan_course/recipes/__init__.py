@@ -32,6 +32,12 @@ RECIPES = {
     "scenes_decoder": "gan_course.recipes.scene_autoencoder:ScenesDecoderRun",
     "scenes_text_to_image": "gan_course.recipes.scene_text_to_image:ScenesTextToImageRun",
     "scenes_student": "gan_course.recipes.scene_student:ScenesStudentRun",
+    "style_mosaic": "gan_course.recipes.style:MosaicRun",
+    "style_swirls": "gan_course.recipes.style:SwirlsRun",
+    "style_engraving": "gan_course.recipes.style:EngravingRun",
+    "style_pencil": "gan_course.recipes.style:PencilRun",
+    "style_hatching": "gan_course.recipes.style:HatchingRun",
+    "hatched_drawings": "gan_course.recipes.style:DrawingsRun",
 }
 
 

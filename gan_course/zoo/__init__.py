@@ -18,9 +18,15 @@ from gan_course.arguments import guard
 from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
 from gan_course.files import read_whole, write_whole
 from gan_course.naming import nearest
+from gan_course.translators import PhotoFeatures, Translator
+from gan_course.unet import DiffusionUNet
 
 FOLDER = Path(__file__).parent
-NETWORKS = {kind.__name__: kind for kind in (AttributeClassifier, Classifier, DepthEstimator)}  # for a card's "network"
+#: What a card's "network" may name.
+NETWORKS = {
+    kind.__name__: kind
+    for kind in (AttributeClassifier, Classifier, DepthEstimator, DiffusionUNet, PhotoFeatures, Translator)
+}
 
 
 def names(folder: Path = FOLDER) -> list[str]:
