@@ -92,8 +92,11 @@ def run_into(
     started = time.monotonic()
     reserve = target / ".reserve"  # so that a disk that fills in the meantime has room for the summary and the index
     try:
-        write_whole(reserve, bytes(RESERVE_BYTES))
-        write_summary(target, chapters, 0.0)
+        try:
+            write_whole(reserve, bytes(RESERVE_BYTES))
+            write_summary(target, chapters, 0.0)
+        except OSError as error:
+            raise CourseError(f"{error}.") from error
         progress = Progress(chapters, sys.stdout)
         try:
             execute_all(chapters, target, jobs, progress, stop)
