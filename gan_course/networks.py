@@ -25,8 +25,6 @@ from gan_course.arguments import (
     refuse,
 )
 
-NORMS = nn.BatchNorm1d | nn.BatchNorm2d
-
 
 class MLPGenerator(nn.Module):
     """Noise through one hidden layer to a picture: 100 → 256 → 784, the source document's sizes, repaired.
@@ -212,7 +210,7 @@ def count_parameters(network: nn.Module) -> int:
 def check_input(self: nn.Module, **inputs: Any) -> None:
     """Raise ``ValueError`` unless the first of a network's ``inputs`` has the shape that its constructor was told.
 
-    And for a batch of one in training mode, of which batch normalisation would learn that everything is 0.
+    And for a batch of one in training mode, in which batch normalisation finds no spread.
     """
     name, x = next(iter(inputs.items()))
     wanted = [self.latent_dim] if name == "z" else list(getattr(self, "image_shape", x.shape[1:]))
@@ -222,7 +220,7 @@ def check_input(self: nn.Module, **inputs: Any) -> None:
     check_precision(name, x, self)
     if wanted != found:
         refuse(name, f"a tensor of shape [N, {', '.join(map(str, wanted))}]", x, "the first axis counts the samples")
-    if len(x) == 1 and self.training and any(isinstance(part, NORMS) for part in self.modules()):
+    if len(x) == 1 and self.training and any(isinstance(part, nn.BatchNorm1d) for part in self.modules()):
         refuse(name, "a batch of at least 2 in training mode", x, "one sample has no spread: pass more, or call eval()")
 
 

@@ -519,12 +519,13 @@ def test_what_measures_leaves_a_network_in_training_as_it_was():
     assert torch.equal(found, network.eval().features(images).detach())
 
 
-@pytest.mark.parametrize("kind", [networks.MLPGenerator, networks.ConvGenerator])
-def test_a_batch_of_one_meets_batch_normalisation(kind):
-    network = kind(4, image_shape=(1, 8, 8))
+def test_a_batch_of_one_meets_batch_normalisation():
+    network = networks.MLPGenerator(4, image_shape=(1, 8, 8))
     with pytest.raises(ValueError, match=r"z must be a batch of at least 2 in training mode .* call eval\(\)"):
         network(torch.randn(1, 4))
     assert network.eval()(torch.randn(1, 4)).shape == (1, 1, 8, 8)
+    pixels_vary = networks.ConvGenerator(4, image_shape=(1, 8, 8))
+    assert pixels_vary(torch.randn(1, 4)).shape == (1, 1, 8, 8)
 
 
 def test_betas_and_what_is_left_are_told_apart():

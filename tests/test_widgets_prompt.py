@@ -223,7 +223,8 @@ def test_settings_that_no_slider_has_are_added_and_wrong_ones_refused(pipeline, 
 
 
 def test_a_large_model_is_refused():
-    large = SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(sample_size=64)), vae_scale_factor=8)
+    parts = dict.fromkeys(("vae", "text_encoder", "tokenizer", "scheduler"))
+    large = SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(sample_size=64)), vae_scale_factor=8, **parts)
     with pytest.raises(ValueError, match=r"this model paints 512x512: pass the mini model, sd\.load_pipeline\(\)"):
         widgets.prompt_bench(large)
 

@@ -8,7 +8,7 @@ Latents are ``[N, C, 8, 8]``, words the text encoder's ``[N, tokens, width]``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,22 @@ STUDENT = "mini_student"
 # ------------------------------------------------------------------------------------------ one step
 
 
-def clean_view(unet: Unet, scheduler: Scheduler, noisy: Maps, timesteps: Timesteps, words: Words) -> Tensor:
+def clean_view(
+    unet: Callable[..., Any], scheduler: Scheduler, noisy: Maps, timesteps: Timesteps, words: Words
+) -> Tensor:
     """The clean latents that ``unet`` sees behind the ``noisy`` ones at ``timesteps [N]``: its guess of x0."""
     output = unet(noisy, timesteps, encoder_hidden_states=words).sample
     return predicted_x0(noisy, output, timesteps, scheduler.alphas_cumprod, scheduler.config.prediction_type)
 
 
-def one_step(unet: Unet, scheduler: Scheduler, noise: Maps, words: Words) -> Tensor:
+def one_step(unet: Callable[..., Any], scheduler: Scheduler, noise: Maps, words: Words) -> Tensor:
     """From pure ``noise [N, C, H, W]`` to clean latents with one call of ``unet``, at the last timestep."""
     last = torch.full((len(noise),), scheduler.config.num_train_timesteps - 1, device=noise.device)
     return clean_view(unet, scheduler, noise, last, words)
 
 
 def guided_view(
-    unet: Unet,
+    unet: Callable[..., Any],
     scheduler: Scheduler,
     noisy: Maps,
     timesteps: Timesteps,

@@ -269,7 +269,6 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
     asked, scale, longest = request.prompts, request.guidance_scale, pipeline.tokenizer.model_max_length
     for prompt in dict.fromkeys([*asked, request.negative_prompt or ""]):
         check_letters(pipeline.tokenizer, prompt)
-        name_unknown_words(pipeline.tokenizer, prompt)
         tokens = len(pipeline.tokenizer(prompt, verbose=False).input_ids)
         if tokens > longest:
             raise ValueError(
@@ -281,6 +280,8 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
         raise ValueError(f"steps must be a whole number from 1 to {schedule}, the schedule's length, but is {steps}")
     if scale < 0:
         raise ValueError(f"guidance_scale must be a number from 0 up but is {scale}: 1 is none, try {GUIDANCE:g}")
+    for prompt in dict.fromkeys([*asked, request.negative_prompt or ""]):
+        name_unknown_words(pipeline.tokenizer, prompt)
 
 
 def check_letters(tokenizer: Any, prompt: str) -> None:
