@@ -295,7 +295,7 @@ def test_a_second_run_is_told_and_the_lock_dies_with_its_process(tmp_path, capsy
     )
     assert holder.stdout.readline().strip() == b"held"
     assert cli.main(["run", "--root", str(tmp_path)]) == 2
-    assert "Another run writes into" in capsys.readouterr().err
+    assert "another process" in capsys.readouterr().err
     assert not (tmp_path / "build" / "summary.json").exists()
     holder.kill()
     holder.communicate()

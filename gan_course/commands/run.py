@@ -11,11 +11,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from jupyter_core.utils import ensure_event_loop
 from nbformat import NotebookNode
 
@@ -23,7 +22,7 @@ from gan_course.commands import execute, notebooks, pages, processes
 from gan_course.commands.errors import CourseError
 from gan_course.commands.execute import Chapter
 from gan_course.commands.progress import Progress
-from gan_course.files import write_whole
+from gan_course.files import only_writer, write_whole
 
 MIN_FREE_MB = 200  # pages and notebooks of the whole course take about 100
 RESERVE_BYTES = 2_000_000  # kept free for summary and index
@@ -190,19 +189,12 @@ def check_space(folder: Path, need_mb: int, what: str, else_: str = "", free_byt
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
     """Hold the output folder; ``CourseError`` where another run does. The system lets go when this process ends."""
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CourseError(
-            f"Another run writes into {out}: wait until it has ended, or name another folder with --out FOLDER."
-        ) from error
-    except OSError as error:
-        raise CourseError(f"{out / '.lock'} cannot be locked ({error.strerror}): name another --out FOLDER.") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_writer(out / "summary.json"))
+        except OSError as error:
+            raise CourseError(f"This run can't begin: {error}, with --out FOLDER.") from error
         yield
-    finally:
-        lock.release()
 
 
 def execute_all(chapters: list[Chapter], out: Path, jobs: int, progress: Progress, stop: processes.Stop) -> None:
