@@ -389,4 +389,4 @@ def test_a_nan_is_traced_to_the_operation_and_the_line():
 
 
 def test_no_hint_says_a_sentence_twice():
-    assert report._each_sentence_once("Look. Return one number. Return one number.") == "Look. Return one number."
+    assert report.each_sentence_once("Look. Return one number. Return one number.") == "Look. Return one number."

@@ -79,18 +79,17 @@ def _network(attempt: Attempt) -> Iterator[nn.Module]:
         if isinstance(network, type):
             hint = "You returned the class. The brackets after its name make a network of it."
         attempt.fail(describe(network), "a network (an nn.Module)", hint)
-    parameters = [(p, p.data, p.data.clone()) for p in network.parameters()]
-    modules = [
-        (m, m.training, {n: b if b is None else b.clone() for n, b in m._buffers.items()}) for m in network.modules()
-    ]
+    tensors = [t for t in (*network.parameters(), *network.buffers()) if not nn.parameter.is_lazy(t)]
+    values = [t.detach().clone() for t in tensors]
+    modes = [(module, module.training) for module in network.modules()]
     try:
         yield network
     finally:
-        for parameter, data, values in parameters:
-            parameter.data = data.copy_(values)
-        for module, training, buffers in modules:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, values, strict=True):
+                tensor.copy_(value)
+        for module, training in modes:
             module.training = training
-            module._buffers.update(buffers)
 
 
 def _forward(attempt: Attempt, network: nn.Module, batch: Tensor, call: str) -> Any:

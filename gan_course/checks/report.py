@@ -133,7 +133,7 @@ def _run(name: str, answer: Any, arguments: Sequence[str], changes: str, parts: 
 def _message(title: str, passed: list[str], failed: list[str], facts: dict[str, str], of_many: bool) -> str:
     first, *later = failed
     parts = {"passed": ", ".join(passed) or "no part", "not yet": ", ".join([f"{first} (shown here)", *later])}
-    facts = (parts if of_many else {}) | facts | {"hint": _each_sentence_once(facts["hint"])}
+    facts = (parts if of_many else {}) | facts | {"hint": each_sentence_once(facts["hint"])}
     lines = [
         textwrap.fill(text, 110, initial_indent=f"  {name + ':':<10}", subsequent_indent=" " * 12)
         for name, text in facts.items()
@@ -141,7 +141,7 @@ def _message(title: str, passed: list[str], failed: list[str], facts: dict[str, 
     return "\n".join([f"{title}: not right yet.", *lines])
 
 
-def _each_sentence_once(text: str) -> str:
+def each_sentence_once(text: str) -> str:
     return " ".join(dict.fromkeys(re.split(r"(?<=[.?!]) (?=[A-Z])", text)))
 
 
