@@ -305,8 +305,8 @@ def betas(name: str, value: Any) -> Tensor:
     """For betas ``[T]``, the share of noise that each step adds; ᾱ in its place is noticed."""
     x = line(name, value)
     ends = _ends(x)
-    if ends is not None and not 0 <= ends[0] <= ends[1] <= 1:
-        refuse(name, "betas [T], which grow and lie between 0 and 1,", x, "make them with linear_betas(steps)")
+    if ends is not None and (min(ends) < 0 or max(ends) > 1 or ends[0] > max(0.5, ends[1])):  # ᾱ begins near 1
+        refuse(name, "betas [T], small shares between 0 and 1,", x, "make them with linear_betas(steps)")
     return x
 
 
