@@ -224,6 +224,17 @@ def check_input(self: nn.Module, **inputs: Any) -> None:
         refuse(name, "a batch of at least 2 in training mode", x, "one sample has no spread: pass more, or call eval()")
 
 
+def check_sides(name: str, x: Maps, network: nn.Module, channels: int, multiple: int = 1, least: int = 1) -> None:
+    """Raise ``ValueError`` unless ``x`` has so many channels and sides that a network of pictures of any size takes."""
+    check_precision(name, x, network)
+    if x.shape[1] != channels:
+        refuse(name, f"a tensor of shape [N, {channels}, H, W]", x, f"give every picture {channels} channels")
+    if any(side % multiple for side in x.shape[2:]):
+        refuse(name, f"pictures with sides that {multiple} divides", x, "crop or resize them")
+    if min(x.shape[2:]) < least:
+        refuse(name, f"pictures with sides of at least {least} pixels", x, "take larger ones")
+
+
 def check_precision(name: str, x: Tensor, network: Any) -> None:
     """Raise ``ValueError`` where 64-bit numbers, NumPy's default, meet a network of fewer bits."""
     weight = next(network.parameters(), None) if isinstance(network, nn.Module) else None

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_course.arguments import Count, CountOrNone, Labels, Maps, PictureShape, Timesteps, guard, refuse
-from gan_course.networks import channels_last, check_input, check_labels, square_shape
+from gan_course.networks import channels_last, check_input, check_labels, check_sides, square_shape
 
 
 class DiffusionUNet(nn.Module):
@@ -26,7 +26,11 @@ class DiffusionUNet(nn.Module):
     """
 
     def __init__(
-        self, classes: CountOrNone = 0, image_shape: PictureShape = (1, 28, 28), width: Count = 24, middle: Count = 256
+        self,
+        classes: CountOrNone = 0,
+        image_shape: PictureShape = (1, 28, 28),
+        width: Count = 24,
+        middle: CountOrNone = 256,
     ):
         super().__init__()
         self.classes = self.no_class = classes
@@ -46,7 +50,10 @@ class DiffusionUNet(nn.Module):
         channels_last(self)
 
     def forward(self, x: Maps, t: Timesteps, labels: Labels | None = None) -> Tensor:
-        check_input(self, x=x)
+        if isinstance(self.middle, _Everywhere):
+            check_input(self, x=x)
+        else:
+            check_sides("x", x, self, self.image_shape[0], multiple=4)
         if labels is None:
             labels = torch.full((len(x),), self.no_class, device=x.device)
         check_labels(labels, len(x), self.classes + 1)

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from gan_course import augment, data, losses, networks, plots, settings, zoo
+from gan_course import augment, data, losses, networks, plots, settings, translators, zoo
 from gan_course.data import attributes, glyphs, render, scenes
 from gan_course.data.attributes import Attributes
 from gan_course.diffusion import cosine_betas, cumulative_alphas
+from gan_course.style import gatys, pictures
 
 #: Modules whose functions are not for students, or whose arguments another test spoils.
 EXEMPT_MODULES = (
@@ -45,6 +46,7 @@ EXEMPT = {
     "stable_diffusion.networks.make_tokenizer": "for recipes", "stable_diffusion.networks.merge": "for make_tokenizer",
     "stable_diffusion.pipeline.rebuilt": "for the other functions", "stable_diffusion.pipeline.load_pipeline": "below",
     "stable_diffusion.distill.from_the_end": "takes pipelines alone",
+    "networks.check_sides": "checks",
 }  # fmt: skip
 
 
@@ -255,8 +257,63 @@ CALLS = {
     "classifiers.AttributeClassifier.forward": lambda: (small(reader_of), {"images": squashed(8, 3, 32, 32)}),
     "classifiers.AttributeClassifier.features": lambda: (small(reader_of), {"images": squashed(8, 3, 32, 32)}),
     "classifiers.AttributeClassifier.read": lambda: (small(reader_of), {"images": squashed(8, 3, 32, 32)}),
+    "classifiers.AttributeClassifier.maps": lambda: (small(reader_of), {"images": squashed(2, 3, 32, 32)}),
     "classifiers.AttributeClassifier.split": lambda: (small(reader_of), {"logits": seeded(8, 5)}),
     "classifiers.DepthEstimator.forward": lambda: (small(depth_of), {"images": squashed(2, 3, 8, 16)}),
+    # ------------------------------------------------------------------------------------------ pictures to pictures
+    "translators.Translator": lambda: {"width": 8, "blocks": 2, "noise": 2, "bridges": True},
+    "translators.Translator.forward": lambda: (
+        small(painter), {"images": squashed(2, 3, 8, 12), "noise": seeded(2, 2, 2, 3)}
+    ),
+    "translators.PatchDiscriminator": lambda: {"channels": 6, "width": 8},
+    "translators.PatchDiscriminator.forward": lambda: (
+        small(translators.PatchDiscriminator, 3, 8), {"images": squashed(2, 3, 16, 16)}
+    ),
+    "translators.PhotoFeatures": lambda: {"last": "conv2_1"},
+    "translators.PhotoFeatures.forward": lambda: (
+        small(translators.PhotoFeatures, "conv2_1"), {"images": squashed(2, 3, 8, 8)}
+    ),
+    "style.gatys.gram": lambda: {"features": seeded(2, 3, 4, 4)},
+    "style.gatys.style_loss": lambda: {
+        "found": {"conv1_1": seeded(2, 3, 4, 4)}, "wanted": {"conv1_1": gatys.gram(seeded(1, 3, 4, 4, seed=1))}
+    },
+    "style.gatys.content_loss": lambda: {"found": seeded(2, 3, 4, 4), "wanted": seeded(2, 3, 4, 4, seed=1)},
+    "style.gatys.total_variation": lambda: {"images": squashed(2, 3, 4, 4)},
+    "style.gatys.style_targets": lambda: {
+        "features": small(translators.PhotoFeatures, "conv2_1"), "style": squashed(3, 8, 8), "layers": ("conv1_1",)
+    },
+    "style.looks.mosaic": lambda: {"size": 16, "seed": 1, "tile": 5},
+    "style.looks.swirls": lambda: {"size": 16, "seed": 1},
+    "style.looks.engraving": lambda: {"size": 16, "seed": 1},
+    "style.looks.blur": lambda: {"images": squashed(2, 3, 8, 8), "sigma": 1.5},
+    "style.looks.grey": lambda: {"images": squashed(2, 3, 8, 8)},
+    "style.looks.pencil": lambda: {"images": squashed(2, 3, 8, 8), "sigma": 1.5},
+    "style.looks.hatching": lambda: {
+        "images": squashed(2, 3, 8, 8), "random": torch.Generator().manual_seed(0), "period": 4.0
+    },
+    "style.looks.night": lambda: {"images": squashed(2, 3, 8, 8)},
+    "style.measures.similarity": lambda: {"a": squashed(2, 3, 8, 8), "b": squashed(2, 3, 8, 8, seed=1)},
+    "style.measures.edges": lambda: {"images": squashed(2, 3, 8, 8)},
+    "style.measures.edge_similarity": lambda: {"a": squashed(2, 3, 8, 8), "b": squashed(2, 3, 8, 8, seed=1)},
+    "style.measures.patches": lambda: {"images": squashed(2, 3, 8, 8), "count": 9, "side": 4, "seed": 1},
+    "style.measures.patch_distance": lambda: {
+        "a": squashed(2, 3, 12, 12), "b": squashed(2, 3, 12, 12, seed=1), "count": 80
+    },
+    "style.pictures.Picture": lambda: {
+        "colours": np.zeros((4, 5, 3), np.uint8), "alpha": np.zeros((4, 5), np.uint8), "profile": b"profile"
+    },
+    "style.pictures.read": lambda: {"path": small_file()},
+    "style.pictures.check_target": lambda: {"path": Path("made.png"), "height": 4, "width": 5},
+    "style.pictures.write": lambda: {
+        "path": Path("made.png"), "picture": pictures.Picture(np.zeros((4, 5, 3), np.uint8))
+    },
+    "style.restyle.load_style": lambda: {"name": "pencil"},
+    "style.restyle.stylize": lambda: {
+        "source": small_file(), "target": Path("made.png"), "style": "pencil", "seed": 1, "progress": False
+    },
+    "style.restyle.repaint": lambda: {
+        "network": small(painter), "colours": np.zeros((8, 9, 3), np.uint8), "seed": 1, "tile": 8, "progress": False
+    },
     # ------------------------------------------------------------------------------------------ data
     "data.Dataset": lambda: {
         "name": "mine", "images": squashed(*FLAT), "labels": LABELS, "class_names": ("a", "b", "c", "d"),
@@ -283,7 +340,8 @@ CALLS = {
     "data.glyphs.glyphs": lambda: {"count": 3, "seed": 1, "characters": "17", "colour": False},
     "data.glyphs.colour_glyphs": lambda: {"attributes": [record()], "seed": 1, "characters": "17"},
     "data.photos.photograph": lambda: {"name": "coffee"},
-    "data.photos.photos": lambda: {"size": 8, "count": 1, "seed": 1},
+    "data.photos.photos": lambda: {"size": 8, "count": 1, "seed": 1, "of": ("cat",)},
+    "data.photos.squares": lambda: {"of": ("cat", "rocket"), "size": 8},
     "data.render.render": lambda: {"records": [record()], "seed": 1},
     "data.scene_record.Scene": lambda: {
         "land": "sea", "time": "noon", "sky": "clear", "light": "west", "thing": "tree", "place": "east"
@@ -406,6 +464,17 @@ def reader_of():
     from gan_course.classifiers import AttributeClassifier
 
     return AttributeClassifier(8, (2, 3))
+
+
+def painter():
+    return translators.Translator(8, 1, noise=2).eval()
+
+
+def small_file():
+    """A photograph of a few pixels in the working folder."""
+    path = Path("photograph.png")
+    pictures.write(path, pictures.Picture(np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3)))
+    return path
 
 
 def depth_of():

@@ -35,8 +35,8 @@ CHINESE, ARABIC, EMOJI = "红色的七", "سبعة حمراء", "a red 😀 seve
 #: Where 0 is a value like any other, and where numbers below 0 are.
 ZERO = set(
     "average_decay beta1 beta2 border classes d_fake d_real decay_after discriminator_lr end eta "
-    "fixed_usd_per_month free_share generator_lr gpu_usd_per_hour guidance_scale images_per_month minutes "
-    "offset other_seconds_per_image pitch previous price_usd_per_image quarters r1_weight scale "
+    "fixed_usd_per_month free_share generator_lr gpu_usd_per_hour guidance_scale images_per_month middle minutes "
+    "noise offset other_seconds_per_image pitch previous price_usd_per_image quarters r1_weight scale "
     "seconds_per_step seed seeds share shift spread start steps strength t total training_usd turn turns "
     "value yaw".split()
 )
@@ -50,6 +50,8 @@ FREE_TEXT = set(
     "alt answers caption captions class_names date entity field folder known name negative_prompt prefix "
     "prompt prompts quantity text title value".split()
 )
+
+FILTERS = tuple(f"style.looks.{name}" for name in ("pencil", "hatching", "night"))  # for photographs: they look at them
 
 
 def loose_shape(name, argument, what):
@@ -73,7 +75,8 @@ def loose_shape(name, argument, what):
 
 def value_matters(name):
     """Whether NaN must be refused: at borders. Formulas and networks pass it on, as PyTorch does."""
-    return name.startswith(("metrics", "data.check_images", "settings", "training.Trainer")) and "sample" not in name
+    borders = ("metrics", "data.check_images", "settings", "training.Trainer", "style.measures", *FILTERS)
+    return name.startswith(borders) and "sample" not in name
 
 
 # ---------------------------------------------------------------------------------------------- how to spoil a value
@@ -103,6 +106,7 @@ def spoiled(name, argument, value):
             "zoo.card",
             "setup.choose_profile",
             "data.photos.photograph",
+            "style.restyle.load_style",
         ):
             yield from [
                 ("unknown word", "no such thing", False),
@@ -229,6 +233,8 @@ def tensors(name, argument, x):
                     "training.Trainer",
                     "stable_diffusion.pipeline",
                     "stable_diffusion.panoramas.seam",
+                    "style.measures",
+                    *FILTERS,
                 )
             )
             and argument != "masks"
@@ -384,6 +390,14 @@ NAMES = {
     "d_fake": "belief",
     "calls": "attention",
     "heading": "light",
+    "of": "photograph",
+    "colours": "a picture must be",
+    "path": "can't read | can't write",
+    "source": "can't read",
+    "style": "images must be",
+    "target": "can't write",
+    "last": "there is no layer",
+    "layers": "none of the layers",
 }
 
 

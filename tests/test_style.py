@@ -218,3 +218,41 @@ def test_a_style_first_copies_then_paints():
     settings = type(recipe.settings)(batch=2, size=32, pictures=4, copying=1)
     run = recipe(0, 3, OneProcess(), settings)
     assert [set(run.step()) for _ in range(2)] == [{"copy"}, {"style", "content"}]
+
+
+# ---------------------------------------------------------------------------------------------- what is refused
+
+
+def test_layers_that_do_not_fit_are_named():
+    maps = {"conv1_1": torch.rand(1, 3, 6, 6)}
+    for wanted, said in (
+        ({}, "wanted holds no layer"),
+        ({"conv2_1": torch.rand(1, 3, 3)}, "found lacks the layer 'conv2_1' that wanted has: it holds conv1_1"),
+        ({"conv1_1": torch.rand(1, 4, 4)}, r"wanted\['conv1_1'\] must be a tensor of shape \[1, 3, 3\]"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            gatys.style_loss(maps, wanted)
+    with pytest.raises(ValueError, match="features gives none of the layers conv5_1: choose from conv1_1"):
+        gatys.style_targets(lambda x: maps, torch.zeros(3, 6, 6), ("conv5_1",))
+    with pytest.raises(ValueError, match="features must be a function that returns"):
+        gatys.style_targets(lambda x: x, torch.zeros(3, 6, 6))
+
+
+def test_networks_say_which_pictures_they_take():
+    for network, shape, said in (
+        (Translator(8, 1), (1, 3, 10, 12), "images must be pictures with sides that 4 divides"),
+        (PatchDiscriminator(6, 8), (1, 3, 16, 16), r"images must be a tensor of shape \[N, 6, H, W\]"),
+        (PatchDiscriminator(3, 8), (1, 3, 7, 16), "images must be pictures with sides of at least 8 pixels"),
+        (PhotoFeatures("conv3_1"), (1, 3, 3, 8), "images must be pictures with sides of at least 4 pixels"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            network(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"noise must be .* of shape \[1, 0, 2, 2\]"):
+        Translator(8, 1)(torch.zeros(1, 3, 8, 8), torch.zeros(1, 4, 2, 2))
+    assert PhotoFeatures("conv3_1")(torch.zeros(1, 3, 4, 4))["conv3_1"].shape == (1, 256, 1, 1)
+    assert PatchDiscriminator(3, 8)(torch.zeros(1, 3, 8, 8)).shape == (1, 1, 1, 1)
+
+
+def test_squares_of_no_photograph():
+    with pytest.raises(ValueError, match="no photograph is named: choose from astronaut"):
+        photos.squares([], 64)

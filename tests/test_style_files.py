@@ -174,6 +174,21 @@ def test_tiles_fit_the_network(network, tile):
         restyle.repaint(network, np.zeros((8, 8, 3), np.uint8), tile=tile)
 
 
+def test_a_network_of_half_precision_paints_as_well(network):
+    colours = np.random.default_rng(2).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+    half = Translator(width=8, blocks=1, noise=2).bfloat16()
+    half.load_state_dict(network.state_dict())
+    made = restyle.repaint(half, colours, seed=3).astype(int)
+    assert np.abs(made - restyle.repaint(network, colours, seed=3)).mean() < 5
+
+
+def test_a_network_that_has_diverged_paints_no_black_picture():
+    broken = Translator(width=8, blocks=1)
+    torch.nn.init.constant_(broken.last.bias, float("nan"))
+    with pytest.raises(ValueError, match="the network gives NaN or infinite values: train it anew"):
+        restyle.repaint(broken, np.zeros((8, 8, 3), np.uint8))
+
+
 # ---------------------------------------------------------------------------------------------- what is refused
 
 
@@ -235,6 +250,22 @@ def test_a_missing_file_and_a_folder(tmp_path, copy):
     for source, said in ((tmp_path / "gone.jpg", "it does not exist"), (tmp_path, "it is a folder")):
         with pytest.raises(FileNotFoundError, match=said):
             style.stylize(source, tmp_path / "out.png", copy, progress=False)
+
+
+def test_a_photograph_that_may_not_be_read_is_not_called_damaged(tmp_path, copy, monkeypatch):
+    (tmp_path / "photo.png").write_bytes(b"")
+
+    def forbidden(path):
+        raise PermissionError(f"{path} may not be read")
+
+    monkeypatch.setattr(pictures, "read_whole", forbidden)
+    with pytest.raises(PermissionError, match=r"photo\.png may not be read"):
+        style.stylize(tmp_path / "photo.png", tmp_path / "out.png", copy, progress=False)
+
+
+def test_transparency_has_the_size_of_the_colours():
+    with pytest.raises(ValueError, match=r"alpha must be uint8 of shape \[4, 5\]"):
+        pictures.Picture(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8))
 
 
 @pytest.mark.parametrize(

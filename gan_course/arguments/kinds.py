@@ -238,6 +238,29 @@ def samples(name: str, value: Any) -> Tensor:
     return x
 
 
+colours = shaped(
+    "[N, 3, H, W]", lambda x: x.ndim == 4 and x.shape[1] == 3, "a grey channel is repeated by expand(-1, 3, -1, -1)"
+)
+colour = shaped("[3, H, W]", lambda x: x.ndim == 3 and x.shape[0] == 3, "take one picture of a batch, images[0]")
+
+
+def photographs(name: str, value: Any) -> Tensor:
+    """For pictures ``[N, 3, H, W]`` in about ``[-1, 1]`` to be restyled or compared, none of it NaN."""
+    x = colours(name, value)
+    check_finite(name, x)
+    check_not_from_0(name, x)
+    return x
+
+
+def pixels(name: str, value: Any) -> np.ndarray:
+    """For one picture as files hold it: an array uint8 ``[H, W, 3]``."""
+    array = isinstance(value, np.ndarray)
+    if not array or value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or value.size == 0:
+        found = f"{value.dtype} {list(value.shape)}" if array else shown(value)
+        raise ValueError(f"a picture must be uint8 [H, W, 3] but is {found}: read one with style.pictures.read()")
+    return value
+
+
 def check_not_from_0(name: str, x: Tensor) -> None:
     """Raise ``ValueError`` for pictures whose range begins at 0: no picture of bytes in ``[-1, 1]`` is 0 anywhere."""
     low, high = (x.detach().min().item(), x.detach().max().item()) if x.device.type != "meta" else (-1, 1)
@@ -330,6 +353,10 @@ Maps = Annotated[Tensor, maps]
 Drawable = Annotated[Tensor, drawable]
 Pictures = Annotated[Tensor, pictures]
 Samples = Annotated[Tensor, samples]
+Colours = Annotated[Tensor, colours]
+Colour = Annotated[Tensor, colour]
+Photographs = Annotated[Tensor, photographs]
+Pixels = Annotated[np.ndarray, pixels]
 Labels = Annotated[Tensor, labels]
 Timesteps = Annotated[Tensor | int, timesteps]
 Timestep = Annotated[int, timesteps]

@@ -71,7 +71,7 @@ def _one_of(hints: Sequence[Any]) -> Converter | None:
         return None
     chain = [c for c in converters if c is not None]
     if len(chain) == 1:
-        return functools.partial(_optional, chain[0])
+        return functools.partial(_optional, chain[0]) if type(None) in hints else chain[0]
 
     def convert(name: str, value: Any) -> Any:
         if value is None and type(None) in hints:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor
 
-from gan_course.arguments import Count, Seed, guard
+from gan_course.arguments import Count, Seed, guard, whole
 from gan_course.data import Dataset
 
 if TYPE_CHECKING:
@@ -78,8 +78,13 @@ def photograph(name: str) -> Tensor:
     return _tensor(_open(name))
 
 
-def squares(of: Sequence[str], size: Count) -> Tensor:
-    """The largest square in the middle of each of the photographs ``of``, scaled: ``[len(of), 3, size, size]``."""
+def squares(of: Sequence[str], size: Annotated[int, whole(1, 2048)]) -> Tensor:
+    """The largest square in the middle of each of the photographs ``of``, scaled: ``[len(of), 3, size, size]``.
+
+    Raises ``ValueError`` for an unknown name, for no name at all and for a ``size`` outside 1 to 2,048.
+    """
+    if not of:
+        raise ValueError(f"no photograph is named: choose from {', '.join(names())}")
     found = []
     for name in of:
         whole = _open(name)

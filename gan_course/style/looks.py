@@ -6,18 +6,25 @@ Style pictures are drawn here, so that nobody's painting is needed. Filters take
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.arguments import Colours, Count, Maps, Photographs, Seed, guard, number, whole
+
+Side = Annotated[int, whole(8, 4096)]  # pixels
+Sigma = Annotated[float, number(0.1, 100)]  # pixels
+Period = Annotated[float, number(2, 1000)]  # pixels: lines that are closer can't be told apart
+
 # ------------------------------------------------------------------------------------------ pictures of a style
 
 GLASS = ("c8102e", "f2a900", "1d6f42", "0b4f8a", "f3ead3", "d9531e", "5b2a5b", "7fb7be")
 
 
-def mosaic(size: int = 256, seed: int = 0, tile: int = 14) -> Tensor:
+def mosaic(size: Side = 256, seed: Seed = 0, tile: Count = 14) -> Tensor:
     """Coloured stones of about ``tile`` pixels with dark joints between them: ``[3, size, size]`` in [-1, 1]."""
     from scipy.spatial import KDTree
 
@@ -35,14 +42,14 @@ def mosaic(size: int = 256, seed: int = 0, tile: int = 14) -> Tensor:
     return _as_picture(picture.reshape(size, size, 3))
 
 
-def swirls(size: int = 256, seed: int = 0) -> Tensor:
+def swirls(size: Side = 256, seed: Seed = 0) -> Tensor:
     """Thick blue and yellow brush strokes along whirls: ``[3, size, size]`` in [-1, 1]."""
     strokes = _along_flow(size, seed, length=14, grain=1.6, whirls=9)
     anchors = _colours(("0a1a4a", "1f4fa3", "5b9bd1", "b9d3c8", "f6d24a"))
     return _as_picture(_ramp(strokes, anchors))
 
 
-def engraving(size: int = 256, seed: int = 0) -> Tensor:
+def engraving(size: Side = 256, seed: Seed = 0) -> Tensor:
     """Black lines on warm paper, close together and bent: ``[3, size, size]`` in [-1, 1]."""
     lines = _along_flow(size, seed, length=22, grain=1.3, whirls=4)
     ink = 1 / (1 + np.exp(-(lines - 0.5) * 24))  # almost only ink and paper, with soft edges
@@ -98,7 +105,7 @@ def _along_flow(size: int, seed: int, length: int, grain: float, whirls: int) ->
 # ------------------------------------------------------------------------------------------ filters to learn
 
 
-def blur(images: Tensor, sigma: float) -> Tensor:
+def blur(images: Maps, sigma: Sigma) -> Tensor:
     """``images [N, C, H, W]`` under a Gaussian of ``sigma`` pixels; beyond the edge the last row goes on."""
     radius = math.ceil(3 * sigma)
     line = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
@@ -109,12 +116,12 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     return F.conv2d(rows, weights[:, :, :, None], groups=images.shape[1])
 
 
-def grey(images: Tensor) -> Tensor:
+def grey(images: Colours) -> Tensor:
     """How bright each pixel of ``images [N, 3, H, W]`` is: ``[N, 1, H, W]``, the range of the pictures."""
     return (images * images.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
 
 
-def pencil(images: Tensor, sigma: float = 3.0) -> Tensor:
+def pencil(images: Photographs, sigma: Sigma = 3.0) -> Tensor:
     """A pencil drawing: white where a place is as bright as its surroundings, dark where it is darker.
 
     The same photograph always gives the same drawing.
@@ -124,14 +131,15 @@ def pencil(images: Tensor, sigma: float = 3.0) -> Tensor:
     return (2 * drawn - 1).expand_as(images)
 
 
-def hatching(images: Tensor, random: torch.Generator, period: float = 6.0) -> Tensor:
+def hatching(images: Photographs, random: torch.Generator, period: Period = 6.0) -> Tensor:
     """Two layers of black lines, the thicker the darker the place; where they start is drawn anew each time.
 
     So one photograph has many right answers: lines that are shifted are another one.
     """
     dark = 1 - (blur(grey(images), 1.5) + 1) / 2
-    y, x = torch.meshgrid(torch.arange(images.shape[2]), torch.arange(images.shape[3]), indexing="ij")
-    phases = 2 * math.pi * torch.rand(len(images), 2, 1, 1, generator=random)
+    sides = (torch.arange(side, device=images.device) for side in images.shape[2:])
+    y, x = torch.meshgrid(*sides, indexing="ij")
+    phases = 2 * math.pi * torch.rand(len(images), 2, 1, 1, generator=random, device=random.device).to(images)
     paper = torch.ones_like(dark)
     for layer, (sign, least) in enumerate(((1, 0.15), (-1, 0.55))):
         along = 2 * math.pi * (x + sign * y) / (period * math.sqrt(2))
@@ -141,7 +149,10 @@ def hatching(images: Tensor, random: torch.Generator, period: float = 6.0) -> Te
     return (2 * paper - 1).expand_as(images)
 
 
-def night(images: Tensor) -> Tensor:
+def night(images: Photographs) -> Tensor:
     """The same place by night: dark, blue, and the darker parts hardly lighter than black."""
     light = ((images + 1) / 2) ** 1.5 * images.new_tensor([0.30, 0.36, 0.55])[:, None, None]
     return 2 * (light + images.new_tensor([0.02, 0.03, 0.08])[:, None, None]) - 1
+
+
+guard(__name__)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gan_course.files import write_whole
+from gan_course.arguments import Count, Pixels, guard, refuse, test
+from gan_course.files import read_whole, write_whole
 
 LARGEST = 100_000_000  # pixels: a panorama of a good camera; beyond it memory is no longer bounded
 #: Endings of output files, the format each stands for, and the longest side that the format can hold.
@@ -20,31 +23,49 @@ SAVED_AS = {
     "PNG": {"compress_level": 6},
     "WEBP": {"quality": 92, "method": 4},
 }
+Profile = Annotated[
+    bytes, test(lambda x: isinstance(x, bytes), "the bytes of an ICC profile", "leave it out if there is none")
+]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """``colours``: uint8 ``[H, W, 3]``, the right way up. ``alpha``: uint8 ``[H, W]``, 0 where it is transparent."""
+    """``colours``: uint8 ``[H, W, 3]``, the right way up. ``alpha``: uint8 ``[H, W]``, 0 where it is transparent.
 
-    colours: np.ndarray
+    Raises ``ValueError`` for arrays of another kind.
+    """
+
+    colours: Pixels
     alpha: np.ndarray | None = None
-    profile: bytes | None = None  # what the colours mean, as the file says (ICC)
+    profile: Profile | None = None  # what the colours mean, as the file says (ICC)
+
+    def __post_init__(self) -> None:
+        size = self.colours.shape[:2]
+        if self.alpha is not None and (self.alpha.dtype != np.uint8 or self.alpha.shape != size):
+            refuse(
+                "alpha",
+                f"uint8 of shape {list(size)}, as the colours have,",
+                self.alpha,
+                "leave it out if all is solid",
+            )
 
 
 def read(path: str | Path) -> Picture:
     """The picture in the file ``path``: RGB, grey, palette, CMYK, 8 or 16 bits, turned as its EXIF data says.
 
     Raises ``FileNotFoundError`` where there is no file, and ``ValueError`` for a file that holds no picture, a damaged
-    one, one without pixels or with more than ``LARGEST``, several frames, or numbers that are not whole.
+    one, one without pixels or with more than ``LARGEST``, several frames, or numbers that are not whole; ``OSError``
+    for one that may not be read.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+    if os.path.isdir(path) or not os.path.exists(path):
+        what = "is a folder" if os.path.isdir(path) else "does not exist"
         raise FileNotFoundError(f"can't read {path}: it {what}; name the file of a picture")
+    content = read_whole(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 _check(path, image)
                 image.load()
                 return _upright(path, image)
@@ -89,13 +110,13 @@ def _upright(path: Path, image: Image.Image) -> Picture:
     return Picture(np.array(turned.convert("RGB")), None, profile)
 
 
-def check_target(path: str | Path, height: int = 1, width: int = 1) -> tuple[Path, str]:
+def check_target(path: str | Path, height: Count = 1, width: Count = 1) -> tuple[Path, str]:
     """The path and the format of an output file. Raises ``ValueError`` before any work is done.
 
     Refused are an unknown ending, a folder, a folder that can't be made, and a side that the format can't hold.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ValueError(f"can't write {path}: it is a folder; name a file in it, such as {path / 'restyled.png'}")
     if path.suffix.lower() not in FORMATS:
         known = ", ".join(FORMATS)
@@ -103,7 +124,7 @@ def check_target(path: str | Path, height: int = 1, width: int = 1) -> tuple[Pat
     format_, longest = FORMATS[path.suffix.lower()]
     if max(height, width) > longest:
         raise ValueError(f"{format_} holds sides of at most {longest:,} pixels, not {max(height, width):,}: take PNG")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    parent = next(folder for folder in path.absolute().parents if os.path.exists(folder))
     if not parent.is_dir():
         raise ValueError(f"can't write {path}: {parent} is a file, not a folder; choose another place")
     return path, format_
@@ -126,3 +147,6 @@ def write(path: str | Path, picture: Picture) -> None:
     options = SAVED_AS[format_] | ({} if picture.profile is None else {"icc_profile": picture.profile})
     Image.fromarray(colours).save(buffer, format_, **options)
     write_whole(path, buffer.getvalue())
+
+
+guard(__name__)

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gan_course import zoo
+from gan_course.arguments import Pixels, Seed, guard
 from gan_course.naming import nearest
 from gan_course.style import pictures
 from gan_course.translators import Translator
@@ -25,18 +26,22 @@ def styles() -> list[str]:
 
 def load_style(name: str) -> Translator:
     """The network of the style ``name``. Raises ``ValueError`` for an unknown one, with the nearest that is known."""
-    if name not in (known := styles()):
-        raise ValueError(f"there is no style {name!r}: {nearest(name, known)}")
+    _check_style(name)
     network = zoo.load(f"style_{name}")
     assert isinstance(network, Translator)
     return network
+
+
+def _check_style(name: str) -> None:
+    if name not in (known := styles()):
+        raise ValueError(f"there is no style {name!r}: {nearest(name, known)}")
 
 
 def stylize(
     source: str | Path,
     target: str | Path,
     style: str | Translator = "pencil",
-    seed: int = 0,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> None:
     """Repaint the photograph in the file ``source`` and write it to ``target``, as JPEG, PNG or WebP.
@@ -46,26 +51,27 @@ def stylize(
     ``seed`` decides what a style leaves to chance. Raises ``ValueError`` or ``FileNotFoundError`` where the input is no
     picture, or the output can't be one; nothing is written then.
     """
-    network = load_style(style) if isinstance(style, str) else style
+    if isinstance(style, str):
+        _check_style(style)
     pictures.check_target(target)
     photograph = pictures.read(source)
     height, width = photograph.colours.shape[:2]
     pictures.check_target(target, height, width)
+    network = load_style(style) if isinstance(style, str) else style
     made = repaint(network, photograph.colours, seed, progress=progress)
     pictures.write(target, pictures.Picture(made, photograph.alpha, photograph.profile))
 
 
 @torch.no_grad()
 def repaint(
-    network: Translator, colours: np.ndarray, seed: int = 0, tile: int = TILE, progress: bool = False
+    network: Translator, colours: Pixels, seed: Seed = 0, tile: int = TILE, progress: bool = False
 ) -> np.ndarray:
     """The picture that ``network`` makes of ``colours``: uint8 ``[H, W, 3]`` to uint8 ``[H, W, 3]``.
 
     It is made in tiles of ``tile`` pixels, each seen with the network's ``reach`` around it: the same picture as in one
-    piece. Raises ``ValueError`` for an array of another kind and for a ``tile`` that is no multiple of the network's.
+    piece. Raises ``ValueError`` for an array of another kind and for a ``tile`` that is no multiple of the network's,
+    and where the network gives NaN.
     """
-    if colours.dtype != np.uint8 or colours.ndim != 3 or colours.shape[2] != 3 or colours.size == 0:
-        raise ValueError(f"a picture must be uint8 [H, W, 3] but is {colours.dtype} {list(colours.shape)}")
     step = network.multiple
     if tile < step or tile % step:
         raise ValueError(f"a tile must be a multiple of {step} pixels but has {tile}: try {TILE}")
@@ -73,15 +79,17 @@ def repaint(
     whole = np.pad(colours, ((0, -height % step), (0, -width % step), (0, 0)), mode="edge")
     rows, columns = whole.shape[0], whole.shape[1]
     chance = _noise(network, rows, columns, seed)
-    made = np.empty_like(whole)
+    made, weight = np.empty_like(whole), next(network.parameters())
     margin = math.ceil(network.reach / step) * step
     spots = [(top, left) for top in range(0, rows, tile) for left in range(0, columns, tile)]
     for top, left in tqdm(spots, unit="tile", desc="repainting", disable=not progress):
         bottom, right = min(top + tile, rows), min(left + tile, columns)
         seen = slice(max(0, top - margin), bottom + margin), slice(max(0, left - margin), right + margin)
-        part = torch.from_numpy(whole[seen]).permute(2, 0, 1)[None].float() / 127.5 - 1
-        noise = None if chance is None else chance[:, :, _coarse(seen[0], step), _coarse(seen[1], step)]
-        found = (network(part) if noise is None else network(part, noise))[0].permute(1, 2, 0)
+        part = (torch.from_numpy(whole[seen]).permute(2, 0, 1)[None].float() / 127.5 - 1).to(weight)
+        noise = None if chance is None else chance[:, :, _coarse(seen[0], step), _coarse(seen[1], step)].to(weight)
+        found = (network(part) if noise is None else network(part, noise))[0].permute(1, 2, 0).float().cpu()
+        if not found.isfinite().all():
+            raise ValueError("the network gives NaN or infinite values: train it anew with a smaller learning rate")
         inside = found[top - seen[0].start :, left - seen[1].start :][: bottom - top, : right - left]
         made[top:bottom, left:right] = ((inside + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     return made[:height, :width]
@@ -97,3 +105,6 @@ def _noise(network: Translator, rows: int, columns: int, seed: int) -> Tensor | 
 
 def _coarse(span: slice, step: int) -> slice:
     return slice(span.start // step, span.stop // step)
+
+
+guard(__name__)
