@@ -67,6 +67,11 @@ def _compare_centres(attempt: Attempt, modes: int, radius: float) -> None:
         )
 
 
+def _ring_random(attempt: Attempt, modes: int, radius: float) -> None:
+    attempt.check_random(lambda: _draw_ring(attempt, 900, modes, radius, 0.0), rows=lambda points: points)
+    attempt.check_random(lambda: _draw_ring(attempt, 900, 1, 1.0, radius), rows=lambda points: points)
+
+
 def _kurtosis(noise: Tensor) -> float:
     """The mean fourth power of the length of ``noise [N, D]`` of variance 1: D (D + 2) for a Gaussian, whichever way
     the axes lie."""
@@ -97,11 +102,11 @@ def _compare_spread(attempt: Attempt, modes: int, radius: float, spread: float) 
     if centre.abs().max() > 0.1 * spread:
         hint = "Noise around a centre is as often on one side as on the other."
         attempt.fail(f"points that lie {describe(centre)} off their centre on average", "about 0", hint)
-    fourth = _kurtosis(offsets / spread)
+    fourth = _kurtosis((offsets - centre) / std)
     if not 7.0 < fourth < 9.1:
         hint = "The width is right but the shape is not. Which distribution has the bell shape?"
         attempt.fail(
-            f"a mean fourth power of {fourth:.2f}, in spreads", "about 8, as for a Gaussian in the plane", hint
+            f"a mean fourth power of {fourth:.2f}, in deviations", "about 8, as for a Gaussian in the plane", hint
         )
 
 
@@ -112,6 +117,7 @@ def check_ring() -> Parts:
         "centres": cases(_compare_centres, (8, 2.0), (5, 0.5), (3, 4.0), (1, 3.0)),
         # With a single mode the noise may be as wide as it likes.
         "spread": cases(_compare_spread, (4, 3.0, 0.2), (4, 5.0, 0.4), (1, 0.5, 2.0), (1, 1.0, 0.7)),
+        "random": cases(_ring_random, (4, 2.0), (7, 0.5)),
     }
 
 
@@ -192,12 +198,17 @@ def _model_new_points(attempt: Attempt, points: Tensor) -> None:
         attempt.fail(got, f"about {gaussian}, as for a Gaussian", hint)
 
 
+def _model_random(attempt: Attempt, points: Tensor) -> None:
+    attempt.check_random(lambda: _draw_model(attempt, points, 1500), rows=lambda samples: samples)
+
+
 @check("gaussian_model(points [N, D], count) -> samples [count, D]")
 def check_gaussian_model() -> Parts:
     return {
         "shape": cases(_draw_model, (_data(2), 7), (_data(3), 1), (normal(40, 5, seed=1), 3)),
         "moments": cases(_compare_moments, [_data(2)], [_data(3)]),
         "new_points": cases(_model_new_points, [_data(2)], [_data(3)]),
+        "random": cases(_model_random, [_data(2)], [_data(3)]),
     }
 
 
@@ -352,7 +363,7 @@ def _compare_batch(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
     hint = "First all real samples, then all fake ones, each as it came."
     attempt.close(samples, torch.cat([real, fake]), hint, what="samples")
     hint = "One target a sample, no more and no fewer."
-    targets = attempt.tensor(targets, [total], [total, 1], hint=hint, what="targets")
+    targets = attempt.tensor(targets, [total], hint=hint, what="targets")
     if not targets.is_floating_point():
         hint = "Cross-entropy compares the targets with probabilities: they must be floats."
         attempt.dtype(targets, torch.float32, "targets", hint)
