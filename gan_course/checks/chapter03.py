@@ -165,6 +165,59 @@ def _check_bent(attempt: Attempt, network: nn.Module, batch: Tensor, sizes: tupl
         )
 
 
+def _check_trains(attempt: Attempt, network: nn.Module, batch: Tensor) -> None:
+    """Each result must depend on its own sample and on nothing else, and every weight must receive a gradient."""
+    network.eval()  # no dropout, and batch norm with fixed numbers
+    with torch.no_grad():
+        results, again, alone = network(batch), network(batch), network(batch[:1])
+    if not isinstance(results, Tensor):
+        attempt.fail(describe(results), "a tensor", "What comes out of the last layer?")
+    rows, repeated, first = (plain(r).flatten() for r in (results, again, alone))
+    if not near(rows, repeated):
+        attempt.fail(
+            "in evaluation mode, other results for the same input at a second call",
+            "the same results",
+            "What comes out must follow from what goes in. Does the network draw random numbers of its own?",
+        )
+    if not near(rows[: len(first)], first):
+        attempt.fail(
+            "in evaluation mode, another result for a sample alone than for the same sample in a batch",
+            "the same result",
+            "The samples of a batch must not influence each other then. Is something computed over the whole batch?",
+        )
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        network.train()
+        made = network(batch)
+        weights = [p for p in network.parameters()]
+        if not made.requires_grad or not all(p.requires_grad for p in weights):
+            attempt.fail(
+                "a network that can't be trained: no gradient reaches "
+                + ("some of" if made.requires_grad else "")
+                + " its parameters",
+                "a result with a gradient for every parameter",
+                "Training changes every parameter. detach(), no_grad and requires_grad_(False) prevent it.",
+            )
+        gradients = torch.autograd.grad(made.square().sum(), weights, allow_unused=True)
+    if any(g is None for g in gradients):
+        attempt.fail(
+            "parameters on which the result does not depend",
+            "a gradient for every parameter",
+            "Which layer's output is never used, or is cut off from the rest?",
+        )
+
+
+def _check_new(attempt: Attempt, network: nn.Module) -> None:
+    """Whether another call gives another network."""
+    other = attempt()
+    theirs = {id(p) for p in other.parameters()}
+    if other is network or any(id(p) in theirs for p in network.parameters()):
+        attempt.fail(
+            "the same network, or the same parameters, from two calls",
+            "a new network at each call",
+            "Two players of one kind must not share their parameters: make the layers inside of the function.",
+        )
+
+
 def _noise(count: int, size: int, scale: float = 1.0) -> Tensor:
     return scale * normal(count, size, seed=0)
 
@@ -206,9 +259,17 @@ def _generator_bends(attempt: Attempt) -> None:
         _check_bent(attempt, network, batch, (100, 784))
 
 
+def _generator_trains(attempt: Attempt) -> None:
+    with _network(attempt) as network:
+        _forward(attempt, network, _noise(5, 100), "network = make_generator(); network(noise) with noise [5, 100]")
+        _check_trains(attempt, network, _noise(5, 100))
+        _check_new(attempt, network)
+
+
 @check("make_generator() -> network")
 def check_make_generator() -> Parts:
-    return {"shape": _generator_shape, "range": _generator_range, "hidden": _generator_bends}
+    parts = {"shape": _generator_shape, "range": _generator_range, "hidden": _generator_bends}
+    return parts | {"trains": _generator_trains}
 
 
 def _images(count: int) -> Tensor:
@@ -262,9 +323,18 @@ def _discriminator_bends(attempt: Attempt) -> None:
         _check_bent(attempt, network, images, (784, 1))
 
 
+def _discriminator_trains(attempt: Attempt) -> None:
+    with _network(attempt) as network:
+        call = "network = make_discriminator(); network(images) with images [5, 1, 28, 28]"
+        _forward(attempt, network, _images(5), call)
+        _check_trains(attempt, network, _images(5))
+        _check_new(attempt, network)
+
+
 @check("make_discriminator() -> network")
 def check_make_discriminator() -> Parts:
-    return {"shape": _discriminator_shape, "logits": _discriminator_logits, "hidden": _discriminator_bends}
+    parts = {"shape": _discriminator_shape, "logits": _discriminator_logits, "hidden": _discriminator_bends}
+    return parts | {"trains": _discriminator_trains}
 
 
 # ------------------------------------------------------------------------------------------ one step of a player
@@ -499,20 +569,22 @@ def _average_buffers(attempt: Attempt, decay: float, seed: int, width: int) -> N
     attempt(average, generator, decay)
     for name, value in average.named_buffers():
         before = dict(old.named_buffers())[name]
-        mixed = decay * before + (1 - decay) * new[name]
-        if value.is_floating_point() and not (near(value, new[name]) or near(value, mixed)):
-            hint = (
-                "Batch norm also keeps running statistics, and they are buffers, not parameters. With wrong ones the "
-                "averaged generator draws rubbish in evaluation mode."
-            )
-            stale = [
-                (
-                    before,
-                    "The running statistics are still the average's old ones: they are buffers, and what "
-                    "you do to parameters() does not reach them.",
-                )
-            ]
-            attempt.close(value, new[name], hint, stale, what=f"the average's buffer {name}", about="buffers")
+        hint = (
+            "Batch norm also keeps running statistics, and a count of its batches. They are buffers, not parameters, "
+            "and each of them is copied. With wrong ones the averaged generator draws rubbish in evaluation mode."
+        )
+        mistakes = [
+            (
+                before,
+                "The running statistics are still the average's old ones: they are buffers, and what "
+                "you do to parameters() does not reach them.",
+            ),
+            (
+                decay * before + (1 - decay) * new[name],
+                "The buffers were averaged, too. The task asks for copies of the generator's.",
+            ),
+        ]
+        attempt.close(value, new[name], hint, mistakes, what=f"the average's buffer {name}", about="buffers")
 
 
 @check("update_average(average, generator, decay) -> None", changes="average")
