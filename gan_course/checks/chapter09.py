@@ -122,6 +122,8 @@ def check_on_frontier() -> Parts:
             _compare_frontier,
             ([1.0, 2.0, 4.0, 8.0, 0.5], [60.0, 30.0, 35.0, 10.0, 20.0]),
             ([3.0, 1.0, 2.0], [1.0, 3.0, 2.0]),
+            ([1.0, 2.0, 3.0, 4.0], [9.0, 8.0, 7.0, 1.0]),  # two lie above the straight line from end to end
+            ([2.0, 9.0, 1.0, 6.0], [19.0, 2.0, 20.0, 18.0]),
             ([3.0, 1.0, 2.0, 5.0], [1.0, 0.5, 2.0, 4.0]),
             (normal(12, seed=1).exp().tolist(), normal(12, seed=2).exp().tolist()),
         ),
