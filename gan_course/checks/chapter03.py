@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
-from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, error_text
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Difference, Parts, cases, check, error_text
+from gan_course.checks.sandbox import OutOfTime
 from gan_course.checks.values import describe, flat, near, normal, plain
 
 # ------------------------------------------------------------------------------------------ pictures to tensors
@@ -84,6 +85,11 @@ def _network(attempt: Attempt) -> Iterator[nn.Module]:
     modes = [(module, module.training) for module in network.modules()]
     try:
         yield network
+    except (Difference, KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException as error:  # the network's own, when it is asked for more than its first result
+        hint = "Follow the shape from layer to layer: what does each one get, and what does it give?"
+        attempt.fail(f"the error {error_text(error)}", "a network that can be looked at layer by layer", hint)
     finally:
         with torch.no_grad():
             for tensor, value in zip(tensors, values, strict=True):
@@ -97,7 +103,9 @@ def _forward(attempt: Attempt, network: nn.Module, batch: Tensor, call: str) -> 
     try:
         with torch.no_grad():
             return plain(network(batch))
-    except Exception as error:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException as error:
         hint = (
             "Read the error's text. If two sizes don't fit, follow the shape from layer to layer: what does each one "
             "get, and what does it want?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -427,16 +428,22 @@ WRONG["make_generator"] += [
 WRONG["make_discriminator"] += [
     (lambda: discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer)().requires_grad_(False), "can't be trained"),
     (lambda: nn.Sequential(nn.Flatten(), inner, nn.ReLU(), outer), "same parameters"),
+    (lambda: DiscriminatorClass(torch.mean), "the logits with shape []"),
+    (lambda: DiscriminatorClass(sys.exit), "the error SystemExit"),
     (discriminator_with(nn.Flatten(), nn.ReLU(), inner, outer), "one straight line"),
     (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Hardtanh(-10, 10)), "bends its output"),
     (discriminator_with(nn.Flatten(), inner, nn.LayerNorm(128), nn.ReLU(), outer, nn.Sigmoid()), "bends its output"),
     (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Softmax(1)), "bends its output"),
 ]
 WRONG["discriminator_step"] += [
+    (d_step(loss=lambda r, f: F.softplus(-r.mean()) + F.softplus(f.mean())), "not by one step"),
+    (d_step(loss=lambda r, f: -r.sigmoid().mean().log() - (-f).sigmoid().mean().log()), "not by one step"),
     (d_step(make_fake=in_eval), "it.training was True, afterwards False"),
     (lambda d, g, o, x, z: d_step()(d, g, o, x, z) + d_step()(d, g, o, x, z), "optimizer made 2 steps"),
 ]
 WRONG["generator_step"] += [
+    (g_step(loss=lambda f: -f.sigmoid().mean().log()), "not by one step"),
+    (g_step(loss=lambda f: F.softplus(-f.mean())), "not by one step"),
     (cutting, "no gradient had reached its parameters"),
     (without_backward, "no gradient had reached its parameters"),
     (g_step(step=False), "but its optimizer made no step"),
