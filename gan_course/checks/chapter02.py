@@ -238,9 +238,10 @@ GRADIENTS = ("saturating", "non_saturating")
 
 def _compare_gradients(attempt: Attempt, fake_logits: list[float], hint: str) -> None:
     logits = torch.tensor(fake_logits)
+    results = attempt.pair(attempt(logits.clone()), GRADIENTS)
     p = logits.sigmoid()
     right, by_probability = (-p, p - 1), (-1 / (1 - p), -1 / p)
-    for i, value in enumerate(attempt.pair(attempt(logits.clone()), GRADIENTS)):
+    for i, value in enumerate(results):
         mistakes = [
             (right[1 - i], "This is the other loss's gradient. Which of the two fades where D is sure of the fake?"),
             (-right[i], "Only the sign is wrong. Both losses fall when the logit rises."),

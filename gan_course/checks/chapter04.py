@@ -92,9 +92,9 @@ def _true_paint(kernel: int, stride: int) -> tuple[int, int]:
 
 
 def _compare_paint(attempt: Attempt, kernel: int, stride: int) -> None:
+    values = attempt.pair(attempt(kernel, stride), PAINT)
     right = _true_paint(kernel, stride)
     line = kernel // stride, math.ceil(kernel / stride)
-    values = attempt.pair(attempt(kernel, stride), PAINT)
     for i, value in enumerate(values):
         mistakes = [
             (line[i], "This is right along one line. A picture has rows and columns, and windows are square."),

@@ -74,6 +74,7 @@ def _elementwise(a: Tensor, b: Tensor) -> float:
 
 
 def _compare_features(attempt: Attempt, a: Tensor, b: Tensor, hint: str) -> None:
+    result = attempt(a.clone(), b.clone())
     right = frechet_distance(a, b)
     x, y = a.double(), b.double()
     apart = (x.mean(0) - y.mean(0)).square().sum().item()
@@ -105,7 +106,6 @@ def _compare_features(attempt: Attempt, a: Tensor, b: Tensor, hint: str) -> None
             "The covariances were subtracted and squared. In the Fréchet distance their roots meet.",
         ),
     ]
-    result = attempt(a.clone(), b.clone())
     attempt.close(result, right, hint, mistakes, what="the distance", tolerance=1e-2)
 
 

@@ -23,6 +23,7 @@ def _true_speed_up(text: float, call: float, decoder: float, steps: int, guided:
 
 
 def _compare_speed_up(attempt: Attempt, text: float, call: float, decoder: float, steps: int, guided: bool) -> None:
+    result = attempt(text, call, decoder, steps, guided)
     right, own = _true_speed_up(text, call, decoder, steps, guided), text + call + decoder
     times = 2 if guided else 1
     mistakes = [
@@ -48,7 +49,7 @@ def _compare_speed_up(attempt: Attempt, text: float, call: float, decoder: float
         ),
     ]
     hint = "Write down what is called for one picture, and how often: by the teacher, then by the student."
-    attempt.close(attempt(text, call, decoder, steps, guided), right, hint, mistakes, what="the speed-up")
+    attempt.close(result, right, hint, mistakes, what="the speed-up")
 
 
 @check("speed_up(text, call, decoder, steps, guided) -> float")

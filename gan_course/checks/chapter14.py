@@ -371,8 +371,8 @@ def _elasticity(formula: Callable[..., float], values: Mapping[str, float], name
 
 
 def _compare_sensitivities(attempt: Attempt, result: _Result, values: dict[str, float], hint: str) -> None:
-    right = {name: _elasticity(result.formula, values, name) for name in values}
     found = attempt(result, dict(values))
+    right = {name: _elasticity(result.formula, values, name) for name in values}
     if not isinstance(found, dict) or set(found) != set(values):
         attempt.fail(describe(found), f"a dictionary with the names {', '.join(values)}", hint)
 
