@@ -65,6 +65,8 @@ def _compare_centres(attempt: Attempt, modes: int, radius: float) -> None:
             f"about {len(points) // modes} points in each of the {modes} modes",
             "Each point picks its mode, all with the same probability.",
         )
+    if modes > 1:
+        attempt.check_random(lambda: _draw_ring(attempt, 900, modes, radius, 0.0), rows=lambda points: points)
 
 
 def _kurtosis(noise: Tensor) -> float:
@@ -97,12 +99,13 @@ def _compare_spread(attempt: Attempt, modes: int, radius: float, spread: float) 
     if centre.abs().max() > 0.1 * spread:
         hint = "Noise around a centre is as often on one side as on the other."
         attempt.fail(f"points that lie {describe(centre)} off their centre on average", "about 0", hint)
-    fourth = _kurtosis(offsets / spread)
+    fourth = _kurtosis((offsets - centre) / std)
     if not 7.0 < fourth < 9.1:
         hint = "The width is right but the shape is not. Which distribution has the bell shape?"
         attempt.fail(
-            f"a mean fourth power of {fourth:.2f}, in spreads", "about 8, as for a Gaussian in the plane", hint
+            f"a mean fourth power of {fourth:.2f}, in deviations", "about 8, as for a Gaussian in the plane", hint
         )
+    attempt.check_random(lambda: _draw_ring(attempt, 900, 1, radius, spread), rows=lambda points: points)
 
 
 @check("ring(count, modes, radius, spread) -> [count, 2]")
@@ -190,6 +193,7 @@ def _model_new_points(attempt: Attempt, points: Tensor) -> None:
         hint = "The widths don't tell all: a Gaussian has the shape of a bell. From which noise do you start?"
         got = f"a mean fourth power of {fourth:.2f}, in standard deviations"
         attempt.fail(got, f"about {gaussian}, as for a Gaussian", hint)
+    attempt.check_random(lambda: _draw_model(attempt, points, 1500), rows=lambda samples: samples)
 
 
 @check("gaussian_model(points [N, D], count) -> samples [count, D]")
@@ -352,7 +356,7 @@ def _compare_batch(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
     hint = "First all real samples, then all fake ones, each as it came."
     attempt.close(samples, torch.cat([real, fake]), hint, what="samples")
     hint = "One target a sample, no more and no fewer."
-    targets = attempt.tensor(targets, [total], [total, 1], hint=hint, what="targets")
+    targets = attempt.tensor(targets, [total], hint=hint, what="targets")
     if not targets.is_floating_point():
         hint = "Cross-entropy compares the targets with probabilities: they must be floats."
         attempt.dtype(targets, torch.float32, "targets", hint)

@@ -100,6 +100,8 @@ def check_losses_from_probabilities() -> Parts:
             ([0.9, 0.6, 0.8], [0.1, 0.3, 0.2]),
             ([0.99, 0.2], [0.01, 0.7]),
             ([0.3, 0.45, 0.7, 0.9, 0.04], [0.5, 0.85, 0.15, 0.6, 0.35]),
+            ([0.0003, 0.9996], [0.9992, 0.0001]),  # beliefs that a limit would change
+            ([0.002], [0.997]),
         ),
     }
 
@@ -159,6 +161,8 @@ def check_losses_from_logits() -> Parts:
             column,
             (normal(7, seed=1), normal(7, seed=2) - 0.5),
             (torch.tensor([-0.7]), torch.tensor([1.2])),
+            (torch.tensor([-5.1, -5.4]), torch.tensor([5.2, 5.3])),  # not yet a straight line
+            (torch.tensor([5.3]), torch.tensor([-5.2])),
         ),
         "extremes": cases(_compare_extremes, [-200.0], [200.0], [-30.0], [-110.0]),
         "gradients": _logit_gradients,
@@ -234,9 +238,10 @@ GRADIENTS = ("saturating", "non_saturating")
 
 def _compare_gradients(attempt: Attempt, fake_logits: list[float], hint: str) -> None:
     logits = torch.tensor(fake_logits)
+    results = attempt.pair(attempt(logits.clone()), GRADIENTS)
     p = logits.sigmoid()
     right, by_probability = (-p, p - 1), (-1 / (1 - p), -1 / p)
-    for i, value in enumerate(attempt.pair(attempt(logits.clone()), GRADIENTS)):
+    for i, value in enumerate(results):
         mistakes = [
             (right[1 - i], "This is the other loss's gradient. Which of the two fades where D is sure of the fake?"),
             (-right[i], "Only the sign is wrong. Both losses fall when the logit rises."),

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
-from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check, error_text
+from gan_course.checks.report import RETURNS_NOTHING, Attempt, Difference, Parts, cases, check, error_text
+from gan_course.checks.sandbox import OutOfTime
 from gan_course.checks.values import describe, flat, near, normal, plain
 
 # ------------------------------------------------------------------------------------------ pictures to tensors
@@ -84,6 +85,11 @@ def _network(attempt: Attempt) -> Iterator[nn.Module]:
     modes = [(module, module.training) for module in network.modules()]
     try:
         yield network
+    except (Difference, KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException as error:  # the network's own, when it is asked for more than its first result
+        hint = "Follow the shape from layer to layer: what does each one get, and what does it give?"
+        attempt.fail(f"the error {error_text(error)}", "a network that can be looked at layer by layer", hint)
     finally:
         with torch.no_grad():
             for tensor, value in zip(tensors, values, strict=True):
@@ -97,7 +103,9 @@ def _forward(attempt: Attempt, network: nn.Module, batch: Tensor, call: str) -> 
     try:
         with torch.no_grad():
             return plain(network(batch))
-    except Exception as error:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException as error:
         hint = (
             "Read the error's text. If two sizes don't fit, follow the shape from layer to layer: what does each one "
             "get, and what does it want?"
@@ -165,6 +173,59 @@ def _check_bent(attempt: Attempt, network: nn.Module, batch: Tensor, sizes: tupl
         )
 
 
+def _check_trains(attempt: Attempt, network: nn.Module, batch: Tensor) -> None:
+    """Each result must depend on its own sample and on nothing else, and every weight must receive a gradient."""
+    network.eval()  # no dropout, and batch norm with fixed numbers
+    with torch.no_grad():
+        results, again, alone = network(batch), network(batch), network(batch[:1])
+    if not isinstance(results, Tensor):
+        attempt.fail(describe(results), "a tensor", "What comes out of the last layer?")
+    rows, repeated, first = (plain(r).flatten() for r in (results, again, alone))
+    if not near(rows, repeated):
+        attempt.fail(
+            "in evaluation mode, other results for the same input at a second call",
+            "the same results",
+            "What comes out must follow from what goes in. Does the network draw random numbers of its own?",
+        )
+    if not near(rows[: len(first)], first):
+        attempt.fail(
+            "in evaluation mode, another result for a sample alone than for the same sample in a batch",
+            "the same result",
+            "The samples of a batch must not influence each other then. Is something computed over the whole batch?",
+        )
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        network.train()
+        made = network(batch)
+        weights = [p for p in network.parameters()]
+        if not made.requires_grad or not all(p.requires_grad for p in weights):
+            attempt.fail(
+                "a network that can't be trained: no gradient reaches "
+                + ("some of" if made.requires_grad else "")
+                + " its parameters",
+                "a result with a gradient for every parameter",
+                "Training changes every parameter. detach(), no_grad and requires_grad_(False) prevent it.",
+            )
+        gradients = torch.autograd.grad(made.square().sum(), weights, allow_unused=True)
+    if any(g is None for g in gradients):
+        attempt.fail(
+            "parameters on which the result does not depend",
+            "a gradient for every parameter",
+            "Which layer's output is never used, or is cut off from the rest?",
+        )
+
+
+def _check_new(attempt: Attempt, network: nn.Module) -> None:
+    """Whether another call gives another network."""
+    other = attempt()
+    theirs = {id(p) for p in other.parameters()}
+    if other is network or any(id(p) in theirs for p in network.parameters()):
+        attempt.fail(
+            "the same network, or the same parameters, from two calls",
+            "a new network at each call",
+            "Two players of one kind must not share their parameters: make the layers inside of the function.",
+        )
+
+
 def _noise(count: int, size: int, scale: float = 1.0) -> Tensor:
     return scale * normal(count, size, seed=0)
 
@@ -179,6 +240,8 @@ def _generator_shape(attempt: Attempt) -> None:
         network.eval()
         one = _forward(attempt, network, _noise(1, 100), "network = make_generator().eval(); network(noise [1, 100])")
         attempt.tensor(one, [1, 1, 28, 28], hint=hint, what="the pictures")
+        _check_trains(attempt, network, _noise(5, 100))
+        _check_new(attempt, network)
 
 
 def _generator_range(attempt: Attempt) -> None:
@@ -225,6 +288,8 @@ def _discriminator_shape(attempt: Attempt) -> None:
             logits = _forward(attempt, network, _images(count), call)
             attempt.tensor(logits, [count], [count, 1], hint=hint, what="the logits")
         _check_sizes(attempt, network, [(784, 128), (128, 1)])
+        _check_trains(attempt, network, _images(5))
+        _check_new(attempt, network)
 
 
 def _discriminator_logits(attempt: Attempt) -> None:
@@ -499,20 +564,22 @@ def _average_buffers(attempt: Attempt, decay: float, seed: int, width: int) -> N
     attempt(average, generator, decay)
     for name, value in average.named_buffers():
         before = dict(old.named_buffers())[name]
-        mixed = decay * before + (1 - decay) * new[name]
-        if value.is_floating_point() and not (near(value, new[name]) or near(value, mixed)):
-            hint = (
-                "Batch norm also keeps running statistics, and they are buffers, not parameters. With wrong ones the "
-                "averaged generator draws rubbish in evaluation mode."
-            )
-            stale = [
-                (
-                    before,
-                    "The running statistics are still the average's old ones: they are buffers, and what "
-                    "you do to parameters() does not reach them.",
-                )
-            ]
-            attempt.close(value, new[name], hint, stale, what=f"the average's buffer {name}", about="buffers")
+        hint = (
+            "Batch norm also keeps running statistics, and a count of its batches. They are buffers, not parameters, "
+            "and each of them is copied. With wrong ones the averaged generator draws rubbish in evaluation mode."
+        )
+        mistakes = [
+            (
+                before,
+                "The running statistics are still the average's old ones: they are buffers, and what "
+                "you do to parameters() does not reach them.",
+            ),
+            (
+                decay * before + (1 - decay) * new[name],
+                "The buffers were averaged, too. The task asks for copies of the generator's.",
+            ),
+        ]
+        attempt.close(value, new[name], hint, mistakes, what=f"the average's buffer {name}", about="buffers")
 
 
 @check("update_average(average, generator, decay) -> None", changes="average")

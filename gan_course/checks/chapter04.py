@@ -92,9 +92,9 @@ def _true_paint(kernel: int, stride: int) -> tuple[int, int]:
 
 
 def _compare_paint(attempt: Attempt, kernel: int, stride: int) -> None:
+    values = attempt.pair(attempt(kernel, stride), PAINT)
     right = _true_paint(kernel, stride)
     line = kernel // stride, math.ceil(kernel / stride)
-    values = attempt.pair(attempt(kernel, stride), PAINT)
     for i, value in enumerate(values):
         mistakes = [
             (line[i], "This is right along one line. A picture has rows and columns, and windows are square."),
@@ -212,8 +212,6 @@ def _project(attempt: Attempt, features: Tensor, labels: Tensor, weight: Tensor,
     if len(labels) == len(vectors):
         mistakes.append((plain + by_class.diagonal(), "The labels were not used to choose the vectors."))
     result = attempt(features.clone(), labels.clone(), weight.clone(), torch.tensor(bias), vectors.clone())
-    if isinstance(result, Tensor) and result.shape == (len(labels), 1):
-        result = result.squeeze(1)
     attempt.close(result, plain + own, hint, mistakes, what="the logits")
 
 
@@ -349,6 +347,7 @@ def check_arc_walk() -> Parts:
             (2 * x, 2 * y, 3),
             (4 * a / a.norm(), 4 * b / b.norm(), 7),
             (torch.tensor([0.0, 3.0, 0.0]), torch.tensor([-2.0, -1.0, 2.0]), 2),
+            *[(2 * x, 2 * (math.cos(angle) * x + math.sin(angle) * y), 5) for angle in (0.5, 0.3)],
             hint="Equal angles between neighbours, and every point as far from the origin as both ends are.",
         ),
         "lengths": cases(

@@ -406,6 +406,10 @@ def _shift_random(attempt: Attempt) -> None:
         elif (visits == 0).any():
             hint = "Some shifts never happen. Are down and right drawn independently of each other?"
         attempt.fail(got, wanted, hint)
+    attempt.check_random(
+        lambda: _shift(attempt, images, reach)[1],
+        rows=lambda number: torch.stack([number // 3, number % 3], dim=1),
+    )
 
 
 def _shift_gradient(attempt: Attempt) -> None:

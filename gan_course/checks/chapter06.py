@@ -74,6 +74,7 @@ def _elementwise(a: Tensor, b: Tensor) -> float:
 
 
 def _compare_features(attempt: Attempt, a: Tensor, b: Tensor, hint: str) -> None:
+    result = attempt(a.clone(), b.clone())
     right = frechet_distance(a, b)
     x, y = a.double(), b.double()
     apart = (x.mean(0) - y.mean(0)).square().sum().item()
@@ -105,7 +106,6 @@ def _compare_features(attempt: Attempt, a: Tensor, b: Tensor, hint: str) -> None
             "The covariances were subtracted and squared. In the Fréchet distance their roots meet.",
         ),
     ]
-    result = attempt(a.clone(), b.clone())
     attempt.close(result, right, hint, mistakes, what="the distance", tolerance=1e-2)
 
 
@@ -346,7 +346,6 @@ def _compare_memory(attempt: Attempt, samples: Tensor, train: Tensor, held_out: 
             (to_train == 0).double().mean().item(),
             "Only exact copies were counted. A memorised picture may differ by a few pixels.",
         ),
-        ((to_train <= to_held).double().mean().item(), "A sample that is equally near to both is not nearer to one."),
         *[(nearer_by(norm), "Other distances were used. The task asks for Euclidean ones.") for norm in (1, math.inf)],
         (float(to_train.mean() < to_held.mean()), "One verdict for all. The task asks for the share of the samples."),
         ((to_train.mean() / to_held.mean()).item(), "That is a ratio of distances. Count samples."),
@@ -364,8 +363,6 @@ def check_memorised_share() -> Parts:
     pictures = torch.randn(230, 1, 2, 2, generator=g)
     few, many, drawn = pictures[:30], pictures[:200], torch.randn(40, 1, 2, 2, generator=g)
     wide = torch.randn(150, 2, 3, 5, generator=g)
-    # Whole numbers, so that the same picture in both sets is at exactly the same distance.
-    whole = torch.randint(-3, 4, (18, 1, 2, 3), generator=g).float()
     return {
         "values": cases(
             _compare_memory,
@@ -377,9 +374,6 @@ def check_memorised_share() -> Parts:
             *[(drawn, few, pictures[30:60]), (drawn, many, pictures[200:]), (drawn, pictures[200:], many)],
             (wide[:90], wide[90:120], wide[120:]),
             (wide[60:], wide[:25], wide[25:60]),
-            (whole[:8] + 1, whole[8:13], whole[[8, 14, 10, 15, 12]]),
-            (whole[8:] + 1, whole[[0, 4, 5]], whole[[0, 1, 5, 2, 3, 6]]),
-            (whole[:1] + 1, whole[2:4], whole[[5, 2]]),
             hint="Pictures are rows of pixels once they are flattened. And are both sets equally large when you "
             "compare?",
         ),
@@ -439,6 +433,8 @@ def check_frechet_without_bias() -> Parts:
             _compare_limit,
             ([50, 100, 200, 400, 800], [9.1, 5.6, 3.4, 2.6, 1.9]),
             ([2000, 500, 1000, 250], [3.02, 3.45, 3.14, 4.10]),
+            ([100, 400, 200], [6.1, 1.2, 2.9]),  # two equal sets: the line may end below 0
+            ([1000, 250], [0.4, 2.2]),
             hint="Measured points don't lie on a line exactly. Take the line with the least sum of squared deviations.",
         ),
     }

@@ -408,14 +408,16 @@ class _Field:
     """A velocity field that remembers when it was asked. ``curved`` ones change with time and place."""
 
     def __init__(self, curved: bool):
-        self.curved, self.times = curved, []  # type: ignore[var-annotated]
+        self.curved, self.times, self.shape = curved, [], []  # type: ignore[var-annotated]
         self.description = "a field that curves" if curved else "the same velocity everywhere"
 
     def value(self, x: Tensor, t: float) -> Tensor:
         return x * (1 + t) - t if self.curved else torch.full_like(x, 0.5)
 
     def __call__(self, x: Tensor, t: Any) -> Tensor:
-        self.times.append(float(torch.as_tensor(t).flatten()[0]))
+        time = torch.as_tensor(t)
+        self.shape = self.shape or (list(time.shape) if time.numel() > 1 else [])
+        self.times.append(float(time.flatten()[0]))
         return self.value(x, self.times[-1])
 
 
@@ -443,6 +445,9 @@ def _walk(attempt: Attempt, count: int, curved: bool, shape: tuple[int, ...] = (
     ]
     hint = "From time 1 to 0 in equal steps: ask the field where you are, then go straight on for one step."
     attempt.close(result, right, hint, mistakes, what="the points", tolerance=1e-3)
+    if field.shape:
+        hint = "All points are at the same time: this field wants to be told once."
+        attempt.fail(f"a time of shape {field.shape} for the field", "the time as one number", hint)
     if len(field.times) != count:
         asked = f"{len(field.times)} call{'' if len(field.times) == 1 else 's'} of the field"
         few = "Fewer steps were made than asked for: where the field curves, that shows."

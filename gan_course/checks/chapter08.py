@@ -105,10 +105,13 @@ def _compare_start(attempt: Attempt, steps: int, strength: float) -> None:
     given = attempt(torch.tensor(every), strength)
     if given is None:
         attempt.fail("None", "the timesteps that are walked", RETURNS_NOTHING)
-    try:
-        found = [float(t) for t in ([given] if taken == 1 and isinstance(given, int | float) else given)]
-    except (TypeError, ValueError, RuntimeError):  # of complex tensors, for one
-        attempt.fail(describe(given), "a row of timesteps", "Return the part of the timesteps that is walked.")
+    if type(given) is not Tensor or given.ndim != 1:
+        hint = "Return the part of the given tensor that is walked, as one tensor."
+        attempt.fail(describe(given), "a row of timesteps, as a tensor", hint)
+    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+        hint = "Timesteps are whole numbers: schedules are looked up with them."
+        attempt.fail(f"timesteps of dtype {describe(given.dtype)}", "timesteps of dtype int64", hint)
+    found = given.tolist()
     mistakes = [
         (every[:taken], "These are the noisiest ones: the walk must end at the clean end, where noise is gone."),
         (every[: steps - taken], "These are the steps that are left out."),

@@ -23,6 +23,7 @@ def _true_speed_up(text: float, call: float, decoder: float, steps: int, guided:
 
 
 def _compare_speed_up(attempt: Attempt, text: float, call: float, decoder: float, steps: int, guided: bool) -> None:
+    result = attempt(text, call, decoder, steps, guided)
     right, own = _true_speed_up(text, call, decoder, steps, guided), text + call + decoder
     times = 2 if guided else 1
     mistakes = [
@@ -48,7 +49,7 @@ def _compare_speed_up(attempt: Attempt, text: float, call: float, decoder: float
         ),
     ]
     hint = "Write down what is called for one picture, and how often: by the teacher, then by the student."
-    attempt.close(attempt(text, call, decoder, steps, guided), right, hint, mistakes, what="the speed-up")
+    attempt.close(result, right, hint, mistakes, what="the speed-up")
 
 
 @check("speed_up(text, call, decoder, steps, guided) -> float")
@@ -122,6 +123,8 @@ def check_on_frontier() -> Parts:
             _compare_frontier,
             ([1.0, 2.0, 4.0, 8.0, 0.5], [60.0, 30.0, 35.0, 10.0, 20.0]),
             ([3.0, 1.0, 2.0], [1.0, 3.0, 2.0]),
+            ([1.0, 2.0, 3.0, 4.0], [9.0, 8.0, 7.0, 1.0]),  # two lie above the straight line from end to end
+            ([2.0, 9.0, 1.0, 6.0], [19.0, 2.0, 20.0, 18.0]),
             ([3.0, 1.0, 2.0, 5.0], [1.0, 0.5, 2.0, 4.0]),
             (normal(12, seed=1).exp().tolist(), normal(12, seed=2).exp().tolist()),
         ),

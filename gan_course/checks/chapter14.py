@@ -297,6 +297,7 @@ def _compare_reports(attempt: Attempt, reports: list[Report], hint: str) -> None
         ((*whole, False), "They share some numbers. Then report these, and that they agree."),
         (combined(reports), "A report marked UNVERIFIED must have no say."),
         (combined([(low or 0.0, high or 0.0, "") for low, high, _ in known]), "None is an open end, not a 0."),
+        (combined([(low or None, high or None, "") for low, high, _ in known]), "0 is a number, not an open end."),
         ((right[1], right[0], right[2]), "The order is low, high, agree."),
     ]
     is_right = _same(value, right)
@@ -336,6 +337,9 @@ def _reports_open() -> Part:
         [(2.85, 2.85, "CONFLICT"), (7.0, None, "CONFLICT")],
         [(None, 4.0, "reported"), (None, 6.0, "estimate"), (0.0, 1.0, "UNVERIFIED")],
         [(100.0, None, "UNVERIFIED"), (20.0, 30.0, "reported"), (25.0, None, "reported")],
+        [(0.0, 5.0, "reported"), (None, 3.0, "estimate")],
+        [(-2.0, 0.0, "reported"), (None, 4.0, "estimate")],
+        [(0.0, 0.0, "reported"), (2.0, 3.0, "estimate")],
     )
     orders = [list(order) for reports in rows for order in itertools.permutations(reports)]
     return cases(_compare_reports, *[[order] for order in orders], hint=hint)
@@ -367,8 +371,8 @@ def _elasticity(formula: Callable[..., float], values: Mapping[str, float], name
 
 
 def _compare_sensitivities(attempt: Attempt, result: _Result, values: dict[str, float], hint: str) -> None:
-    right = {name: _elasticity(result.formula, values, name) for name in values}
     found = attempt(result, dict(values))
+    right = {name: _elasticity(result.formula, values, name) for name in values}
     if not isinstance(found, dict) or set(found) != set(values):
         attempt.fail(describe(found), f"a dictionary with the names {', '.join(values)}", hint)
 

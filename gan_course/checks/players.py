@@ -50,6 +50,8 @@ def new_game(seed: int = 3, count: int = 6) -> Game:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator, discriminator = PointGenerator(hidden=4), PointDiscriminator(hidden=4)
+        for parameter in (*generator.parameters(), *discriminator.parameters()):
+            parameter.data *= 1.8  # or else all logits of a batch are about alike, and so are many losses
     real, noise = normal(2, count, 2, seed=seed)
     for network, name in ((generator, "generator"), (discriminator, "discriminator")):
         network.description = name  # type: ignore[assignment]

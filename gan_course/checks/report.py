@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, equal, nn
 
 from gan_course.checks.evidence import Evidence, Mistakes
-from gan_course.checks.sandbox import SECONDS, Originals, OutOfTime, little_output, no_trace, time_limit
-from gan_course.checks.values import as_double, describe, finite, near, origin, plain, shortened
+from gan_course.checks.sandbox import SECONDS, SEED, Originals, OutOfTime, little_output, no_trace, time_limit
+from gan_course.checks.values import as_double, describe, finite, looks_random, near, origin, plain, shortened
 
 Part = Callable[["Attempt"], None]
 Parts = Mapping[str, Part]
@@ -167,7 +167,7 @@ class Attempt:
     ):
         self.name, self.function, self.arguments, self.changes = name, function, arguments, changes
         self.evidence, self.originals = evidence, originals
-        self.calls, self.call = 0, f"{name}()"
+        self.calls, self.call, self.seed = 0, f"{name}()", SEED
         self.values: tuple[Any, ...] = ()
 
     def __call__(self, *values: Any) -> Any:
@@ -178,9 +178,11 @@ class Attempt:
         self.values = values
         before = {n: _state(v) for n, v in named.items()}
         try:
-            with no_trace():
+            with no_trace(self.seed):
                 result = plain(self.function(*values))
-        except Exception as error:
+        except (KeyboardInterrupt, OutOfTime):
+            raise
+        except BaseException as error:  # SystemExit, too, which would end the notebook's cell without a word
             self.originals.put_back()
             if isinstance(error, NotImplementedError) and not str(error):  # PyTorch's own ones always have a text
                 raise _not_written_yet(error) from None
@@ -207,7 +209,28 @@ class Attempt:
             hint = "What is frozen or switched for a while must be thawed or switched back before the function ends."
             self.fail(f"{name}: {shortened(changed[0] if changed else 'changed', 200)}", f"{name} as it was", hint)
 
-    def crashed(self, error: Exception) -> NoReturn:
+    def check_random(self, draw: Callable[[], Tensor], rows: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Report results that are the same at each call, or of which one tells another.
+
+        ``draw()``: what the student's function gives. ``rows``: what of it is drawn independently, ``[N, D]``.
+        """
+        first = draw()
+        self.seed += 1  # the second call finds the random numbers in another state
+        try:
+            second = draw()
+        finally:
+            self.seed = SEED
+        if rows and not all(looks_random(rows(result)) for result in (first, second)):
+            self.fail(
+                "random results of which one tells another: in turn, in order, or in mirrored pairs",
+                "results that are drawn independently of each other",
+                "Draw each one anew, from all possible ones, whatever came before it.",
+            )
+        if first.shape == second.shape and equal(first, second):
+            hint = "Is a seed set inside of the function? Whoever calls it decides that, outside."
+            self.fail("the same random results from two calls", "other ones at each call", hint)
+
+    def crashed(self, error: BaseException) -> NoReturn:
         """Report an exception that the student's code raised, with the line of that code."""
         code = getattr(self.function, "__code__", None)
         lines = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
@@ -329,7 +352,7 @@ def _state(value: Any) -> Any:
     return repr(value) if isinstance(value, dict | list) else None
 
 
-def error_text(error: Exception) -> str:
+def error_text(error: BaseException) -> str:
     """The type and the first line of an exception's text, whatever a student's own exception does."""
     try:
         text = str(error).strip().split("\n")[0]

@@ -35,7 +35,7 @@ class OutOfTime(BaseException):
 
 
 @contextlib.contextmanager
-def no_trace() -> Iterator[None]:
+def no_trace(seed: int = SEED) -> Iterator[None]:
     """Gradients on, float32, warnings off, seeded random numbers; afterwards all of it as it was before."""
     grad, dtype, device = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_default_device()
     threads, of_numpy, of_python = torch.get_num_threads(), np.random.get_state(), random.getstate()  # noqa: NPY002
@@ -45,9 +45,9 @@ def no_trace() -> Iterator[None]:
             warnings.simplefilter("ignore")
             torch.set_grad_enabled(True)
             torch.set_default_dtype(torch.float32)
-            torch.manual_seed(SEED)
-            np.random.seed(SEED)  # noqa: NPY002
-            random.seed(SEED)
+            torch.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            random.seed(seed)
             yield
     finally:
         torch.set_grad_enabled(grad)

@@ -59,6 +59,20 @@ def normal(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def looks_random(rows: Tensor) -> bool:
+    """Whether ``rows [N, D]`` may be independent draws: no row tells another one's value.
+
+    Rows in turn, sorted ones and mirrored pairs each have a lag, or a centre of reflection, at which they agree far
+    better than independent rows do. N is 500 or more, as chance agreement stays below 10 / √N.
+    """
+    centred = as_double(rows) - as_double(rows).mean(dim=0)
+    spectrum = torch.fft.fft(centred / centred.std(dim=0).clamp_min(1e-12), dim=0)
+    shifted = torch.fft.ifft(spectrum.abs().square(), dim=0).real / len(rows)
+    mirrored = torch.fft.ifft(spectrum.square(), dim=0).real / len(rows)
+    limit = 10 / len(rows) ** 0.5
+    return bool(shifted[1:].abs().max() < limit) and bool(mirrored.abs().max() < limit)
+
+
 def per_picture(values: Tensor, images: Tensor) -> Tensor:
     """``values [N]`` in the shape that multiplies ``images [N, ...]``."""
     return values.reshape(-1, *[1] * (images.ndim - 1))

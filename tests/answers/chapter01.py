@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import torch
@@ -34,8 +35,8 @@ def numpy_ring(count, modes, radius, spread):
 
 def loop_ring(count, modes, radius, spread):
     points = []
-    for i in range(count):
-        angle = torch.tensor(2 * math.pi * (i % modes) / modes)
+    for _ in range(count):
+        angle = torch.tensor(2 * math.pi * random.randrange(modes) / modes)
         points.append(torch.stack([radius * angle.cos(), radius * angle.sin()]) + spread * torch.randn(2))
     return torch.stack(points)
 
@@ -143,7 +144,6 @@ RIGHT = {
     ],
     "discriminator_batch": [
         batch(joined, ones_and_zeros),
-        batch(joined, lambda r, f: ones_and_zeros(r, f)[:, None]),
         lambda r, f: [torch.vstack([r, f]), (torch.arange(len(r) + len(f)) < len(r)).double()],
     ],
     "arrows": [arrows, arrows_by_backward, arrows_by_jacobian],
@@ -274,10 +274,27 @@ WRONG["ring"] += [
     (make_ring(pick=lambda count, modes: torch.randint(modes + 1, (count,))), "same probability"),
     (make_ring(pick=lambda count, modes: (torch.rand(count) * (modes - 1)).round()), "same probability"),
 ]
+
+
+def mirrored(count, width=2):
+    half = torch.randn((count + 1) // 2, width)
+    return torch.cat([half, -half])[:count]
+
+
+WRONG["ring"] += [
+    (make_ring(pick=lambda count, modes: torch.arange(count) % modes), "in turn"),
+    (make_ring(pick=lambda count, modes: torch.arange(count) * modes // count), "in order"),
+    (lambda *given: torch.manual_seed(0) and make_ring()(*given), "a seed set inside"),
+    (make_ring(noise=lambda n, s: s * mirrored(n)), "mirrored pairs"),
+]
 WRONG["gaussian_model"] += [
+    (lambda *given: torch.manual_seed(0) and gaussian_by_hand(*given), "a seed set inside"),
+    (make_gaussian(lambda z, c, root: mirrored(*z.shape) @ root.T), "mirrored pairs"),
+    (make_gaussian(lambda z, c, root: z[z[:, 0].argsort()] @ root.T), "in order"),
     (make_gaussian(lambda z, c, root: 12**0.5 * (torch.rand_like(z) - 0.5) @ root.T), "shape of a bell"),
 ]
 WRONG["discriminator_batch"] += [
+    (batch(joined, lambda r, f: ones_and_zeros(r, f)[:, None]), "One target a sample"),
     (batch(joined, lambda r, f: ones_and_zeros(r, f).bool()), "must be floats"),
     (batch(lambda r, f: joined(r.mul_(2), f), ones_and_zeros), "real was changed"),
 ]

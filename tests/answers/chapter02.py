@@ -283,10 +283,17 @@ RIGHT["losses_from_logits"] += [
 RIGHT["jensen_shannon"] += [lambda p, q, dx: np.float32(js_by_xlogy(p, q, dx))]
 RIGHT["r1_penalty"] += [lambda d, x: torch.stack([r1(d, x[i : i + 1]) for i in range(len(x))]).mean()]
 WRONG["losses_from_probabilities"] += [
+    (lambda p, q: (right_d(p.clamp(0.01, 0.99), q.clamp(0.01, 0.99)), right_g(q.clamp(0.01, 0.99))), "expected: L_D"),
     (from_probabilities(lambda p, q: -p.mean().log() - (1 - q).mean().log(), right_g), "Average each"),
     (lambda p, q: (right_g(q), right_d(p, q)), "expected: L_D"),
 ]
 WRONG["losses_from_logits"] += [
+    (
+        from_logits(
+            lambda r, f: F.softplus(-r, threshold=5) + F.softplus(f, threshold=5), lambda f: F.softplus(-f, threshold=5)
+        ),
+        "expected: L_D",
+    ),
     (from_logits(lambda r, f: branching(-r) + branching(f), soft_g), "makes it NaN"),
     (lambda r, f: from_logits(soft_d, soft_g)(r.clamp(-50, 50), f.clamp(-50, 50)), "a limit on it hides"),
     (lambda r, f: (soft_d(r, f), soft_g(f).detach()), "L_G without a gradient"),

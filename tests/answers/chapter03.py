@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -168,11 +169,8 @@ def average_with(rule, buffers=True, under=torch.no_grad):
 
 
 def average_by_state_dict(average, generator, decay):
-    new = generator.state_dict()
-    mixed = {
-        n: decay * v + (1 - decay) * new[n] if v.is_floating_point() else new[n]
-        for n, v in average.state_dict().items()
-    }
+    new, moving = generator.state_dict(), dict(average.named_parameters())
+    mixed = {n: decay * v + (1 - decay) * new[n] if n in moving else new[n] for n, v in average.state_dict().items()}
     average.load_state_dict(mixed)
 
 
@@ -391,7 +389,7 @@ def average_in_training(average, generator, decay):
 
 
 RIGHT["make_generator"] += [
-    lambda: built_once,
+    lambda: copy.deepcopy(built_once),
     LastFirst,
     lambda: generator_with(spectral(copy.deepcopy(first)), nn.ReLU(), weighted(copy.deepcopy(second)), nn.Tanh())(),
     generator_with(nn.LazyLinear(256), nn.ELU(), nn.LazyLinear(784), nn.Hardtanh()),
@@ -401,28 +399,70 @@ RIGHT["make_discriminator"] += [
     lambda: nn.Sequential(nn.Flatten(), spectral(nn.Linear(784, 128)), nn.ReLU(), spectral(nn.Linear(128, 1))),
     lambda: nn.Sequential(nn.Flatten(), weighted(nn.Linear(784, 128)), nn.ReLU(), weighted(nn.Linear(128, 1))),
 ]
+
+
+class Generator(nn.Module):
+    """``draw(z)`` before the first layer, ``last`` behind the second one."""
+
+    def __init__(self, draw=lambda z: z, last=torch.tanh, hidden=torch.relu):
+        super().__init__()
+        self.first, self.second = nn.Linear(100, 256), nn.Linear(256, 784)
+        self.draw, self.hidden, self.last = draw, hidden, last
+
+    def forward(self, z):
+        return self.last(self.second(self.hidden(self.first(self.draw(z))))).view(-1, 1, 28, 28)
+
+
 WRONG["make_generator"] += [
+    (lambda: built_once, "the same network, or the same parameters"),
+    (lambda: nn.Sequential(first, nn.ReLU(), second, nn.Tanh(), nn.Unflatten(1, (1, 28, 28))), "same parameters"),
+    (lambda: Generator(draw=torch.randn_like), "random numbers of its own"),
+    (lambda: Generator(last=lambda y: y.tanh().detach()), "can't be trained"),
+    (lambda: Generator(hidden=lambda h: h.relu().detach()), "on which the result does not depend"),
+    (lambda: Generator(last=lambda y: y / y.abs().max()), "over the whole batch"),
+    (lambda: Generator().requires_grad_(False), "can't be trained"),
     (generator_with(nn.ReLU(), first, second, nn.Tanh()), "one straight line"),
     (generator_with(first, nn.LeakyReLU(1.0), second, nn.Tanh()), "one straight line"),
     (generator_with(first, nn.Dropout(0.5), second, nn.Tanh()), "one straight line"),
 ]
 WRONG["make_discriminator"] += [
+    (lambda: discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer)().requires_grad_(False), "can't be trained"),
+    (lambda: nn.Sequential(nn.Flatten(), inner, nn.ReLU(), outer), "same parameters"),
+    (lambda: DiscriminatorClass(torch.mean), "the logits with shape []"),
+    (lambda: DiscriminatorClass(sys.exit), "the error SystemExit"),
     (discriminator_with(nn.Flatten(), nn.ReLU(), inner, outer), "one straight line"),
     (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Hardtanh(-10, 10)), "bends its output"),
     (discriminator_with(nn.Flatten(), inner, nn.LayerNorm(128), nn.ReLU(), outer, nn.Sigmoid()), "bends its output"),
     (discriminator_with(nn.Flatten(), inner, nn.ReLU(), outer, nn.Softmax(1)), "bends its output"),
 ]
 WRONG["discriminator_step"] += [
+    (d_step(loss=lambda r, f: F.softplus(-r.mean()) + F.softplus(f.mean())), "not by one step"),
+    (d_step(loss=lambda r, f: -r.sigmoid().mean().log() - (-f).sigmoid().mean().log()), "not by one step"),
     (d_step(make_fake=in_eval), "it.training was True, afterwards False"),
     (lambda d, g, o, x, z: d_step()(d, g, o, x, z) + d_step()(d, g, o, x, z), "optimizer made 2 steps"),
 ]
 WRONG["generator_step"] += [
+    (g_step(loss=lambda f: -f.sigmoid().mean().log()), "not by one step"),
+    (g_step(loss=lambda f: F.softplus(-f.mean())), "not by one step"),
     (cutting, "no gradient had reached its parameters"),
     (without_backward, "no gradient had reached its parameters"),
     (g_step(step=False), "but its optimizer made no step"),
     (g_step(before=lambda d: d.eval() and None), "it.training was True"),
 ]
+
+
+def average_with_buffers(rule):
+    def update_average(average, generator, decay):
+        average_with(in_place(lambda d: d, lambda d: 1 - d), buffers=False)(average, generator, decay)
+        for old, new in zip(average.buffers(), generator.buffers(), strict=True):
+            old.copy_(rule(old, new, decay))
+
+    return update_average
+
+
 WRONG["update_average"] += [
+    (average_with_buffers(lambda old, new, decay: decay * old + (1 - decay) * new), "buffers were averaged, too"),
+    (average_with_buffers(lambda old, new, decay: new if new.is_floating_point() else old), "a count of its batches"),
     (average_with_buffers_the_wrong_way, "From which network to which one"),
     (average_in_training, "the average in training mode"),
 ]

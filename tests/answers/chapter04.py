@@ -84,12 +84,13 @@ def project(verdict):
 def project_by_network(features, labels, weight, bias, vectors):
     """The course's own network."""
     network = networks.ConvDiscriminator(classes=len(vectors))
-    network.features = nn.Identity()
+    network.features = nn.Sequential()
+    network.features.forward = lambda pictures: features
     network.head = nn.Linear(len(weight), 1)
     network.of_class = nn.Linear(len(weight), len(vectors), bias=False)
     network.of_class.weight.data = vectors
     network.head.weight.data, network.head.bias.data = weight[None], bias[None]
-    return network(features, labels).detach()
+    return network(torch.zeros(len(labels), 1, 28, 28), labels).detach()
 
 
 def own(features, labels, vectors, weight):
@@ -174,7 +175,7 @@ RIGHT = {
         project(own),
         project_by_network,
         lambda f, y, w, b, v: torch.einsum("nf,nf->n", f, w + v[y]) + b,
-        lambda f, y, w, b, v: (f @ (w + v).T + b).gather(1, y[:, None]),
+        lambda f, y, w, b, v: (f @ (w + v).T + b).gather(1, y[:, None])[:, 0],
     ],
     "warm_average": [average(), average(mix=lambda d, old, new: old.lerp(new, 1 - d)), average_in_place],
     "arc_walk": [walk, walk_by_turning],
@@ -226,6 +227,7 @@ WRONG = {
         (project(lambda f, y, v, w: (f * v[y]).mean(1)), "their sum, not their mean"),
         (project(lambda f, y, v, w: f @ v.T), "got: the error RuntimeError"),
         (lambda f, y, w, b, v: (f @ w + b)[:, None] + f @ v.T, "the logits with shape [4, 3]"),
+        (lambda f, y, w, b, v: (f @ (w + v).T + b).gather(1, y[:, None]), "the logits with shape [4, 1]"),
         (project(lambda f, y, v, w: (f @ v.T).sum(1)), "All class vectors were added"),
         (project(lambda f, y, v, w: (f @ v.T).max(1).values), "The best class"),
         (project(lambda f, y, v, w: (f @ v.T)[:, 0]), "compared with class 0"),
@@ -261,6 +263,15 @@ WRONG = {
 
 # ------------------------------------------------------------------------------------------ found later: near misses
 
+
+def walk_straight_where_it_is_short(start, end, count):
+    if torch.cosine_similarity(start, end, dim=0) < math.cos(0.52):
+        return walk(start, end, count)
+    t = torch.linspace(0, 1, count)[:, None]
+    line = torch.lerp(start / start.norm(), end / end.norm(), t)
+    return torch.lerp(start.norm(), end.norm(), t) * line / line.norm(dim=1, keepdim=True)
+
+
 RIGHT["output_sides"] += [
     lambda *case: torch.tensor(sides()(*case)),
     lambda *case: [np.int64(side) for side in sides()(*case)],
@@ -276,6 +287,7 @@ WRONG["projection_logits"] += [
     (project(lambda f, y, v, w: own(f, y, v, w) / f.shape[1] ** 0.5), "Two verdicts are added"),
     (project(lambda f, y, v, w: own(f, y.flip(0), v, w)), "Two verdicts are added"),
 ]
+WRONG["arc_walk"] += [(walk_straight_where_it_is_short, "Equal angles")]
 WRONG["arc_walk"] += [(lambda a, b, n: walk(a, b.mul_(1.5), n), "end was changed")]
 
 # The part that passes and the one that fails.

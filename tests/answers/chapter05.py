@@ -235,6 +235,12 @@ def shift_all_alike(images, reach):
     return padded[..., y : y + images.shape[2], x : x + images.shape[3]]
 
 
+def shift_in_turn(images, reach):
+    side = 2 * reach + 1
+    turns = iter(range(len(images)))
+    return shift(draw=lambda _: ((turn := next(turns)) % side, turn // side % side))(images, reach)
+
+
 def shift_channels_apart(images, reach):
     return shift()(images.flatten(0, 1)[:, None], reach).view_as(images)
 
@@ -431,6 +437,8 @@ WRONG["memory_share"] += [
 ]
 WRONG["random_shift"] += [
     (shift(draw=lambda reach: (2 * reach * torch.randint(2, (2,))).tolist()), "0 and both ends"),
+    (lambda images, reach: torch.manual_seed(0) and shift()(images, reach), "a seed set inside"),
+    (shift_in_turn, "in turn"),
 ]
 
 # The part that passes and the one that fails.

@@ -143,6 +143,12 @@ def nearer_by_brute_force(samples, train, held_out):
     return count / len(samples)
 
 
+def nearer_in_one_table(samples, train, held_out):
+    count = min(len(train), len(held_out))
+    table = torch.cdist(samples.flatten(1), torch.cat([train[:count], held_out[:count]]).flatten(1))
+    return (table.argmin(dim=1) < count).double().mean()
+
+
 def nearer_on_average(samples, train, held_out):
     count = min(len(train), len(held_out))
     means = [torch.cdist(samples.flatten(1), s[:count].flatten(1)).mean(dim=1) for s in (train, held_out)]
@@ -338,8 +344,9 @@ RIGHT["frechet_of_features"] += [by_nuclear_norm]
 RIGHT["kernel_distance"] += [lambda a, b: numpy.float32(kernel()(a, b))]
 RIGHT["density_and_coverage"] += [lambda *all_: torch.stack(balls()(*all_))]
 WRONG["density_and_coverage"] += [(balls_without_rim, "exactly on the rim")]
+WRONG["frechet_without_bias"] += [(lambda n, d: max(limit()(n, d), 0.0), "least sum of squared deviations")]
+RIGHT["memorised_share"] += [nearer_in_one_table]
 WRONG["memorised_share"] += [
-    (nearer(compare=lambda a, b: a <= b), "equally near"),
     (nearer_by(1.0), "asks for Euclidean"),
     (lambda *all_: bool(nearer()(*all_) > 0.5), "Return one number"),
 ]

@@ -356,6 +356,7 @@ WRONG["calm_guidance"] += [
     (calm(calmed=lambda g, u, c: g * size(c) / size(g)), "around the picture's mean"),
 ]
 WRONG["flow_walk"] += [
+    (lambda f, x, n: walk()(lambda y, t: f(y, torch.full((len(y),), t)), x, n), "the time as one number"),
     (lambda field, x, n: walk()(field, x, n + 1), "As many calls as steps"),
     (walk(when=lambda t, p: (t + p) / 2), "ask the field where you are"),
 ]

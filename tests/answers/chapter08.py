@@ -140,7 +140,7 @@ def word_map_by_loops(probabilities, word):
 RIGHT = {
     "guided": [guided(), guided_as_a_mixture, guided(weigh=lambda a, t, w: torch.lerp(a, t, w))],
     "latent_scale": [lambda latents: 1 / latents.std(), scale_by_numpy, scale_by_hand],
-    "steps_walked": [walked(), walked(count=lambda n, s: math.floor(n * s)), walked_by_diffusers, walked_as_a_list],
+    "steps_walked": [walked(), walked(count=lambda n, s: math.floor(n * s)), walked_by_diffusers],
     "keep_outside": [outside(), outside_by_where, outside_by_index],
     "attend": [attend(), F.scaled_dot_product_attention, attend_by_einsum],
     "word_map": [word_map(), word_map_by_the_course, word_map_by_loops],
@@ -222,9 +222,11 @@ WRONG = {
 # ------------------------------------------------------------------------------------------ found later: near misses
 
 RIGHT["latent_scale"] += [lambda latents: np.float32(1 / latents.numpy().std())]
-RIGHT["steps_walked"] += [
-    lambda timesteps, strength: timesteps[-int(len(timesteps) * strength) :].numpy(),
-    lambda timesteps, strength: tuple(timesteps.flip(0)[: int(len(timesteps) * strength)].flip(0).tolist()),
+WRONG["steps_walked"] += [
+    (walked_as_a_list, "as one tensor"),
+    (lambda timesteps, strength: walked()(timesteps, strength).numpy(), "as one tensor"),
+    (lambda timesteps, strength: tuple(walked()(timesteps, strength).tolist()), "as one tensor"),
+    (lambda timesteps, strength: walked()(timesteps, strength).float(), "whole numbers"),
 ]
 WRONG["latent_scale"] += [
     (lambda x: 1 / x.var(dim=(0, 2, 3)).mean().sqrt(), "variances were averaged"),

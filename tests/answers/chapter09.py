@@ -186,7 +186,23 @@ frontier = beaten(lambda s, e, t, f: t <= s and f <= e and (t < s or f < e))
 
 RIGHT["on_frontier"] += [lambda s, e: frontier(s, e).numpy(), lambda s, e: list(frontier(s, e).numpy())]
 RIGHT["speed_up"] += [lambda *case: np.float32(speed()(*case))]
+
+
+def frontier_by_hull(seconds, errors):
+    """Among those that nobody beats, only the ones that no straight line between two others passes below."""
+    best = [(s, e, i) for i, (s, e) in enumerate(zip(seconds.tolist(), errors.tolist(), strict=True))]
+    best = [p for p in best if frontier(seconds, errors)[p[2]]]
+
+    def below(p):
+        pairs = [(a, b) for a in best for b in best if a[0] < p[0] < b[0]]
+        return any(a[1] + (b[1] - a[1]) * (p[0] - a[0]) / (b[0] - a[0]) < p[1] for a, b in pairs)
+
+    on = {p[2] for p in best if not below(p)}
+    return torch.tensor([i in on for i in range(len(seconds))])
+
+
 WRONG["on_frontier"] += [
+    (frontier_by_hull, "Take one model"),
     (lambda s, e: frontier(s, e).int(), "Return truth values"),
     (lambda s, e: frontier(s, e).tolist() and [int(v) for v in frontier(s, e)], "one PyTorch tensor"),
     (lambda s, e: (s == s.min()) | (e == e.min()), "Take one model"),

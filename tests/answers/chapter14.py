@@ -270,7 +270,10 @@ WRONG = {
 # ------------------------------------------------------------------------------------------ found later: near misses
 
 WRONG["break_even_subscribers"] += [(subscribers(lambda x: round(x + 0.5)), "What does one subscriber leave")]
-WRONG["combine_reports"] += [(lambda r: (*combine()(r)[:2], int(combine()(r)[2])), "a truth value")]
+WRONG["combine_reports"] += [
+    (lambda reports: combine()([(a or None, b or None, word) for a, b, word in reports]), "0 is a number"),
+    (lambda r: (*combine()(r)[:2], int(combine()(r)[2])), "a truth value"),
+]
 WRONG["sensitivities"] += [(sensitive(up=1.1, down=0.9), "Move one value by 1 %")]
 
 # The part that passes and the one that fails.
