@@ -374,7 +374,7 @@ def network_of(function: Any) -> Any:
 
 
 @contextlib.contextmanager
-def evaluating(function: Callable[..., Any]) -> Iterator[None]:
+def evaluating(function: Any) -> Iterator[None]:
     """Within this block, the network that ``function`` is or belongs to is in evaluation mode."""
     network = network_of(function)
     learning = [part for part in network.modules() if part.training] if isinstance(network, nn.Module) else []

@@ -360,9 +360,9 @@ WRONG = {
         "the samples won't do: images must lie in [-1, 1] but reach 25",
     ),
     "a bit too bright": (spoiled(1.4), pictures(), "the samples won't do: images must lie in [-1, 1] but go from"),
-    "no channel": (pictures()[:, 0], pictures()[:, 0], "the samples won't do: images must have shape [N, C, H, W]"),
+    "no channel": (pictures()[:, 0], pictures()[:, 0], "the samples won't do: images must be a tensor of shape [N, C, H, W]"),
     "64 bits": (pictures().double(), pictures(), "the samples won't do: images must be a 32-bit float tensor"),
-    "none": (pictures(0), pictures(), "there are 0 samples and 40 real ones: take at least 20 of each"),
+    "none": (pictures(0), pictures(), "samples must be a tensor with something in it but is a float32 tensor of shape [0"),
     "NaN features": (torch.full((30, 4), float("nan")), torch.zeros(30, 4), "features hold NaN or infinite values"),
 }
 
@@ -380,7 +380,6 @@ def test_evaluate_says_what_is_wrong(samples, real, says):
     "a, b, says",
     [
         (torch.zeros(1, 3), torch.zeros(5, 3), "a spread can't be measured on 1 sample"),
-        (torch.zeros(0, 3), torch.zeros(5, 3), "a spread can't be measured on 0 sample"),
         (torch.zeros(5, 3), torch.zeros(5, 4), "one set has 3 features and the other 4"),
         (torch.zeros(5, 1, 3, 3), torch.zeros(5, 1, 3, 3), "features must have shape [N, F] but have [5, 1, 3, 3]"),
         (torch.zeros(5), torch.zeros(5), "features must have shape [N, F] but have [5]"),
@@ -393,7 +392,7 @@ def test_single_measures_say_what_is_wrong(measure, a, b, says):
     assert str(caught.value).startswith(says) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("k", [0, 8, 20])
+@pytest.mark.parametrize("k", [8, 20])
 def test_precision_and_recall_with_too_many_neighbours(k):
     with pytest.raises(ValueError, match=rf"^k is {k} but the smaller set has 8 rows: choose k from 1 to 7$"):
         metrics.precision_recall(torch.rand(8, 2), torch.rand(9, 2), k)
@@ -424,8 +423,8 @@ def test_constant_pictures_give_finite_figures(same, glyphs):
     "labels, says",
     [
         (torch.zeros(3, dtype=torch.int64), r"labels must be integers of shape \[40\].*of shape \[3\]"),
-        (torch.zeros(40), r"labels must be integers of shape \[40\].*torch.float32"),
-        (torch.zeros(40, 10, dtype=torch.int64), r"of shape \[40, 10\]: pass the labels"),
+        (torch.zeros(40), r"labels must be int64 of shape \[N\].*float32 tensor of shape \[40\]"),
+        (torch.zeros(40, 10, dtype=torch.int64), r"int64 tensor of shape \[40, 10\]"),
     ],
 )
 def test_class_agreement_without_the_right_labels(labels, says):

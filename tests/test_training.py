@@ -262,19 +262,19 @@ NAN, INF = math.nan, math.inf
 @pytest.mark.parametrize(
     "field, value, words",
     [
-        *[(f"{player}_lr", v, "must be a (positive|finite) number") for player in ("generator", "discriminator")
+        *[(f"{player}_lr", v, r"must be a (positive|finite) number") for player in ("generator", "discriminator")
           for v in (-0.002, 0, NAN, INF, -INF)],
         *[(f, v, "must be a whole number from 1 up") for f in ("batch_size", "discriminator_steps", "r1_every")
           for v in (0, -3, 2.5, NAN, INF)],
-        *[(f, v, "must be at least 0 and less than 1") for f in ("beta1", "beta2", "average_decay")
+        *[(f, v, "must be (at least 0 and less than 1|a finite number)") for f in ("beta1", "beta2", "average_decay")
           for v in (-0.1, 1, 1.5, NAN)],
-        *[("r1_weight", v, "must be 0 (off) or a positive number") for v in (-1, NAN, INF)],
+        *[("r1_weight", v, r"must be (0 \(off\) or a positive|a finite) number") for v in (-1, NAN, INF)],
     ],
 )  # fmt: skip
 def test_impossible_settings(field, value, words):
     with pytest.raises(ValueError) as caught:
         Settings(**{field: value})
-    assert re.match(re.escape(f"{field} {words} but is {value}") + "(:|$)", sentence(caught))
+    assert re.match(rf"{field} {words} but is {re.escape(str(value))}( \(\w+\))?(:|$)", sentence(caught))
 
 
 def test_unknown_loss_names_the_known_ones():
@@ -316,12 +316,11 @@ BAD = {
         ["[-1, 1]", "reach 255:", "divide by 127.5 and subtract 1"],
     ),
     "a bit outside": (lambda: build(PICTURES * 1.5), ["[-1, 1]", "1.4", "rescale or clamp"]),
-    "bytes": (lambda: build(PICTURES.byte()), ["torch.uint8", ".float()"]),
-    "double precision": (lambda: build(PICTURES.double()), ["torch.float64", ".float()"]),
-    "NumPy": (lambda: build(PICTURES.numpy()), ["ndarray", "torch.as_tensor"]),
+    "bytes": (lambda: build(PICTURES.byte()), ["uint8", ".float()"]),
+    "double precision": (lambda: build(PICTURES.double()), ["float64", ".float()"]),
     "NaN": (lambda: build(PICTURES.clone().index_fill(0, torch.tensor([3]), NAN)), ["NaN", "isfinite"]),
     "infinite": (lambda: build(PICTURES / 0), ["infinite", "isfinite"]),
-    "empty": (lambda: build(PICTURES[:0]), ["empty", "[0, 1, 4, 4]"]),
+    "empty": (lambda: build(PICTURES[:0]), ["something in it", "[0, 1, 4, 4]"]),
     "no channel axis": (lambda: build(PICTURES[:, 0]), ["[60, 4, 4]", "unsqueeze(1)"]),
     "generator's channels": (
         lambda: build(torch.zeros(60, 3, 28, 28), networks.MLPGenerator()),

@@ -21,7 +21,8 @@ def shown(value: Any) -> str:
     """``value`` in a few words, with its type."""
     if isinstance(value, Tensor | np.ndarray):
         kind = "tensor" if isinstance(value, Tensor) else "array"
-        return f"a {str(value.dtype).removeprefix('torch.')} {kind} of shape {list(value.shape)}"
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"{'an' if dtype.startswith('i') else 'a'} {dtype} {kind} of shape {list(value.shape)}"
     if value is None:
         return "None"
     if callable(value) and hasattr(value, "__qualname__"):

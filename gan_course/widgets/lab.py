@@ -151,6 +151,9 @@ class History:
         return len(self.columns["step"])
 
 
+OUT_OF_SIGHT = 1e6  # where points that are no numbers are said to lie
+
+
 def grid_shares(points: Tensor) -> Tensor:
     """The share of ``points [N, 2]`` in each cell of the grid; the last entry is the share outside of it."""
     cells = ((points + EXTENT) * (BINS / (2 * EXTENT))).nan_to_num(-1.0).floor()
@@ -318,7 +321,8 @@ class Lab:
         """Compare ``points [N, 2]`` with the target."""
         divergence = jensen_shannon(self._shares, grid_shares(points))
         if self.centres is not None:
-            reached = metrics.modes_covered(points, self.centres)
+            seen = points.nan_to_num(nan=OUT_OF_SIGHT, posinf=OUT_OF_SIGHT, neginf=-OUT_OF_SIGHT)
+            reached = metrics.modes_covered(seen, self.centres)
             return Measures(divergence, reached / len(self.centres), reached)
         near = torch.cdist(self.real[:300], points).amin(dim=1) < NEAR
         return Measures(divergence, near.double().mean().item(), None)
