@@ -29,12 +29,12 @@ right = chapter02.from_probabilities(chapter02.right_d, chapter02.right_g)
 
 def test_a_right_answer_prints_one_line(capfd):
     assert checks.check_losses_from_probabilities(right) is None
-    assert capfd.readouterr() == ("check_losses_from_probabilities: all 6 tests passed\n", "")
+    assert capfd.readouterr() == ("check_losses_from_probabilities: all 8 tests passed\n", "")
 
 
 def test_a_part_prints_its_name(capfd):
     checks.check_losses_from_probabilities(right, part="batches")
-    assert capfd.readouterr() == ("check_losses_from_probabilities, part 'batches': all 3 tests passed\n", "")
+    assert capfd.readouterr() == ("check_losses_from_probabilities, part 'batches': all 5 tests passed\n", "")
 
 
 def test_an_unknown_part_is_named_with_the_known_ones():
@@ -266,11 +266,12 @@ def test_the_notebooks_own_dtype_may_be_float64(check, answer):
         torch.set_default_dtype(torch.float32)
 
 
-def test_a_network_that_is_built_once_and_given_each_time_stays_as_it_was():
+def test_a_network_that_is_built_once_and_given_each_time_is_refused_and_stays_as_it_was():
     network = chapter03.GeneratorClass()
     network.append_norm = nn.BatchNorm1d(3)  # buffers, too
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    checks.check_make_generator(lambda: network)
+    with pytest.raises(checks.CheckFailed, match="the same network"):
+        checks.check_make_generator(lambda: network)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(module.training for module in network.modules())
     assert all(p.dtype == torch.float32 and p.grad is None for p in network.parameters())
@@ -339,7 +340,7 @@ def test_what_an_answer_prints_is_capped(capfd):
     checks.check_losses_from_probabilities(chatty)
     out = capfd.readouterr().out
     assert out.count("x") == 10_000 - 1 and "is left out" in out  # one character is the first line's end
-    assert "all 6 tests passed" in out
+    assert "all 8 tests passed" in out
 
 
 def test_a_long_exception_is_shortened():

@@ -196,7 +196,7 @@ def _check_trains(attempt: Attempt, network: nn.Module, batch: Tensor) -> None:
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         network.train()
         made = network(batch)
-        weights = [p for p in network.parameters()]
+        weights = list(network.parameters())
         if not made.requires_grad or not all(p.requires_grad for p in weights):
             attempt.fail(
                 "a network that can't be trained: no gradient reaches "
@@ -206,10 +206,10 @@ def _check_trains(attempt: Attempt, network: nn.Module, batch: Tensor) -> None:
                 "Training changes every parameter. detach(), no_grad and requires_grad_(False) prevent it.",
             )
         gradients = torch.autograd.grad(made.square().sum(), weights, allow_unused=True)
-    if any(g is None for g in gradients):
+    if any(g is None and w.ndim > 1 for g, w in zip(gradients, weights, strict=True)):
         attempt.fail(
-            "parameters on which the result does not depend",
-            "a gradient for every parameter",
+            "layers on whose weights the result does not depend",
+            "a gradient for the weights of every layer",
             "Which layer's output is never used, or is cut off from the rest?",
         )
 

@@ -418,7 +418,7 @@ WRONG["make_generator"] += [
     (lambda: nn.Sequential(first, nn.ReLU(), second, nn.Tanh(), nn.Unflatten(1, (1, 28, 28))), "same parameters"),
     (lambda: Generator(draw=torch.randn_like), "random numbers of its own"),
     (lambda: Generator(last=lambda y: y.tanh().detach()), "can't be trained"),
-    (lambda: Generator(hidden=lambda h: h.relu().detach()), "on which the result does not depend"),
+    (lambda: Generator(hidden=lambda h: h.relu().detach()), "on whose weights the result does not depend"),
     (lambda: Generator(last=lambda y: y / y.abs().max()), "over the whole batch"),
     (lambda: Generator().requires_grad_(False), "can't be trained"),
     (generator_with(nn.ReLU(), first, second, nn.Tanh()), "one straight line"),
