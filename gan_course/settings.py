@@ -96,7 +96,7 @@ def check_fit(
     remedy = f"set its image_shape to {tuple(shape)}"
     try:
         made = list(generator(torch.zeros(2, latent_dim, device=device), *given).shape[1:])
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"the generator can't take noise of shape [2, {latent_dim}], as its latent_dim says: correct the "
             f"latent_dim or its first layer ({_first_line(error)})"
@@ -106,7 +106,7 @@ def check_fit(
     real = images[:2].to(device)
     try:
         logits = discriminator(real, *given)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         reason = _first_line(error)
         raise ValueError(f"the discriminator can't take samples of shape {shape}: {remedy} ({reason})") from error
     if logits.numel() != len(real):

@@ -360,9 +360,9 @@ WRONG = {
         "the samples won't do: images must lie in [-1, 1] but reach 25",
     ),
     "a bit too bright": (spoiled(1.4), pictures(), "the samples won't do: images must lie in [-1, 1] but go from"),
-    "no channel": (pictures()[:, 0], pictures()[:, 0], "the samples won't do: images must be a tensor of shape [N, C, H, W]"),
+    "no channel": (pictures()[:, 0], pictures()[:, 0], "the samples won't do: images must be a tensor of shape"),
     "64 bits": (pictures().double(), pictures(), "the samples won't do: images must be a 32-bit float tensor"),
-    "none": (pictures(0), pictures(), "samples must be a tensor with something in it but is a float32 tensor of shape [0"),
+    "none": (pictures(0), pictures(), "samples must be a tensor with something in it but is a float32"),
     "NaN features": (torch.full((30, 4), float("nan")), torch.zeros(30, 4), "features hold NaN or infinite values"),
 }
 

@@ -326,11 +326,10 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-FILL = """with open({file!r}, "wb") as file:
+FILL = """with open({file!r}, "wb", buffering=0) as file:
     try:
         while True:
             file.write(bytes(10_000))
-            file.flush()
     except OSError as error:
         print(error.strerror)"""
 
