@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course.arguments import guard
+from gan_course.arguments import checked
 from gan_course.networks import check_precision
 
 LAYERS = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
@@ -20,9 +20,6 @@ def count_operations(network: nn.Module, *inputs: Any, **options: Any) -> int:
     All else (normalisation, activations, sums) is left out; it is a few percent of them. Tensors on the device "meta"
     will do, which have shapes and no numbers, so that a network of any size can be counted.
     """
-    for name, x in [*((f"inputs[{i}]", x) for i, x in enumerate(inputs)), *options.items()]:
-        if isinstance(x, Tensor):
-            check_precision(name, x, network)
     total = 0
 
     def watch(layer: Any, inputs: tuple, options: dict[str, Any], output: Tensor) -> None:
@@ -49,4 +46,10 @@ def count_operations(network: nn.Module, *inputs: Any, **options: Any) -> int:
     return total
 
 
-guard(__name__)
+def _check_inputs(network: nn.Module, *inputs: Any, **options: Any) -> None:
+    for name, x in [*((f"inputs[{i}]", x) for i, x in enumerate(inputs)), *options.items()]:
+        if isinstance(x, Tensor):
+            check_precision(name, x, network)
+
+
+count_operations = checked(count_operations, also=_check_inputs)
