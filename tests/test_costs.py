@@ -399,3 +399,20 @@ def test_stable_diffusion_itself_is_counted_without_its_weights():
         ours = costs.count_operations(unet, *inputs, encoder_hidden_states=words)
         assert ours == pytest.approx(by_torch(unet, *inputs, encoder_hidden_states=words), rel=0.02)
     assert 0.7e12 < ours < 0.9e12
+
+
+def test_every_input_of_a_counted_network_is_looked_at():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+
+        def forward(self, *parts):
+            return sum(self.linear(part) for part in parts)
+
+    part = torch.zeros(1, 3)
+    assert costs.count_operations(Sum(), part, part, part) == 3 * 12
+    for place in range(3):
+        parts = [part.double() if i == place else part for i in range(3)]
+        with pytest.raises(ValueError, match=rf"^inputs\[{place}\] must be a float32 tensor"):
+            costs.count_operations(Sum(), *parts)

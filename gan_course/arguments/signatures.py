@@ -164,6 +164,8 @@ def checked(function: Function, also: Callable[..., None] | None = None) -> Func
         places.extend((i, name, kind) for i, (name, kind) in enumerate(found.items()) if kind is not None)
         alike.extend(n for n, kind in found.items() if kind is batch or getattr(kind, "args", None) == (batch,))
 
+    spread = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values())
+
     @functools.wraps(function)
     def careful(*args: Any, **options: Any) -> Any:
         if not names:
@@ -178,7 +180,9 @@ def checked(function: Function, also: Callable[..., None] | None = None) -> Func
             everything = {**dict(zip(names, given, strict=False)), **options}
             if len(alike) > 1:
                 check_alike(**{name: everything[name] for name in alike if everything.get(name) is not None})
-            if also is not None:
+            if also is not None and spread:  # any number of arguments share one name
+                also(*given, **options)
+            elif also is not None:
                 also(**everything)
         return function(*given, **options)
 
