@@ -175,7 +175,7 @@ def level_then_linear(step: int, steps: int) -> float:
 
 
 class ScenesDecoderRun(Run):
-    """The decoder of a trained autoencoder, by the absolute error and a patch discriminator; the encoder stays.
+    """The decoder of a trained autoencoder, by absolute error, perceptual loss and discriminator; the encoder stays.
 
     The discriminator's share is weighed anew at every step (Rombach et al. 2022, arXiv 2112.10752). A gradient penalty
     (R1) was tried and left out: at a weight of 0.5 it kept the discriminator from learning anything.

@@ -1,4 +1,4 @@
-"""How the two readers of landscape panoramas were trained: one reads what they show, one how far everything is.
+"""How the readers of landscape panoramas were trained: two read what they show, one how far everything is.
 
 Scenes take longer to draw than glyphs. So each run draws its pictures once, on all cores, and turns them anew by chance
 whenever it uses them.
