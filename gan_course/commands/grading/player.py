@@ -1,0 +1,364 @@
+"""Runs inside of the sandbox: a student's cells first, then calls of the student's functions.
+
+Started as ``python -I player.py COURSE IN OUT USER``: the folder that holds the course without its checks, the numbers
+of two pipes, and which user to become, if any. Requests arrive on one pipe, answers leave on the other. Whatever the student's code does to this process, it can
+only change the answers; who asks judges them.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import pickle
+import random
+import symtable
+import sys
+import traceback
+from typing import Any
+
+if sys.argv[4] != "-":
+    os.setgroups([])
+    os.setgid(int(sys.argv[4]))
+    os.setuid(int(sys.argv[4]))
+sys.path[:0] = [sys.argv[1], os.path.dirname(os.path.abspath(__file__))]
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import wire  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+KEPT = 64  # calls whose gradients can still be asked for
+# Modules that an answer may well need. Others are worth a look.
+USUAL = set(
+    "__future__ abc bisect collections contextlib copy dataclasses decimal enum fractions functools itertools math "
+    "numbers operator random statistics string time typing warnings torch numpy scipy sklearn skimage matplotlib PIL "
+    "pandas tqdm IPython ipywidgets gan_course importlib.util google.colab importlib".split()
+)
+
+
+class Player:
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"__name__": "__main__", "display": print, "get_ipython": lambda: None}
+        self.graphs: dict[int, tuple[list[Tensor], list[Tensor]]] = {}  # call → (inputs, outputs)
+        self.networks: list[nn.Module] = []
+        self.source, self.sink = os.fdopen(int(sys.argv[2]), "rb"), os.fdopen(int(sys.argv[3]), "wb")
+
+    def send(self, head: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        self.sink.write(wire.pack(head, buffers or []))
+        self.sink.flush()
+
+    def read(self, count: int) -> bytes:
+        found = self.source.read(count)
+        if len(found) < count:
+            os._exit(0)  # whoever asked is gone
+        return found
+
+    def serve(self) -> None:
+        torch.set_num_threads(1)
+        head, _ = wire.unpack(self.read, 1 << 30)
+        limit(**head["limits"])
+        self.start(head["cells"], set(head["names"]), set(head["skip"]))
+        while True:
+            head, buffers = wire.unpack(self.read, 1 << 30)
+            try:
+                reply, made = getattr(self, f"do_{head['do']}")(head, buffers)
+            except BaseException as error:
+                reply, made = failure(error), []
+            self.send({**reply, "call": head["call"]}, made)
+
+    # -------------------------------------------------------------------------------------- the cells
+
+    def start(self, cells: list[str], wanted: set[str], skip: set[int]) -> None:
+        """Run what defines the ``wanted`` names: the cells that do, whole, and of the others what those need."""
+        trees, faults = {}, []
+        for number, source in enumerate(cells):
+            try:
+                trees[number] = ast.parse(without_magics(source))
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                text = f"{type(error).__name__}: {getattr(error, 'msg', error)}"
+                if any(f"def {name}(" in source for name in wanted):
+                    faults.append([number, text[:300]])
+        remarks = sorted({r for number, tree in trees.items() for r in look(tree, number)})
+        self.send({"step": "read", "remarks": remarks[:50], "faults": faults})
+        for number, body in choose(trees, wanted).items():
+            if number in skip:
+                continue
+            self.send({"step": "cell", "cell": number})
+            name = f"<cell {number + 1}>"
+            linecache.cache[name] = (len(cells[number]), None, without_magics(cells[number]).splitlines(True), name)
+            try:
+                exec(compile(ast.Module(body, []), name, "exec"), self.names)
+            except BaseException as error:
+                faults.append([number, f"{type(error).__name__}: {text_of(error)}"])
+        kinds = {name: "function" if callable(self.names[name]) else "value" for name in wanted & self.names.keys()}
+        self.send({"step": "ready", "faults": faults[:50], "defined": kinds})
+
+    # -------------------------------------------------------------------------------------- requests
+
+    def do_call(self, head: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """Call one of the student's functions; give its result, and what has become of its arguments."""
+        values = pickle.loads(buffers[0])
+        before = [remember(value) for value in values]
+        inputs = wire.differentiable(values)
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        torch.manual_seed(head["seed"])
+        np.random.seed(head["seed"])  # noqa: NPY002
+        random.seed(head["seed"])
+        function = self.names[head["name"]]
+        try:
+            result = function(*values)
+        except BaseException as error:
+            return failure(error, getattr(getattr(function, "__code__", None), "co_filename", "")), []
+        encoder = wire.Encoder(self.describe)
+        node = encoder.node(result)
+        self.keep(head["call"], inputs, encoder.live)
+        states = [become(encoder, v, b) for v, b in zip(values, before, strict=True)]
+        return {"result": node, "states": states, "outputs": len(encoder.live)}, encoder.buffers
+
+    def do_value(self, head: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        encoder = wire.Encoder(self.describe)
+        return {"result": encoder.node(self.names[head["name"]])}, encoder.buffers
+
+    def do_forward(self, head: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """Run a network that one of the student's functions has made, with the state that the request brings."""
+        network = self.networks[head["network"]]
+        values, tensors, modes, recorded = pickle.loads(buffers[0])
+        put(network, tensors, modes)
+        seen: dict[str, list[Any]] = {}
+        modules = dict(network.named_modules())
+        hooks = [
+            modules[name].register_forward_hook(
+                lambda _, given, made, name=name: seen.setdefault(name, [list(given), made])
+            )
+            for name in recorded
+        ]
+        inputs = wire.differentiable(values) + [p for p in network.parameters() if p.requires_grad]
+        try:
+            with torch.set_grad_enabled(head["grad"]):
+                result = network(*values)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        encoder = wire.Encoder(self.describe)
+        node = encoder.node(result)
+        self.keep(head["call"], inputs, encoder.live)
+        reply = {"result": node, "outputs": len(encoder.live)}
+        plain = {name: [[v.detach() for v in given], made.detach()] for name, (given, made) in seen.items()}
+        reply["seen"] = encoder.node(plain)
+        reply["state"] = encoder.node({n: t.detach() for n, t in tensors_of(network).items()})
+        return reply, encoder.buffers
+
+    def do_gradient(self, head: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """d(outputs of an earlier call)/d(its inputs), for gradients of the outputs that the request brings."""
+        inputs, outputs = self.graphs[head["of"]]
+        given = pickle.loads(buffers[0])
+        pairs = [(o, g) for o, g in zip(outputs, given, strict=True) if g is not None and o.requires_grad]
+        made = torch.autograd.grad(
+            [o for o, _ in pairs], inputs, [g for _, g in pairs], retain_graph=True, allow_unused=True
+        )
+        encoder = wire.Encoder()
+        return {"result": encoder.node([None if g is None else g.detach() for g in made])}, encoder.buffers
+
+    def keep(self, call: int, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        self.graphs[call] = (inputs, list(outputs))
+        self.graphs.pop(call - KEPT, None)
+
+    def describe(self, network: nn.Module, encoder: wire.Encoder) -> wire.Node:
+        """The network's tree of modules, its parameters and its modes. Its forward stays here."""
+        places = {id(n): i for i, n in enumerate(self.networks)}
+        if id(network) not in places:
+            places[id(network)] = len(self.networks)
+            self.networks.append(network)
+
+        def tree(module: nn.Module) -> wire.Node:
+            kind = type(module)
+            known = kind.__module__.startswith("torch.nn.modules.") and getattr(nn, kind.__name__, None) is kind
+            plain = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str) and k[0] != "_"}
+            return {
+                "known": known,
+                "name": kind.__name__[:100],
+                "plain": encoder.node(plain),
+                "parameters": {
+                    n: [id(p), p.requires_grad, encoder.node(p.detach())]
+                    for n, p in module.named_parameters(recurse=False)
+                },
+                "buffers": {n: encoder.node(b.detach()) for n, b in module.named_buffers(recurse=False)},
+                "children": {n: tree(child) for n, child in module.named_children()},
+            }
+
+        return {"kind": "network", "place": places[id(network)], "tree": tree(network)}
+
+
+# ------------------------------------------------------------------------------------------ cells
+
+
+def without_magics(source: str) -> str:
+    """The cell's Python: lines that only a notebook understands are left empty."""
+    lines = source.split("\n")
+    return "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
+
+
+def choose(trees: dict[int, ast.Module], wanted: set[str]) -> dict[int, list[ast.stmt]]:
+    """The statements to run, by cell."""
+    answers = {n for n, tree in trees.items() if any(bound(s) & wanted for s in tree.body)}
+    chosen = {n: set(range(len(trees[n].body))) if n in answers else set() for n in trees}
+    needed = set().union(*(used(trees[n].body) for n in answers)) if answers else set()
+    grown = True
+    while grown:
+        grown = False
+        for number, tree in trees.items():
+            for place, statement in enumerate(tree.body):
+                if place not in chosen[number] and (bound(statement) & needed or bound(statement) == {"*"}):
+                    chosen[number].add(place)
+                    needed |= used([statement])
+                    grown = True
+    return {n: [trees[n].body[i] for i in sorted(places)] for n, places in chosen.items() if places}
+
+
+def bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement gives a value, at the top."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    found = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(a.asname or a.name).split(".")[0] for a in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def used(statements: list[ast.stmt]) -> set[str]:
+    """The names that statements take from outside of their functions."""
+    try:
+        table = symtable.symtable(ast.unparse(ast.Module(statements, [])), "cell", "exec")
+    except (SyntaxError, RecursionError):
+        return set()
+    found = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
+    inner = table.get_children()
+    while inner:
+        scope = inner.pop()
+        found |= {s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced()}
+        inner += scope.get_children()
+    return found
+
+
+def look(tree: ast.Module, number: int) -> set[str]:
+    """What in a cell a teacher should look at: modules that no answer needs, and assignments into modules."""
+    found, modules = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names if not {a.name, a.name.split(".")[0]} & USUAL}
+            modules |= {(a.asname or a.name).split(".")[0] for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            name = node.module or "."
+            found |= {name} if not {name, name.split(".")[0]} & USUAL else set()
+            modules |= {a.asname or a.name for a in node.names if name == "gan_course"}
+    remarks = {f"cell {number + 1} imports {name}" for name in found - {"sys"}}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            root: ast.expr = node
+            while isinstance(root, ast.Attribute | ast.Subscript):
+                root = root.value
+            if isinstance(root, ast.Name) and root.id in modules | {"builtins", "checks", "__builtins__"}:
+                remarks.add(f"cell {number + 1} assigns to {ast.unparse(node)}")
+        elif isinstance(node, ast.Name) and node.id in ("exec", "eval", "__import__", "__builtins__", "setattr", "open"):
+            remarks.add(f"cell {number + 1} uses {node.id}")
+        elif isinstance(node, ast.Attribute) and node.attr in ("_getframe", "f_back", "__globals__", "__subclasses__"):
+            remarks.add(f"cell {number + 1} uses {node.attr}")
+    return {r[:200] for r in remarks}
+
+
+# ------------------------------------------------------------------------------------------ around a call
+
+
+def limit(memory: int, processes: int, file: int, seconds: int) -> None:
+    """Bytes of memory on top of what PyTorch takes, processes and threads, bytes of a file, seconds of processor."""
+    import resource
+
+    def at_most(kind: int, value: int) -> None:
+        hard = resource.getrlimit(kind)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+
+    with open("/proc/self/statm") as file_:
+        taken = int(file_.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    at_most(resource.RLIMIT_AS, taken + memory)
+    at_most(resource.RLIMIT_FSIZE, file)
+    at_most(resource.RLIMIT_CORE, 0)
+    at_most(resource.RLIMIT_CPU, seconds)
+    at_most(resource.RLIMIT_NPROC, processes)
+    at_most(resource.RLIMIT_NOFILE, 256)
+
+
+def text_of(error: BaseException) -> str:
+    try:
+        return str(error).strip().split("\n")[0][:1000]
+    except BaseException:
+        return "(without a text)"
+
+
+def failure(error: BaseException, file: str = "") -> dict[str, Any]:
+    """What is known about an exception of the student's code: type, text, and the line of ``file`` that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.line for frame in frames if file and frame.filename == file]
+    return {
+        "error": type(error).__name__[:100],
+        "text": text_of(error),
+        "line": (lines[-1] or "")[:300] if lines else "",
+        "within": frames[-1].name if frames else "",
+        "stub": isinstance(error, NotImplementedError) and not text_of(error),
+    }
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def put(network: nn.Module, tensors: dict[str, Tensor], modes: dict[str, bool]) -> None:
+    """Give the network the values of ``tensors`` and the modes of ``modes``."""
+    own = tensors_of(network)
+    with torch.no_grad():
+        for name, value in tensors.items():
+            if not torch.equal(own[name], value):
+                own[name].copy_(value)
+    for name, module in network.named_modules():
+        module.training = modes[name]
+
+
+def remember(value: Any) -> Any:
+    """What of an argument may change during a call."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return repr(value) if isinstance(value, list | dict) else None
+
+
+def become(encoder: wire.Encoder, value: Any, before: Any) -> wire.Node | None:
+    """What has become of an argument."""
+
+    def plain(tensor: Tensor | None) -> wire.Node | None:
+        return None if tensor is None else encoder.node(tensor.detach())
+
+    if isinstance(value, Tensor):
+        same = before.shape == value.shape and before.dtype == value.dtype and torch.equal(before, value.detach())
+        return {"data": None if same else plain(value), "grad": plain(value.grad) if value.is_leaf else None}
+    if isinstance(value, list | dict):
+        return None if repr(value) == before else {"all": encoder.node(value)}
+    if isinstance(value, str | int | float | None):
+        return None
+    made: wire.Node = {"own": encoder.node(wire.own_attributes(value))}
+    if isinstance(value, nn.Module):
+        made["parameters"] = {
+            name: [plain(p), plain(p.grad), p.requires_grad] for name, p in value.named_parameters()
+        }
+        made["buffers"] = {name: plain(b) for name, b in value.named_buffers()}
+        made["modes"] = {name: module.training for name, module in value.named_modules()}
+    return made
+
+
+if __name__ == "__main__":
+    Player().serve()
