@@ -74,10 +74,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
 
     command = add("grade", grade, "grade a folder of exercise notebooks, each in a sandbox")
-    command.add_argument("folder", metavar="FOLDER", help="holds the students' notebooks, in folders of their own or not")
+    command.add_argument("folder", metavar="FOLDER", help="holds the students' notebooks")
     command.add_argument("--out", default="grades", metavar="FOLDER", help="where the tables go (default: grades)")
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="submissions side by side (default: 1)")
-    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that grades instead of this computer")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that grades instead")
     command.add_argument(
         "--seconds", type=float, default=10, metavar="S", help="of processor that one check may take (default: 10)"
     )

@@ -53,7 +53,7 @@ def grade_folder(
         raise CourseError("the results would lie among the submissions: name another folder with --out FOLDER.")
     exercises = submissions.read_exercises(notebooks.course_folder(root) / "solutions")
     kind = isolation(trust) if scheduler is None else "wherever"
-    limits = Limits(seconds=seconds, total=max(300.0, 30 * seconds), memory_mb=memory)
+    limits = Limits(seconds=seconds, total=12 * seconds, memory_mb=memory)
     found = [submissions.read(student, path, source, exercises) for student, path in submissions.find(source)]
     if not found:
         raise CourseError(f"{folder} holds no notebooks: name the folder with the students' files.")
@@ -118,7 +118,7 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster, as_completed
 
-    # A worker whose memory runs low pauses by default. Here the memory is the sandboxes', which have limits of their own.
+    # A worker whose memory runs low pauses by default. Here the sandboxes have limits of their own.
     dask.config.set({"distributed.worker.memory.pause": False, "distributed.worker.memory.terminate": False})
     local = None
     try:
@@ -131,7 +131,9 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
     except (OSError, TimeoutError, ValueError) as error:
         if local:
             local.close()
-        raise CourseError(f"there is no Dask scheduler at {scheduler} ({error}): start one, or leave it out.") from error
+        raise CourseError(
+            f"there is no Dask scheduler at {scheduler} ({error}): start one, or leave it out."
+        ) from error
 
     def submit(
         waiting: list[tuple[Submission, Exercise | None, Path]], kind: str, limits: Limits, trust: bool

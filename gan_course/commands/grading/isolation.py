@@ -24,7 +24,7 @@ import gan_course
 from gan_course.commands.errors import CourseError
 
 FIRST_USER = 1_000_000_000  # numbers that no account of a machine has
-PLAYER, WIRE = (Path(__file__).with_name(name) for name in ("player.py", "wire.py"))
+PLAYER, WIRE, CELLS = (Path(__file__).with_name(name) for name in ("player.py", "wire.py", "cells.py"))
 HIDDEN = ("checks", "commands", "recipes", "__pycache__")  # parts of the course that the sandbox does not show
 # In place of the checks: an answer's notebook may call them, and they find everything right.
 STUB = """
@@ -41,10 +41,10 @@ def __getattr__(name):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use. ``seconds``: of processor, for one check; ``total``: of the clock, for all."""
+    """What one submission may use. ``seconds``: of work or of waiting, for one call; ``total``: of work, for all."""
 
     seconds: float = 10.0
-    total: float = 300.0
+    total: float = 120.0
     memory_mb: int = 2000  # beside what PyTorch takes
     processes: int = 64  # and threads
     disk_mb: int = 64
@@ -132,11 +132,18 @@ def _in_bubblewrap(root: Path, checks: Path, limits: Limits) -> Place:
     for path in _python():
         if (inside := Path(path, "gan_course")).is_dir():  # the course as it was installed, checks and all
             wrap += ["--ro-bind", str(root / "empty"), str(inside)]
-    wrap += ["--ro-bind", str(package), "/sandbox/course/gan_course", "--ro-bind", str(checks), "/sandbox/course/gan_course/checks"]
+    wrap += [
+        "--ro-bind",
+        str(package),
+        "/sandbox/course/gan_course",
+        "--ro-bind",
+        str(checks),
+        "/sandbox/course/gan_course/checks",
+    ]
     for part in HIDDEN[1:]:
         if (package / part).is_dir():
             wrap += ["--ro-bind", str(root / "empty"), f"/sandbox/course/gan_course/{part}"]
-    for file in (PLAYER, WIRE):
+    for file in (PLAYER, WIRE, CELLS):
         wrap += ["--ro-bind", str(file), f"/sandbox/grader/{file.name}"]
     if "--size" in known:  # else it gets no folder to write to: nothing would bound it
         wrap += ["--perms", "0777", "--size", str(limits.disk_mb * 1_000_000), "--tmpfs", "/sandbox/work"]
@@ -162,7 +169,9 @@ def _python() -> list[str]:
     found |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     if site.ENABLE_USER_SITE and os.path.isdir(site.getusersitepackages()):
         found.add(site.getusersitepackages())
-    inside_usr = {path for path in found if path.startswith(("/usr/", "/bin/")) and not Path(path, "gan_course").is_dir()}
+    inside_usr = {
+        path for path in found if path.startswith(("/usr/", "/bin/")) and not Path(path, "gan_course").is_dir()
+    }
     return sorted(path for path in found - inside_usr if path not in ("/usr", "/") and os.path.isdir(path))
 
 
@@ -172,7 +181,9 @@ def _shown() -> list[str]:
     for name in ("null", "zero", "random", "urandom"):
         options += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     paths = [*_system(), *_python()]
-    above = {str(parent) for path in [*paths, "/sandbox/course/x", "/sandbox/grader/x"] for parent in Path(path).parents}
+    above = {
+        str(parent) for path in [*paths, "/sandbox/course/x", "/sandbox/grader/x"] for parent in Path(path).parents
+    }
     for folder in sorted(above - {"/"}):  # else they would be open to root alone
         if not any(folder == path or folder.startswith(f"{path}/") for path in paths):
             options += ["--perms", "0755", "--dir", folder]

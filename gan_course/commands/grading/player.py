@@ -1,8 +1,8 @@
 """Runs inside of the sandbox: a student's cells first, then calls of the student's functions.
 
 Started as ``python -I player.py COURSE IN OUT USER``: the folder that holds the course without its checks, the numbers
-of two pipes, and which user to become, if any. Requests arrive on one pipe, answers leave on the other. Whatever the student's code does to this process, it can
-only change the answers; who asks judges them.
+of two pipes, and which user to become, if any. Requests arrive on one pipe, answers leave on the other. Whatever the
+student's code does to this process, it can only change the answers; who asks judges them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import linecache
 import os
 import pickle
 import random
-import symtable
 import sys
 import traceback
 from typing import Any
@@ -26,15 +25,10 @@ sys.path[:0] = [sys.argv[1], os.path.dirname(os.path.abspath(__file__))]
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import wire  # noqa: E402
+from cells import choose, look, without_magics  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 KEPT = 64  # calls whose gradients can still be asked for
-# Modules that an answer may well need. Others are worth a look.
-USUAL = set(
-    "__future__ abc bisect collections contextlib copy dataclasses decimal enum fractions functools itertools math "
-    "numbers operator random statistics string time typing warnings torch numpy scipy sklearn skimage matplotlib PIL "
-    "pandas tqdm IPython ipywidgets gan_course importlib.util google.colab importlib".split()
-)
 
 
 class Player:
@@ -191,88 +185,6 @@ class Player:
         return {"kind": "network", "place": places[id(network)], "tree": tree(network)}
 
 
-# ------------------------------------------------------------------------------------------ cells
-
-
-def without_magics(source: str) -> str:
-    """The cell's Python: lines that only a notebook understands are left empty."""
-    lines = source.split("\n")
-    return "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
-
-
-def choose(trees: dict[int, ast.Module], wanted: set[str]) -> dict[int, list[ast.stmt]]:
-    """The statements to run, by cell."""
-    answers = {n for n, tree in trees.items() if any(bound(s) & wanted for s in tree.body)}
-    chosen = {n: set(range(len(trees[n].body))) if n in answers else set() for n in trees}
-    needed = set().union(*(used(trees[n].body) for n in answers)) if answers else set()
-    grown = True
-    while grown:
-        grown = False
-        for number, tree in trees.items():
-            for place, statement in enumerate(tree.body):
-                if place not in chosen[number] and (bound(statement) & needed or bound(statement) == {"*"}):
-                    chosen[number].add(place)
-                    needed |= used([statement])
-                    grown = True
-    return {n: [trees[n].body[i] for i in sorted(places)] for n, places in chosen.items() if places}
-
-
-def bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement gives a value, at the top."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    found = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(a.asname or a.name).split(".")[0] for a in node.names}
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-    return found
-
-
-def used(statements: list[ast.stmt]) -> set[str]:
-    """The names that statements take from outside of their functions."""
-    try:
-        table = symtable.symtable(ast.unparse(ast.Module(statements, [])), "cell", "exec")
-    except (SyntaxError, RecursionError):
-        return set()
-    found = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
-    inner = table.get_children()
-    while inner:
-        scope = inner.pop()
-        found |= {s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced()}
-        inner += scope.get_children()
-    return found
-
-
-def look(tree: ast.Module, number: int) -> set[str]:
-    """What in a cell a teacher should look at: modules that no answer needs, and assignments into modules."""
-    found, modules = set(), set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {a.name for a in node.names if not {a.name, a.name.split(".")[0]} & USUAL}
-            modules |= {(a.asname or a.name).split(".")[0] for a in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            name = node.module or "."
-            found |= {name} if not {name, name.split(".")[0]} & USUAL else set()
-            modules |= {a.asname or a.name for a in node.names if name == "gan_course"}
-    remarks = {f"cell {number + 1} imports {name}" for name in found - {"sys"}}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
-            root: ast.expr = node
-            while isinstance(root, ast.Attribute | ast.Subscript):
-                root = root.value
-            if isinstance(root, ast.Name) and root.id in modules | {"builtins", "checks", "__builtins__"}:
-                remarks.add(f"cell {number + 1} assigns to {ast.unparse(node)}")
-        elif isinstance(node, ast.Name) and node.id in ("exec", "eval", "__import__", "__builtins__", "setattr", "open"):
-            remarks.add(f"cell {number + 1} uses {node.id}")
-        elif isinstance(node, ast.Attribute) and node.attr in ("_getframe", "f_back", "__globals__", "__subclasses__"):
-            remarks.add(f"cell {number + 1} uses {node.attr}")
-    return {r[:200] for r in remarks}
-
-
 # ------------------------------------------------------------------------------------------ around a call
 
 
@@ -352,9 +264,7 @@ def become(encoder: wire.Encoder, value: Any, before: Any) -> wire.Node | None:
         return None
     made: wire.Node = {"own": encoder.node(wire.own_attributes(value))}
     if isinstance(value, nn.Module):
-        made["parameters"] = {
-            name: [plain(p), plain(p.grad), p.requires_grad] for name, p in value.named_parameters()
-        }
+        made["parameters"] = {name: [plain(p), plain(p.grad), p.requires_grad] for name, p in value.named_parameters()}
         made["buffers"] = {name: plain(b) for name, b in value.named_buffers()}
         made["modes"] = {name: module.training for name, module in value.named_modules()}
     return made

@@ -228,8 +228,6 @@ class Far(nn.Module):
 class Networks:
     """The networks of one sandbox that have come back, each of them once."""
 
-    known: dict[int, Networks] = {}
-
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.far: dict[int, Far] = {}
@@ -305,5 +303,3 @@ def stand_in(sandbox: Sandbox, name: str) -> Callable[..., Any]:
 def random_seed() -> int:
     """The seed that the check has set: the sandbox sets the same one."""
     return torch.initial_seed() % 2**32
-
-

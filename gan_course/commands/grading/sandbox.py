@@ -18,7 +18,7 @@ from gan_course.commands.grading import wire
 from gan_course.commands.grading.isolation import Limits, place
 
 LOOK_SECONDS = 0.05  # between two looks at what the sandbox uses
-START_SECONDS = 60.0  # of the clock that Python and PyTorch may take to load
+START_SECONDS = 60.0  # that Python and PyTorch may take to load
 
 
 class Ended(Exception):
@@ -88,6 +88,7 @@ class Sandbox:
         self.why, self.running, self.ready = None, None, False
         self.busy_since: tuple[float, float] | None = (time.monotonic(), 0.0)
         self.allowed = START_SECONDS
+        self.idle, self.looked = 0.0, time.monotonic()
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
         megabytes = 1_000_000
@@ -142,10 +143,8 @@ class Sandbox:
         if self.why is not None:
             raise Ended(self.why)
         call = next(self.numbers)
-        fresh = self.busy_since is None
         try:
-            if fresh:
-                self._begin(self.limits.seconds)
+            self._begin(self.limits.seconds)
             self._write(wire.pack({**head, "do": do, "call": call}, buffers))
             reply, made = self._receive()
             if reply.get("call") != call:
@@ -153,6 +152,9 @@ class Sandbox:
         except wire.Garbled:
             self.why = "it wrote into the channel on which it is asked"
             raise Ended(self.why) from None
+        except BaseException:  # the answer to this request may still come: it must not pass for that to the next
+            self.why = self.why or "a request was given up"
+            raise
         finally:
             self.busy_since = None
         return {**reply, "call": call}, made
@@ -250,15 +252,26 @@ class Sandbox:
             return f"it took more than {self.limits.memory_mb} MB of memory"
         if len(tree) > self.limits.processes + 5:
             return f"it started more than {self.limits.processes} processes"
-        if now > self.until:
+        if now > self.until or self._processor_seconds() > self.limits.total:
             return f"it used up its {self.limits.total:g} s"
         since = self.busy_since
-        if since:
-            waited, worked = now - since[0], self._processor_seconds() - since[1]
-            # A crowded machine is no fault of the answer: what counts is its own work, or that it sleeps.
-            if worked > self.allowed or waited > 4 * self.allowed or (waited > self.allowed and worked < 0.1 * waited):
+        if since is None:
+            self.idle = 0.0
+        else:
+            self.idle = 0.0 if any(map(_works, tree)) else self.idle + now - self.looked
+            # On a crowded machine all takes longer, which is no fault of the answer. What counts is its own work, or
+            # that it only waits.
+            worked = self._processor_seconds() - since[1]
+            if worked > self.allowed or self.idle > self.allowed:
                 return "time"
+        self.looked = now
         return None
+
+
+def _works(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.status() == psutil.STATUS_RUNNING
+    return False
 
 
 def _kill_tree(pid: int) -> None:

@@ -25,10 +25,9 @@ def by_task(reports: Iterable[Report]) -> list[Row]:
         for task in dict.fromkeys(v.task for v in report.verdicts):
             own = [v for v in report.verdicts if v.task == task]
             message = next((v.message for v in own if v.points < v.of), "")
-            points, of, seconds = (sum(getattr(v, name) for v in own) for name in ("points", "of", "seconds"))
-            rows.append(
-                (report.student, report.file, report.exercise, task, number(points), number(of), message, f"{seconds:.1f}")
-            )
+            got, of, seconds = (sum(getattr(v, name) for v in own) for name in ("points", "of", "seconds"))
+            where = (report.student, report.file, report.exercise, task)
+            rows.append((*where, number(got), number(of), message, f"{seconds:.1f}"))
     return rows
 
 
