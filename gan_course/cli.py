@@ -86,6 +86,13 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--trust", action="store_true", help="run them without isolation where there is none")
 
+    command = add("nbgrader-export", nbgrader_export, "lay out an nbgrader course from solutions/")
+    command.add_argument("directory", metavar="DIR", help="an empty folder, or one that this command has made")
+
+    command = add("nbgrader-check", nbgrader_check, "find submissions that nbgrader would grade wrongly", anywhere=True)
+    command.add_argument("directory", metavar="DIR", help="the nbgrader course, with submitted/ in it")
+    command.add_argument("--assignment", metavar="NAME", help="look at this one only")
+
     command = add("train", train, "train a network of the zoo and write its weights and its card")
     command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or text_to_image")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the batches (default: 0)")
@@ -146,6 +153,18 @@ def grade(**options) -> int:
     from gan_course.commands import grade as module
 
     return module.grade_folder(**options)
+
+
+def nbgrader_export(**options) -> int:
+    from gan_course.commands import nbgrader_export as module
+
+    return module.export(**options)
+
+
+def nbgrader_check(**options) -> int:
+    from gan_course.commands import nbgrader_check as module
+
+    return module.check(**options)
 
 
 def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -> int:

@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 
 import gan_course
 from gan_course.commands.errors import CourseError
+from gan_course.files import write_whole
 
 FIRST_USER = 1_000_000_000  # numbers that no account of a machine has
 PLAYER, WIRE, CELLS = (Path(__file__).with_name(name) for name in ("player.py", "wire.py", "cells.py"))
@@ -93,7 +94,7 @@ def place(kind: str, limits: Limits) -> Iterator[Place]:
         os.chmod(root, 0o755)  # for the other user
         checks = root / "stub"
         checks.mkdir()
-        Path(checks, "__init__.py").write_text(STUB, encoding="utf-8")
+        write_whole(checks / "__init__.py", STUB.encode())
         for part in ("course", "work", "empty"):
             (root / part).mkdir()
         make = _in_bubblewrap if kind == "bubblewrap" else _in_the_open

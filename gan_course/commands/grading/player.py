@@ -36,11 +36,12 @@ class Player:
         self.names: dict[str, Any] = {"__name__": "__main__", "display": print, "get_ipython": lambda: None}
         self.graphs: dict[int, tuple[list[Tensor], list[Tensor]]] = {}  # call → (inputs, outputs)
         self.networks: list[nn.Module] = []
-        self.source, self.sink = os.fdopen(int(sys.argv[2]), "rb"), os.fdopen(int(sys.argv[3]), "wb")
+        self.source, self.sink = os.fdopen(int(sys.argv[2]), "rb"), int(sys.argv[3])
 
     def send(self, head: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        self.sink.write(wire.pack(head, buffers or []))
-        self.sink.flush()
+        view = memoryview(wire.pack(head, buffers or []))
+        while view:
+            view = view[os.write(self.sink, view) :]
 
     def read(self, count: int) -> bytes:
         found = self.source.read(count)

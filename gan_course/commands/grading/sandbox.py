@@ -14,10 +14,11 @@ from typing import Any
 import psutil
 
 from gan_course.checks.sandbox import OutOfTime
-from gan_course.commands.grading import wire
+from gan_course.commands.grading import usage, wire
 from gan_course.commands.grading.isolation import Limits, place
 
 LOOK_SECONDS = 0.05  # between two looks at what the sandbox uses
+PYTORCH_MB = 600  # that Python and PyTorch hold beside what the answer asks for
 START_SECONDS = 60.0  # that Python and PyTorch may take to load
 
 
@@ -86,9 +87,9 @@ class Sandbox:
         self.sink, self.source = ask_write, tell_read
         os.set_blocking(self.sink, False)
         self.why, self.running, self.ready = None, None, False
-        self.busy_since: tuple[float, float] | None = (time.monotonic(), 0.0)
+        self.worked, self.idle, self.looked = 0.0, 0.0, time.monotonic()
+        self.busy_since: float | None = 0.0  # seconds of processor when the request began; None between requests
         self.allowed = START_SECONDS
-        self.idle, self.looked = 0.0, time.monotonic()
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
         megabytes = 1_000_000
@@ -160,8 +161,7 @@ class Sandbox:
         return {**reply, "call": call}, made
 
     def _begin(self, seconds: float) -> None:
-        self.allowed = seconds
-        self.busy_since = (time.monotonic(), self._processor_seconds())
+        self.allowed, self.idle, self.busy_since = seconds, 0.0, self.worked
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -207,20 +207,6 @@ class Sandbox:
 
     # -------------------------------------------------------------------------------------- watching
 
-    def _tree(self) -> list[psutil.Process]:
-        with suppress(psutil.Error):
-            top = psutil.Process(self.process.pid)
-            return [top, *top.children(recursive=True)]
-        return []
-
-    def _processor_seconds(self) -> float:
-        total = 0.0
-        for process in self._tree():
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                total += times.user + times.system + times.children_user + times.children_system
-        return total
-
     def _watch(self) -> None:
         """Until it has ended: throw away what it prints, and end it when it takes more than it may."""
         output = self.process.stdout
@@ -244,34 +230,22 @@ class Sandbox:
 
     def _over(self) -> str | None:
         """Which limit is passed."""
-        now, held, tree = time.monotonic(), 0, self._tree()
-        for process in tree:
-            with suppress(psutil.Error):
-                held += process.memory_info().rss - process.memory_info().shared
-        if held > (self.limits.memory_mb + 600) * 1_000_000:
+        now, used = time.monotonic(), usage.of_tree(self.process.pid)
+        self.worked = max(self.worked, used.seconds)
+        if used.memory > (self.limits.memory_mb + PYTORCH_MB) * 1_000_000:
             return f"it took more than {self.limits.memory_mb} MB of memory"
-        if len(tree) > self.limits.processes + 5:
+        if used.processes > self.limits.processes + 5:
             return f"it started more than {self.limits.processes} processes"
-        if now > self.until or self._processor_seconds() > self.limits.total:
+        if now > self.until or self.worked > self.limits.total:
             return f"it used up its {self.limits.total:g} s"
         since = self.busy_since
-        if since is None:
-            self.idle = 0.0
-        else:
-            self.idle = 0.0 if any(map(_works, tree)) else self.idle + now - self.looked
-            # On a crowded machine all takes longer, which is no fault of the answer. What counts is its own work, or
-            # that it only waits.
-            worked = self._processor_seconds() - since[1]
-            if worked > self.allowed or self.idle > self.allowed:
-                return "time"
+        self.idle = self.idle + now - self.looked if since is not None and not used.works else 0.0
         self.looked = now
+        # On a crowded machine all takes longer, which is no fault of the answer. What counts is its own work, or that
+        # it only waits.
+        if since is not None and (self.worked - since > self.allowed or self.idle > self.allowed):
+            return "time"
         return None
-
-
-def _works(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return process.status() == psutil.STATUS_RUNNING
-    return False
 
 
 def _kill_tree(pid: int) -> None:

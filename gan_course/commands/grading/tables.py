@@ -58,7 +58,7 @@ def number(value: float) -> str:
     return f"{value:g}"
 
 
-def to_csv(header: Row, rows: Iterable[Row]) -> bytes:
+def as_csv(header: Row, rows: Iterable[Row]) -> bytes:
     """In UTF-8 with its mark, as spreadsheets want it. No cell begins as a formula does: a student may have made it."""
     text = io.StringIO()
     writer = csv.writer(text)
@@ -110,7 +110,7 @@ def table(caption: str, header: Row, rows: Iterable[Row]) -> str:
 
 def write(out: Path, reports: list[Report], note: str) -> None:
     """Write tasks.csv, totals.csv, mistakes.csv and index.html. Raises ``OSError`` with a sentence."""
-    write_whole(out / "tasks.csv", to_csv(TASKS, by_task(reports)))
-    write_whole(out / "totals.csv", to_csv(TOTALS, totals(reports)))
-    write_whole(out / "mistakes.csv", to_csv(MISTAKES, mistakes(reports)))
+    write_whole(out / "tasks.csv", as_csv(TASKS, by_task(reports)))
+    write_whole(out / "totals.csv", as_csv(TOTALS, totals(reports)))
+    write_whole(out / "mistakes.csv", as_csv(MISTAKES, mistakes(reports)))
     write_whole(out / "index.html", page(reports, note))
