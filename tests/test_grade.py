@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from answers import chapter01, chapter02, chapter03, chapter05, chapter07, chapter09, chapter14
-from bench import submissions as classes
 
+from bench import submissions as classes
 from gan_course import checks, cli
 from gan_course.commands.errors import CourseError
 from gan_course.commands.grading import cells, isolation, judge, remote, sandbox, submissions, tables, wire
@@ -48,7 +48,7 @@ def run(folder, out, *more):
 
 @sandboxed
 def test_honest_submissions_get_their_points_and_hostile_ones_none(graded):
-    folder, out, due, hostile = graded
+    _folder, out, due, hostile = graded
     rows = {row["student"]: row for row in table(out / "totals.csv")}
     assert {name: float(rows[name]["points"]) for name in due} == due
     assert rows.keys() == due.keys() | set(hostile)
@@ -78,7 +78,7 @@ def test_what_an_attack_found_is_nothing(graded):
 
 @sandboxed
 def test_a_second_run_changes_nothing_and_grades_only_what_is_new(graded):
-    folder, out, due, hostile = graded
+    folder, out, _due, _hostile = graded
     before = {name: (out / name).read_bytes() for name in ("totals.csv", "tasks.csv", "mistakes.csv")}
     kept = {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
     (next(iter(kept))).unlink()  # as if it had been stopped before the last one
@@ -134,7 +134,15 @@ def test_requests_that_make_no_sense_are_refused(options, words, tmp_path, capsy
 CHAPTERS = [chapter01, chapter02, chapter03, chapter05, chapter07, chapter09, chapter14]
 # Tasks whose arguments or results are more than tensors: networks, optimizers, fields, gradients, functions.
 CROSSING = ["ring", "arrows", "losses_from_logits", "r1_penalty", "make_generator", "discriminator_step"]
-CROSSING += ["update_average", "cured_round", "memory_share", "diffusion_loss", "flow_walk", "ask_teacher", "sensitivities"]
+CROSSING += [
+    "update_average",
+    "cured_round",
+    "memory_share",
+    "diffusion_loss",
+    "flow_walk",
+    "ask_teacher",
+    "sensitivities",
+]
 
 
 @pytest.fixture(scope="module")

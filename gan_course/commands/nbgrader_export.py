@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 from gan_course.commands import exercises, notebooks
 from gan_course.commands.errors import CourseError
@@ -55,7 +58,9 @@ def export(directory: str | Path, root: str | Path = ".") -> int:
     for source in sources:
         generate(target, source.stem)
         print(f"release/{source.stem}/{source.name} written")
-    print(f"{len(sources)} assignments in {target}. Hand out release/, put what comes back into submitted/STUDENT/NAME/.")
+    print(
+        f"{len(sources)} assignments in {target}. Hand out release/, put what comes back into submitted/STUDENT/NAME/."
+    )
     print("Then: gan-course nbgrader-check DIR, nbgrader autograde NAME, nbgrader generate_feedback NAME.")
     return 0
 
@@ -68,7 +73,7 @@ def source_text(source: Path) -> str:
     return notebooks.to_text(content)
 
 
-def api(course: Path):
+def api(course: Path) -> Any:
     """nbgrader's own interface to the course in this folder, with its settings."""
     from nbgrader.apps.api import NbGraderAPI
     from traitlets.config import PyFileConfigLoader
@@ -80,7 +85,12 @@ def api(course: Path):
 
 def generate(course: Path, name: str) -> None:
     """What ``nbgrader generate_assignment`` does. Raises ``CourseError`` with nbgrader's last words."""
-    result = api(course).generate_assignment(name, force=True)
+    path = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])  # nbgrader calls alembic by name
+    try:
+        result = api(course).generate_assignment(name, force=True)
+    finally:
+        os.environ["PATH"] = path
     if not result["success"]:
         words = (result.get("log") or result.get("error") or "").strip().splitlines() or ["it did not say why"]
         raise CourseError(f"nbgrader could not make release/{name} ({words[-1][:300]}): see its own messages.")

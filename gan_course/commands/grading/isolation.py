@@ -75,13 +75,17 @@ def bubblewrap() -> str | None:
 
 def isolation(trust: bool) -> str:
     """``"bubblewrap"`` or ``"none"``. Raises ``CourseError`` where there is no isolation and nobody asked for none."""
+    if sys.platform == "win32":
+        raise CourseError(
+            "submissions can't be graded on Windows itself: install the course in WSL and run this there."
+        )
     if bubblewrap():
         return "bubblewrap"
     if trust:
         return "none"
     raise CourseError(
         "Here submissions can't be kept away from your files and your network: that takes Linux with bubblewrap "
-        "(apt install bubblewrap, dnf install bubblewrap), which on Windows WSL has. If you trust whoever wrote these "
+        "(apt install bubblewrap, dnf install bubblewrap). If you trust whoever wrote these "
         "notebooks, or work in a machine made for this, add --trust."
     )
 

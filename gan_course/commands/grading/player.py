@@ -112,9 +112,10 @@ class Player:
         states = [become(encoder, v, b) for v, b in zip(values, before, strict=True)]
         return {"result": node, "states": states, "outputs": len(encoder.live)}, encoder.buffers
 
-    def do_value(self, head: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-        encoder = wire.Encoder(self.describe)
-        return {"result": encoder.node(self.names[head["name"]])}, encoder.buffers
+    def do_origin(self, head: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """Where in a call a number that is none arises: the request brings the function that looks."""
+        find, values, kind = pickle.loads(buffers[0])
+        return {"text": str(find(self.names[head["name"]], values, kind))[:500]}, []
 
     def do_forward(self, head: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
         """Run a network that one of the student's functions has made, with the state that the request brings."""
@@ -123,12 +124,14 @@ class Player:
         put(network, tensors, modes)
         seen: dict[str, list[Any]] = {}
         modules = dict(network.named_modules())
-        hooks = [
-            modules[name].register_forward_hook(
-                lambda _, given, made, name=name: seen.setdefault(name, [list(given), made])
-            )
-            for name in recorded
-        ]
+
+        def hear(name: str) -> Any:
+            def hook(module: nn.Module, given: Any, made: Any) -> None:
+                seen.setdefault(name, [list(given), made])
+
+            return hook
+
+        hooks = [modules[name].register_forward_hook(hear(name)) for name in recorded]
         inputs = wire.differentiable(values) + [p for p in network.parameters() if p.requires_grad]
         try:
             with torch.set_grad_enabled(head["grad"]):
@@ -190,7 +193,10 @@ class Player:
 
 
 def limit(memory: int, processes: int, file: int, seconds: int) -> None:
-    """Bytes of memory on top of what PyTorch takes, processes and threads, bytes of a file, seconds of processor."""
+    """Bytes of memory on top of what PyTorch takes, processes and threads (0: any), bytes of a file, processor seconds.
+
+    Linux counts memory and, for a user of the sandbox's own, processes; elsewhere the watcher outside has to do.
+    """
     import resource
 
     def at_most(kind: int, value: int) -> None:
@@ -198,13 +204,15 @@ def limit(memory: int, processes: int, file: int, seconds: int) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))
 
-    with open("/proc/self/statm") as file_:
-        taken = int(file_.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    at_most(resource.RLIMIT_AS, taken + memory)
+    if sys.platform == "linux":
+        with open("/proc/self/statm") as statm:
+            taken = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        at_most(resource.RLIMIT_AS, taken + memory)
+        if processes:
+            at_most(resource.RLIMIT_NPROC, processes)
     at_most(resource.RLIMIT_FSIZE, file)
     at_most(resource.RLIMIT_CORE, 0)
     at_most(resource.RLIMIT_CPU, seconds)
-    at_most(resource.RLIMIT_NPROC, processes)
     at_most(resource.RLIMIT_NOFILE, 256)
 
 
@@ -258,7 +266,8 @@ def become(encoder: wire.Encoder, value: Any, before: Any) -> wire.Node | None:
 
     if isinstance(value, Tensor):
         same = before.shape == value.shape and before.dtype == value.dtype and torch.equal(before, value.detach())
-        return {"data": None if same else plain(value), "grad": plain(value.grad) if value.is_leaf else None}
+        grad = plain(value.grad) if value.is_leaf else None
+        return {"data": None if same else plain(value), "grad": grad, "requires_grad": value.requires_grad}
     if isinstance(value, list | dict):
         return None if repr(value) == before else {"all": encoder.node(value)}
     if isinstance(value, str | int | float | None):

@@ -95,7 +95,7 @@ class Sandbox:
         megabytes = 1_000_000
         limits = {
             "memory": self.limits.memory_mb * megabytes,
-            "processes": self.limits.processes,
+            "processes": self.limits.processes if self.kind == "bubblewrap" else 0,  # else all of this user's count
             "file": self.limits.disk_mb * megabytes,
             "seconds": int(self.limits.total) + 1,
         }
