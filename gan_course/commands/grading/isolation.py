@@ -119,7 +119,14 @@ def _in_the_open(root: Path, checks: Path, limits: Limits) -> Place:
 def _environment(home: str) -> dict[str, str]:
     named = {"HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
     system = {k: v for k, v in os.environ.items() if k in ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")}
-    return {**system, **named, "PATH": os.defpath, "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {
+        **system,
+        **named,
+        "PATH": os.defpath,
+        "CUDA_VISIBLE_DEVICES": "",
+        "GAN_COURSE_PROGRESS": "off",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
 
 def _in_bubblewrap(root: Path, checks: Path, limits: Limits) -> Place:
