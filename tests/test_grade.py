@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -182,6 +183,8 @@ def test_a_check_says_the_same_of_an_answer_in_another_process(task, elsewhere, 
         for _, name, answer in (row for row in found if row[0] == task):
             here = pool.submit(said, answer).result()
             there = pool.submit(said, remote.stand_in(box, name)).result()
+            if task.startswith("make_"):  # their weights are drawn when the answers are imported, here and there
+                here, there = (re.sub(r"got: .*", "", text) for text in (here, there))
             assert there == here
             assert (here == "passed") == name.startswith("RIGHT")
 

@@ -258,6 +258,11 @@ def remember(value: Any) -> Any:
     return repr(value) if isinstance(value, list | dict) else None
 
 
+def same_memory(tensor: Tensor) -> str:
+    """The same text for tensors that share their numbers."""
+    return f"{tensor.untyped_storage().data_ptr()}:{tensor.storage_offset()}:{list(tensor.shape)}"
+
+
 def become(encoder: wire.Encoder, value: Any, before: Any) -> wire.Node | None:
     """What has become of an argument."""
 
@@ -274,8 +279,11 @@ def become(encoder: wire.Encoder, value: Any, before: Any) -> wire.Node | None:
         return None
     made: wire.Node = {"own": encoder.node(wire.own_attributes(value))}
     if isinstance(value, nn.Module):
-        made["parameters"] = {name: [plain(p), plain(p.grad), p.requires_grad] for name, p in value.named_parameters()}
-        made["buffers"] = {name: plain(b) for name, b in value.named_buffers()}
+        made["parameters"] = {
+            name: [same_memory(p), plain(p), plain(p.grad), p.requires_grad, p.is_leaf]
+            for name, p in value.named_parameters()
+        }
+        made["buffers"] = {name: [same_memory(b), plain(b)] for name, b in value.named_buffers()}
         made["modes"] = {name: module.training for name, module in value.named_modules()}
     return made
 

@@ -149,8 +149,11 @@ def with_gradients(sandbox: Sandbox, head: dict[str, Any], buffers: list[bytes],
 # ------------------------------------------------------------------------------------------ what became of arguments
 
 
-def apply(value: Any, node: Any, buffers: list[bytes]) -> None:
-    """Do to an argument what the call in the sandbox did to its twin there."""
+def apply(value: Any, node: Any, buffers: list[bytes], shared: dict[str, Tensor]) -> None:
+    """Do to an argument what the call in the sandbox did to its twin there.
+
+    ``shared``: the numbers of the networks in this call, so that those that share some there share them here, too.
+    """
     if node is None:
         return
     read = wire.Decoder(buffers).value
@@ -178,12 +181,16 @@ def apply(value: Any, node: Any, buffers: list[bytes]) -> None:
     else:
         if isinstance(value, nn.Module):
             for name, parameter in value.named_parameters():
-                data, grad, requires_grad = node["parameters"][name]
-                parameter.data = number(data, parameter)  # type: ignore[assignment]
+                key, data, grad, requires_grad, leaf = node["parameters"][name]
+                parameter.data = shared.setdefault(key, number(data, parameter))  # type: ignore[arg-type]
                 parameter.grad = number(grad, parameter)
-                parameter.requires_grad_(requires_grad is True)
+                parameter.requires_grad_(requires_grad is True and leaf is True)
+                if leaf is not True:
+                    with torch.enable_grad():
+                        parameter.mul_(torch.ones((), requires_grad=True))
             for name, buffer in value.named_buffers():
-                buffer.data = number(node["buffers"][name], buffer)  # type: ignore[assignment]
+                key, data = node["buffers"][name]
+                buffer.data = shared.setdefault(key, number(data, buffer))  # type: ignore[arg-type]
             for name, module in value.named_modules():
                 module.training = node["modes"][name] is True
         own, found = wire.own_attributes(value), read(node["own"])
@@ -291,8 +298,9 @@ def stand_in(sandbox: Sandbox, name: str) -> Callable[..., Any]:
             if len(states) != len(values):
                 raise wire.Garbled
             result = with_gradients(sandbox, head, buffers, inputs)
+            shared: dict[str, Tensor] = {}
             for value, node in zip(values, states, strict=True):
-                apply(value, node, buffers)
+                apply(value, node, buffers, shared)
         except wire.Garbled:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
