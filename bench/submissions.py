@@ -80,7 +80,7 @@ def careless(name: str) -> tuple[Notebook, float]:
     """All right; but the metadata are lost, an answer was copied, a helper lies in a cell of its own, and a line that
     only notebooks know stands among them."""
     made, full = right(name)
-    extra = []
+    extra: list[dict[str, Any]] = []
     for cell in made["cells"]:
         cell["metadata"] = {}
         if "checks" in "".join(cell["source"]) and cell["cell_type"] == "code" and not extra:

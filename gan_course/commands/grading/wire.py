@@ -142,7 +142,8 @@ class Decoder:
             raise Garbled from error
 
     def _value(self, node: Node, depth: int) -> Any:
-        kind, held = node["kind"], node.get("value")
+        kind: Any = node["kind"]
+        held: Any = node.get("value")
         if depth > DEEPEST + 1:
             raise Garbled
         if kind == "plain" and (held is None or isinstance(held, bool | str)):
