@@ -108,7 +108,7 @@ def rows(*names: str, megabytes: int = 900, status: str = "ok") -> str:
 
 @pytest.fixture
 def clone(tmp_path) -> Path:
-    """A folder in which ``.ci/run`` finds stand-ins for make, Chromium, bubblewrap and the course, and shared data beside it."""
+    """A folder in which ``.ci/run`` finds stand-ins for make, programs and the course, and shared data beside it."""
     clone = tmp_path / "clone"
     (tmp_path / "shared/data").mkdir(parents=True)
     for name in (".ci", "chapters", "bin", ".venv/bin"):

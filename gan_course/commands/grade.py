@@ -163,4 +163,7 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
 
 def work(submission: Submission, exercise: Exercise | None, kind: str, limits: Limits, trust: bool) -> Report:
     """What a worker does with one submission."""
+    import torch
+
+    torch.set_num_threads(1)  # as many workers as cores
     return grade(submission, exercise, isolation(trust) if kind == "wherever" else kind, limits)

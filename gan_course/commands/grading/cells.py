@@ -14,6 +14,9 @@ USUAL = set(
     "numbers operator random statistics string time typing warnings torch numpy scipy sklearn skimage matplotlib PIL "
     "pandas tqdm IPython ipywidgets gan_course importlib.util google.colab importlib".split()
 )
+SHARP = {"exec", "eval", "compile", "__import__", "__builtins__", "setattr", "open"}
+DEEP = {"_getframe", "f_back", "f_locals", "__globals__", "__subclasses__"}
+OFTEN_PATCHED = {"builtins", "__builtins__", "checks", "torch", "nn", "F", "np", "numpy", "math", "random"}
 
 
 def without_magics(source: str) -> str:
@@ -71,7 +74,7 @@ def used(statements: list[ast.stmt]) -> set[str]:
 
 def look(tree: ast.Module, number: int) -> set[str]:
     """What in a cell a teacher should look at: modules that no answer needs, and assignments into modules."""
-    found, modules = set(), set()
+    found, modules = set(), set(OFTEN_PATCHED)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {a.name for a in node.names if not {a.name, a.name.split(".")[0]} & USUAL}
@@ -80,23 +83,17 @@ def look(tree: ast.Module, number: int) -> set[str]:
             name = node.module or "."
             found |= {name} if not {name, name.split(".")[0]} & USUAL else set()
             modules |= {a.asname or a.name for a in node.names if name == "gan_course"}
-    remarks = {f"cell {number + 1} imports {name}" for name in found - {"sys"}}
+    what = {f"imports {name}" for name in found - {"sys"}}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
             root: ast.expr = node
             while isinstance(root, ast.Attribute | ast.Subscript):
                 root = root.value
-            if isinstance(root, ast.Name) and root.id in modules | {"builtins", "checks", "__builtins__"}:
-                remarks.add(f"cell {number + 1} assigns to {ast.unparse(node)}")
-        elif isinstance(node, ast.Name) and node.id in (
-            "exec",
-            "eval",
-            "__import__",
-            "__builtins__",
-            "setattr",
-            "open",
-        ):
-            remarks.add(f"cell {number + 1} uses {node.id}")
-        elif isinstance(node, ast.Attribute) and node.attr in ("_getframe", "f_back", "__globals__", "__subclasses__"):
-            remarks.add(f"cell {number + 1} uses {node.attr}")
-    return {r[:200] for r in remarks}
+            place = ast.unparse(node)
+            if isinstance(root, ast.Name) and root.id in modules and ".backends." not in place:
+                what.add(f"assigns to {place}")
+        elif isinstance(node, ast.Name) and node.id in SHARP:
+            what.add(f"uses {node.id}")
+        elif isinstance(node, ast.Attribute) and node.attr in DEEP:
+            what.add(f"uses {node.attr}")
+    return {f"cell {number + 1} {each}"[:200] for each in what}

@@ -16,6 +16,7 @@ from gan_course.commands.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a submission
 MOST_CELLS = 1000
+LONGEST = 1_000_000  # characters of its code; pictures and other outputs don't count
 
 
 def fingerprint(*parts: object) -> str:
@@ -176,4 +177,6 @@ def code_cells(raw: bytes) -> list[str]:
             source = cell.get("source", "")
             text = "".join(map(str, source)) if isinstance(source, list) else str(source)
             found.append(text.encode(errors="replace").decode())  # half of a surrogate pair is no text
+    if (length := sum(map(len, found))) > LONGEST:
+        raise CourseError(f"its code has {length:,} characters, more than {LONGEST:,}")
     return found
