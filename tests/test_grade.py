@@ -276,6 +276,7 @@ def test_remarks_name_what_a_teacher_should_look_at():
 
     source = "import os, math\nfrom gan_course import checks\nchecks.check_ring = print\nexec('1')"
     remarks = cells.look(ast.parse(source), 3)
+    assert cells.shells("!curl example.org\n%pip install x", 0) == {"cell 1 wants to run !curl example.org"}
     assert remarks == {"cell 4 imports os", "cell 4 assigns to checks.check_ring", "cell 4 uses exec"}
 
 

@@ -119,7 +119,16 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
     from distributed import Client, LocalCluster, as_completed
 
     # A worker whose memory runs low pauses by default. Here the sandboxes have limits of their own.
-    dask.config.set({"distributed.worker.memory.pause": False, "distributed.worker.memory.terminate": False})
+    # And on a crowded machine a worker takes its time to start.
+    dask.config.set(
+        {
+            "distributed.worker.memory.pause": False,
+            "distributed.worker.memory.terminate": False,
+            "distributed.comm.timeouts.connect": "300s",
+            "distributed.comm.timeouts.tcp": "300s",
+            "distributed.scheduler.worker-ttl": None,
+        }
+    )
     local = None
     try:
         if scheduler is None:

@@ -25,6 +25,13 @@ def without_magics(source: str) -> str:
     return "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
 
 
+def shells(source: str, number: int) -> set[str]:
+    """A remark for a cell that wants to run programs, which only a notebook could: here they do not run."""
+    starts = ("!", "%%bash", "%%sh", "%%script", "%%system", "%%cmd", "%system", "%sx", "%run")
+    lines = [line.strip() for line in source.split("\n") if line.strip().startswith(starts)]
+    return {f"cell {number + 1} wants to run {line}"[:200] for line in lines[:3]}
+
+
 def choose(trees: dict[int, ast.Module], wanted: set[str]) -> dict[int, list[ast.stmt]]:
     """The statements to run, by cell."""
     answers = {n for n, tree in trees.items() if any(bound(s) & wanted for s in tree.body)}

@@ -25,7 +25,7 @@ sys.path[:0] = [sys.argv[1], os.path.dirname(os.path.abspath(__file__))]
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import wire  # noqa: E402
-from cells import choose, look, without_magics  # noqa: E402
+from cells import choose, look, shells, without_magics  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 KEPT = 64  # calls whose gradients can still be asked for
@@ -74,7 +74,10 @@ class Player:
                 text = f"{type(error).__name__}: {getattr(error, 'msg', error)}"
                 if any(f"def {name}(" in source for name in wanted):
                     faults.append([number, text[:300]])
-        remarks = sorted({r for number, tree in trees.items() for r in look(tree, number)})
+        remarks = sorted(
+            {r for number, tree in trees.items() for r in look(tree, number)}
+            | {r for number, source in enumerate(cells) for r in shells(source, number)}
+        )
         self.send({"step": "read", "remarks": remarks[:50], "faults": faults})
         for number, body in choose(trees, wanted).items():
             if number in skip:
