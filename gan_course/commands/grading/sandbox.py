@@ -18,6 +18,7 @@ from gan_course.commands.grading import usage, wire
 from gan_course.commands.grading.isolation import Limits, place
 
 LOOK_SECONDS = 0.05  # between two looks at what the sandbox uses
+GARBLED = "its answer was too large, or it wrote into the channel on which it is asked"
 PYTORCH_MB = 600  # that Python and PyTorch hold beside what the answer asks for
 START_SECONDS = 60.0  # that Python and PyTorch may take to load
 
@@ -53,8 +54,7 @@ class Sandbox:
                 return
             except (Ended, OutOfTime, wire.Garbled) as error:
                 self.end()
-                garbled = "it wrote into the channel on which it is asked"
-                why = garbled if isinstance(error, wire.Garbled) else str(error) or self.why or "it ended"
+                why = GARBLED if isinstance(error, wire.Garbled) else str(error) or self.why or "it ended"
                 if self.running is None or self.running in self.skipped or time.monotonic() > self.until:
                     self.why = why
                     return
@@ -151,7 +151,7 @@ class Sandbox:
             if reply.get("call") != call:
                 raise wire.Garbled
         except wire.Garbled:
-            self.why = "it wrote into the channel on which it is asked"
+            self.why = GARBLED
             raise Ended(self.why) from None
         except BaseException:  # the answer to this request may still come: it must not pass for that to the next
             self.why = self.why or "a request was given up"
