@@ -239,7 +239,9 @@ class Sandbox:
         if now > self.until or self.worked > self.limits.total:
             return f"it used up its {self.limits.total:g} s"
         since = self.busy_since
-        self.idle = self.idle + now - self.looked if since is not None and not used.works else 0.0
+        # Capped: where this very process gets no turn for seconds, it may be the one that is waited for.
+        passed = min(now - self.looked, 4 * LOOK_SECONDS)
+        self.idle = self.idle + passed if since is not None and not used.works else 0.0
         self.looked = now
         # On a crowded machine all takes longer, which is no fault of the answer. What counts is its own work, or that
         # it only waits.
