@@ -25,7 +25,7 @@ OF = "number of parts"
 TRIES = 5  # where another notebook is writing
 
 _paused: ContextVar[bool] = ContextVar("paused", default=False)
-_known: Times = {}  # what this process has kept already
+known: Times = {}  # what this process has kept already
 _writers: list[threading.Thread] = []
 
 
@@ -53,10 +53,10 @@ def note(task: str, parts: Sequence[str], of: int) -> None:
     """Keep that these parts of a task, which has ``of``, were passed just now. Another thread writes."""
     with contextlib.suppress(Exception):  # whatever goes wrong here is no fault of the answer
         path = place()
-        if path is None or _paused.get() or all(part in _known.get(task, {}) for part in parts):
+        if path is None or _paused.get() or all(part in known.get(task, {}) for part in parts):
             return
         now = time.strftime("%Y-%m-%d %H:%M")
-        _known.setdefault(task, {}).update({part: now for part in parts if part not in _known.get(task, {})})
+        known.setdefault(task, {}).update({part: now for part in parts if part not in known.get(task, {})})
         kept = dict.fromkeys(parts, now) | {OF: str(of)}
         writer = threading.Thread(target=_keep, args=(path, task, kept), daemon=True)
         _writers[:] = [w for w in _writers if w.is_alive()] + [writer]
@@ -125,7 +125,7 @@ class Progress:
     def delete(self) -> None:
         """Forget everything: remove the file. Raises ``OSError`` where that can't be done."""
         finish()
-        _known.clear()
+        known.clear()
         if self.path is not None:
             self.path.unlink(missing_ok=True)
         self.rows = [(chapter, task, "") for chapter, task, _ in self.rows]

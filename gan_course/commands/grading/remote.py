@@ -205,6 +205,9 @@ def apply(value: Any, node: Any, buffers: list[bytes], shared: dict[str, Tensor]
 class Far(nn.Module):
     """A network that lives in the sandbox: its modules and parameters are here, its forward is there."""
 
+    sandbox: Sandbox
+    place: int
+
     def __init__(self, sandbox: Sandbox, place: int, inside: nn.Module) -> None:
         super().__init__()
         self.__dict__.update({k: v for k, v in inside.__dict__.items() if k not in ("sandbox", "place")})
@@ -218,7 +221,7 @@ class Far(nn.Module):
         head = {"network": self.place, "grad": torch.is_grad_enabled()}
         inputs = wire.differentiable(values) + [p for p in self.parameters() if p.requires_grad]
         sent = pickled((values, tensors, modes, recorded))
-        head, buffers = self.sandbox.ask("forward", head, [sent])  # type: ignore[attr-defined]
+        head, buffers = self.sandbox.ask("forward", head, [sent])
         raise_as_there(head)
         read = wire.Decoder(buffers).value
         seen, state = read(head.get("seen")), read(head.get("state"))
@@ -232,7 +235,7 @@ class Far(nn.Module):
             if name in seen:
                 for hook in list(modules[name]._forward_hooks.values()):
                     hook(modules[name], tuple(seen[name][0]), seen[name][1])
-        return with_gradients(self.sandbox, head, buffers, inputs)  # type: ignore[arg-type]
+        return with_gradients(self.sandbox, head, buffers, inputs)
 
 
 class Networks:
