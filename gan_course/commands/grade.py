@@ -133,7 +133,7 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
     try:
         if scheduler is None:
             local = LocalCluster(
-                n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
+                n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit=0,
                 host="127.0.0.1", silence_logs=50,
             )  # fmt: skip
         client = Client(local or scheduler, timeout=30)
