@@ -43,7 +43,7 @@ def graded(tmp_path_factory):
 
 
 def run(folder, out, *more):
-    options = ["--root", str(ROOT), "--out", str(out), "--jobs", "2", "--seconds", "3", *more]
+    options = ["--root", str(ROOT), "--out", str(out), "--jobs", "2", "--seconds", "2", *more]
     return cli.main(["grade", str(folder), *options])
 
 
