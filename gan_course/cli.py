@@ -73,6 +73,26 @@ def parser() -> argparse.ArgumentParser:
     command = add("exercises", exercises, "write exercises/ from solutions/")
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
 
+    command = add("grade", grade, "grade a folder of exercise notebooks, each in a sandbox")
+    command.add_argument("folder", metavar="FOLDER", help="holds the students' notebooks")
+    command.add_argument("--out", default="grades", metavar="FOLDER", help="where the tables go (default: grades)")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="submissions side by side (default: 1)")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that grades instead")
+    command.add_argument(
+        "--seconds", type=float, default=10, metavar="S", help="of processor that one check may take (default: 10)"
+    )
+    command.add_argument(
+        "--memory", type=int, default=2000, metavar="MB", help="that one submission may take (default: 2000)"
+    )
+    command.add_argument("--trust", action="store_true", help="run them without isolation where there is none")
+
+    command = add("nbgrader-export", nbgrader_export, "lay out an nbgrader course from solutions/")
+    command.add_argument("directory", metavar="DIR", help="an empty folder, or one that this command has made")
+
+    command = add("nbgrader-check", nbgrader_check, "find submissions that nbgrader would grade wrongly", anywhere=True)
+    command.add_argument("directory", metavar="DIR", help="the nbgrader course, with submitted/ in it")
+    command.add_argument("--assignment", metavar="NAME", help="look at this one only")
+
     command = add("train", train, "train a network of the zoo and write its weights and its card")
     command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or text_to_image")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the batches (default: 0)")
@@ -127,6 +147,24 @@ def exercises(**options) -> int:
     from gan_course.commands import exercises as module
 
     return module.exercises(**options)
+
+
+def grade(**options) -> int:
+    from gan_course.commands import grade as module
+
+    return module.grade_folder(**options)
+
+
+def nbgrader_export(**options) -> int:
+    from gan_course.commands import nbgrader_export as module
+
+    return module.export(**options)
+
+
+def nbgrader_check(**options) -> int:
+    from gan_course.commands import nbgrader_check as module
+
+    return module.check(**options)
 
 
 def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -> int:

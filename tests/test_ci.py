@@ -108,14 +108,14 @@ def rows(*names: str, megabytes: int = 900, status: str = "ok") -> str:
 
 @pytest.fixture
 def clone(tmp_path) -> Path:
-    """A folder in which ``.ci/run`` finds stand-ins for make, Chromium and the course, and shared data beside it."""
+    """A folder in which ``.ci/run`` finds stand-ins for make, programs and the course, and shared data beside it."""
     clone = tmp_path / "clone"
     (tmp_path / "shared/data").mkdir(parents=True)
     for name in (".ci", "chapters", "bin", ".venv/bin"):
         (clone / name).mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", clone / ".ci/run")
     (clone / "chapters/03_training.ipynb").touch()
-    scripts = {"bin/make": MAKE, ".venv/bin/gan-course": RUN, "bin/chromium": "#!/bin/sh\n"}
+    scripts = {"bin/make": MAKE, ".venv/bin/gan-course": RUN, "bin/chromium": "#!/bin/sh\n", "bin/bwrap": "#!/bin/sh\n"}
     for name, text in scripts.items():
         (clone / name).write_text(text, encoding="utf-8")
         (clone / name).chmod(0o755)

@@ -2,7 +2,7 @@
 
 A right answer prints one line. A wrong one raises :class:`CheckFailed`, whose message says which parts of the check
 passed, what was tried, what came back, what was expected, and what to think about. ``part="..."`` runs one part of a
-check: the graded cells use it.
+check: the graded cells use it. ``checks.progress()`` shows which tasks were passed on this computer, and when.
 """
 
 from gan_course.checks import (  # noqa: F401  each adds its checks to CHECKS
@@ -18,7 +18,8 @@ from gan_course.checks import (  # noqa: F401  each adds its checks to CHECKS
     chapter11,
     chapter14,
 )
+from gan_course.checks.passed import progress
 from gan_course.checks.report import CHECKS, CheckFailed
 
 globals().update(CHECKS)
-__all__ = ["CheckFailed", *CHECKS]
+__all__ = ["CheckFailed", "progress", *CHECKS]
