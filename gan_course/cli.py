@@ -63,6 +63,14 @@ def parser() -> argparse.ArgumentParser:
     command = add("doctor", doctor, "say whether this computer is ready for the course")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the findings as JSON")
 
+    command = add("bundle", bundle, "make a folder from which the course installs with no network")
+    command.add_argument("target", metavar="FOLDER", help="the folder to make, on a stick or a shared drive")
+    command.add_argument("--platform", metavar="NAME", help="linux, linux-arm, mac or windows (default: this system)")
+    command.add_argument("--python", metavar="VERSION", help="such as 3.12 (default: this one's)")
+    command.add_argument(
+        "--data", nargs="*", default=["mnist"], metavar="NAME", help="data sets that it holds (default: mnist)"
+    )
+
     command = add("badges", badges, "stamp the course's public address into every link to itself")
     command.add_argument("--repo", metavar="OWNER/NAME", help="the new address (default: the one in pyproject.toml)")
     command.add_argument(
@@ -115,6 +123,12 @@ def doctor(**options) -> int:
     from gan_course.commands import doctor as module
 
     return module.doctor(**options)
+
+
+def bundle(**options) -> int:
+    from gan_course.commands import bundle as module
+
+    return module.bundle(**options)
 
 
 def badges(**options) -> int:
