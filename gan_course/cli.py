@@ -62,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
 
     command = add("doctor", doctor, "say whether this computer is ready for the course")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the findings as JSON")
+    command.add_argument("--report", action="store_true", help="print a short code, too, to be read out to a helper")
+    command.add_argument("--explain", metavar="CODE", help="print the findings that such a code stands for")
 
     command = add("bundle", bundle, "make a folder from which the course installs with no network")
     command.add_argument("target", metavar="FOLDER", help="the folder to make, on a stick or a shared drive")
@@ -70,6 +72,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--data", nargs="*", default=["mnist"], metavar="NAME", help="data sets that it holds (default: mnist)"
     )
+
+    command = add("timings", timings, "write docs/timings.md: seconds and memory of each chapter, from runs made here")
+    command.add_argument("--out", nargs="+", default=["build"], metavar="FOLDER", help="where gan-course run left them")
+    command.add_argument("--note", default="", metavar="TEXT", help="how they ran, a sentence for the page")
 
     command = add("badges", badges, "stamp the course's public address into every link to itself")
     command.add_argument("--repo", metavar="OWNER/NAME", help="the new address (default: the one in pyproject.toml)")
@@ -129,6 +135,12 @@ def bundle(**options) -> int:
     from gan_course.commands import bundle as module
 
     return module.bundle(**options)
+
+
+def timings(**options) -> int:
+    from gan_course.commands import timings as module
+
+    return module.timings(**options)
 
 
 def badges(**options) -> int:
