@@ -73,6 +73,24 @@ def parser() -> argparse.ArgumentParser:
         "--data", nargs="*", default=["mnist"], metavar="NAME", help="data sets that it holds (default: mnist)"
     )
 
+    command = add("plan", plan, "compute what a hub needs for a class, and show the arithmetic", anywhere=True)
+    command.add_argument("--students", type=int, required=True, metavar="N", help="in the class")
+    command.add_argument("--at-once", type=int, metavar="N", help="who work at the same time (default: all)")
+    command.add_argument(
+        "--wait", type=float, default=10, metavar="MIN", help="that the longest chapter may take then (default: 10)"
+    )
+    command.add_argument("--hours", type=float, default=8, metavar="H", help="that the hub is up (default: 8)")
+
+    command = add("new", new, "write the skeleton of a chapter and of its exercises")
+    command.add_argument("name", metavar="NAME", help="such as 16_my_chapter")
+    command.add_argument("title", metavar="TITLE", help="such as 'My chapter'")
+
+    command = add("slides", slides, "write each chapter as slides that need no network")
+    command.add_argument("--only", nargs="+", default=[], metavar="CHAPTER", help="numbers or names, such as 00 03")
+    command.add_argument(
+        "--out", default="build/slides", metavar="FOLDER", help="where they go (default: build/slides)"
+    )
+
     command = add("timings", timings, "write docs/timings.md: seconds and memory of each chapter, from runs made here")
     command.add_argument("--out", nargs="+", default=["build"], metavar="FOLDER", help="where gan-course run left them")
     command.add_argument("--note", default="", metavar="TEXT", help="how they ran, a sentence for the page")
@@ -141,6 +159,24 @@ def timings(**options) -> int:
     from gan_course.commands import timings as module
 
     return module.timings(**options)
+
+
+def plan(**options) -> int:
+    from gan_course.commands import plan as module
+
+    return module.plan(**options)
+
+
+def slides(**options) -> int:
+    from gan_course.commands import slides as module
+
+    return module.slides(**options)
+
+
+def new(**options) -> int:
+    from gan_course.commands import new as module
+
+    return module.new(**options)
 
 
 def badges(**options) -> int:

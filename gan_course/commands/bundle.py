@@ -153,7 +153,9 @@ def lacking(wheels: Path, wanted: Sequence[str], markers: Mapping[str, str]) -> 
     says, and would leave out what only the other system needs. Versions are those of ``constraints.txt``.
     """
     here = {parse_wheel_filename(path.name)[0]: path for path in wheels.glob("*.whl")}
-    todo, seen, missing = [Requirement(text) for text in wanted], set(), set()
+    todo = [Requirement(text) for text in wanted]
+    seen: set[tuple[str, str]] = set()
+    missing: set[str] = set()
     while todo:
         requirement = todo.pop()
         name = canonicalize_name(requirement.name)
@@ -181,7 +183,7 @@ def data_files(names: Sequence[str]) -> dict[str, Path]:
     from gan_course.data import downloads
 
     sources = {source.name: source for source in (downloads.MNIST, downloads.FASHION_MNIST)}
-    found = {}
+    found: dict[str, Path] = {}
     for name in names:
         if name not in sources:
             raise CourseError(f"There is no data set {name!r} to be downloaded: {nearest(name, sources)}.")
