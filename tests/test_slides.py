@@ -51,6 +51,11 @@ def test_what_belongs_together_stays_together():
     assert [part.strip() for part in parts] == [table.strip(), fold, fence, quote.strip()]
 
 
+def test_of_a_long_print_the_beginning_is_shown():
+    assert slides.first_lines("a\n" * 30) == "a\n" * 30
+    assert slides.first_lines("a\n" * 32) == "a\n" * 30 + "... and 2 lines more, in the notebook"
+
+
 def test_nothing_of_a_text_is_lost():
     for path in (Path(__file__).parents[1] / "chapters").glob("0[0-3]*.ipynb"):
         for cell in slides.notebooks.read(path).cells:

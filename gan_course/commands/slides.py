@@ -22,6 +22,7 @@ from gan_course.files import write_whole
 FOLDER = Path(__file__).parent / "reveal"
 WIDTH, HEIGHT = 1280, 720
 LONGEST = 900  # characters of a text on one slide: ten lines
+LINES = 30  # of a cell's printed text: more is in the notebook
 SKIPPED = {"setup", "parameters"}
 BADGES = re.compile(r"^\[!\[.*\n?|^\[source\].*\n?", flags=re.MULTILINE)
 # A fence, a fold, a paragraph of a quotation, a table or a list, another paragraph.
@@ -162,10 +163,19 @@ def pieces_of(cell: NotebookNode) -> Iterator[NotebookNode]:
     if cell.cell_type != "markdown":
         if not SKIPPED & set(notebooks.tags(cell)):
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if output.output_type == "stream":
+                    output.text = first_lines(output.text)
             yield cell
         return
     for text in parts_of(BADGES.sub("", cell.source)):
         yield new_markdown_cell(text)
+
+
+def first_lines(text: str) -> str:
+    lines = text.rstrip("\n").split("\n")
+    more = len(lines) - LINES
+    return text if more <= 0 else "\n".join([*lines[:LINES], f"... and {more} lines more, in the notebook"])
 
 
 def parts_of(text: str) -> Iterator[str]:

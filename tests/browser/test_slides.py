@@ -58,7 +58,7 @@ def test_no_slide_overflows(walk, source, capsys):
         small = min(slide["scale"] for slide in found)
         print(f"\n{source.stem}: {len(found)} slides, {len(over)} overflow, the smallest scale is {small:.2f}")
     assert over == []
-    assert {round(slide["wide"]) for slide in found} == {slides.WIDTH}, "a slide fills the window"
+    assert min(slide["wide"] for slide in found) > 0.95 * slides.WIDTH, "a slide fills the window"
     assert asked == []
     assert len(found) > 10
 
