@@ -25,7 +25,11 @@ src="data:MIME;base64,{{ output.data['MIME'] | escape_html }}">
 </div>
 {%- endblock -%}
 """
-TEMPLATE = """
+PICTURES = "".join(
+    PICTURE.replace("KIND", kind).replace("MIME", mime) for kind, mime in (("png", "image/png"), ("jpg", "image/jpeg"))
+)
+TEMPLATE = (
+    """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
@@ -38,8 +42,8 @@ TEMPLATE = """
   .jp-RenderedText.jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
 }</style>
 {%- endblock -%}
-""" + "".join(
-    PICTURE.replace("KIND", kind).replace("MIME", mime) for kind, mime in (("png", "image/png"), ("jpg", "image/jpeg"))
+"""
+    + PICTURES
 )
 
 STYLE = """
