@@ -222,7 +222,7 @@ def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list
         (softplus(-fake).mean(), "That is the non-saturating loss. The hinge pair uses the plain score."),
     ]
     hints = (
-        "Each real logit below the margin pays by how much it falls short. Each fake logit above minus it pays likewise.",
+        "Each real logit below the margin pays by how much it falls short, each fake logit above minus it likewise.",
         "The generator simply wants the fake logits high.",
     )
     expected = margin * right[0], margin * right[1]
@@ -473,8 +473,8 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> No
         ],
     ]
     hint = (
-        "How steep is the discriminator at each place between? Take half the squared length of its gradient there, then "
-        "the mean over the batch."
+        "How steep is the discriminator at each place between? Take half the squared length of its gradient there, "
+        "then the mean over the batch."
     )
     attempt.close(attempt(discriminator, given.clone(), fake.clone(), share.clone()), right, hint, mistakes)
 

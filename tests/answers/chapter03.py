@@ -212,13 +212,13 @@ RIGHT = {
         lambda x: torch.from_numpy(x.numpy()[:, None].astype("float32")).sub(127.5).div(127.5),
     ],
     "make_generator": [
-        networks.MLPGenerator,
+        lambda: networks.MLPGenerator(latent_dim=110),
         GeneratorClass,
         generator_with(first, nn.ReLU(), second, nn.Tanh()),
         generator_with(first, nn.LayerNorm(256), nn.GELU(), nn.Dropout(0.1), second, nn.Tanh()),
     ],
     "make_discriminator": [
-        networks.MLPDiscriminator,
+        lambda: networks.MLPDiscriminator(image_shape=(3, 32, 32)),
         DiscriminatorClass,
         discriminator_with(nn.Flatten(), inner, nn.LeakyReLU(0.2), outer),
         discriminator_with(nn.Flatten(), inner, nn.Dropout(0.3), nn.Tanh(), outer, nn.Flatten(0)),
