@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, check
-from gan_course.checks.values import describe
+from gan_course.checks.values import describe, near
 
 TEXTS = {
     "question": "One sentence that ends in a question mark, and that a number can answer.",
@@ -101,17 +101,26 @@ def _interval(attempt: Attempt) -> None:
         hint = "Low and high: the mean difference, two standard errors to either side (exercise 06, task 7)."
         attempt.fail(f"interval: {describe(given)}", "two numbers", hint)
     ends = [float(end) for end in ends]
-    hint = "The mean of the first method minus that of the second, two standard errors to either side."
-    mistakes = (
-        (error * math.sqrt(len(first)), "That is the spread of single runs. The error of a mean is smaller by √runs."),
-        (2 * sum(math.sqrt(s) for s in single), "Errors of two independent means add as squares: √(a² + b²)."),
-        (error / 2, "One standard error. The interval reaches two to either side."),
-    )
-    for i, sign in ((0, -1), (1, 1)):
-        known = [(middle + sign * size, text) for size, text in mistakes]
-        known.append((-middle + sign * error, "That is the second method minus the first."))
-        name = f"the {('low', 'high')[i]} end"
-        attempt.close(ends[i], middle + sign * error, hint, known, what=name, tolerance=1e-2)
+    shown = [f"{end:.4g}" for end in (middle - error, middle + error)]
+
+    def is_it(at: float, half: float) -> bool:
+        """In units of the error, however small the figures are."""
+        return near(torch.tensor(ends) / error, torch.tensor([at - half, at + half]) / error, 1e-2)
+
+    if not is_it(middle, error):
+        mistakes = (
+            (
+                middle,
+                error * math.sqrt(len(first)),
+                "That is the spread of single runs. The error of a mean is smaller.",
+            ),
+            (middle, 2 * sum(map(math.sqrt, single)), "Errors of independent means add as squares: √(a² + b²)."),
+            (middle, error / 2, "One standard error. The interval reaches two to either side."),
+            (-middle, error, "That is the second method minus the first."),
+        )
+        fits = [hint for at, half, hint in mistakes if is_it(at, half)]
+        usual = "The mean of the first method minus that of the second, two standard errors to either side."
+        attempt.fail(f"interval: {describe(given)}", f"from {' to '.join(shown)}", fits[0] if fits else usual)
     verdict = "higher" if ends[0] > 0 else "lower" if ends[1] < 0 else "undecided"
     if report.get("verdict") != verdict:
         hint = "The first method's figure is higher or lower than the second's only where the interval leaves out 0."
