@@ -40,7 +40,8 @@ def _report(attempt: Attempt, entries: Sequence[str]) -> Mapping[str, Any]:
 
 def _is_number(value: Any) -> bool:
     """Also NumPy's numbers and tensors without axes."""
-    if isinstance(value, bool | str) or getattr(value, "ndim", 0):
+    axes: Any = getattr(value, "ndim", None)
+    if isinstance(value, bool | str) or axes:
         return False
     try:
         return math.isfinite(float(value))

@@ -142,7 +142,7 @@ def load(name: str, **options: Any) -> Dataset:
     return loaders[name](**options)
 
 
-def from_folder(path: Path, size: Side = 28, grey: bool = True, fit: str = "crop") -> Dataset:
+def from_folder(path: str | Path, size: Side = 28, grey: bool = True, fit: str = "crop") -> Dataset:
     """Your own pictures, ``[N, 1, size, size]``, or ``[N, 3, size, size]`` unless ``grey``; about 300 files a second.
 
     All files below ``path`` are tried: any format and mode that Pillow reads, turned as their EXIF data says, with
@@ -155,7 +155,7 @@ def from_folder(path: Path, size: Side = 28, grey: bool = True, fit: str = "crop
     """
     from gan_course.data import folders
 
-    return folders.read_folder(path, size, grey, fit)
+    return folders.read_folder(Path(path), size, grey, fit)
 
 
 def check_images(images: Tensor, name: str = "images") -> None:
