@@ -71,11 +71,18 @@ def test_every_check_belongs_to_a_task_and_every_task_to_a_check():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_solutions_pass_quickly_and_quietly(name, tmp_path):
-    notebook = run(read("solutions", name), tmp_path, record_timing=True)
+    notebook = read("solutions", name)
+    for cell in notebook.cells:
+        if is_use(cell):  # the processor's seconds: on a crowded machine a cell may wait
+            cell.source = (
+                f"import time\n_start = time.process_time()\n{cell.source}\nprint(time.process_time() - _start)"
+            )
+    run(notebook, tmp_path, record_timing=True)
     for cell in notebook.cells:
         if is_use(cell):
             assert cell.outputs and all(output.get("name") != "stderr" for output in cell.outputs), cell.source
-            assert seconds(cell) < SECONDS, cell.source
+            *shown, spent = "".join(output.get("text", "a figure\n") for output in cell.outputs).splitlines()
+            assert shown and float(spent) < SECONDS, cell.source
             continue
         if not is_check(cell):
             assert not cell.get("outputs"), cell.source
