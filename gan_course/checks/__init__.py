@@ -17,6 +17,7 @@ from gan_course.checks import (  # noqa: F401  each adds its checks to CHECKS
     chapter09,
     chapter11,
     chapter14,
+    chapter16,
 )
 from gan_course.checks.passed import progress
 from gan_course.checks.report import CHECKS, CheckFailed
