@@ -24,6 +24,9 @@ from gan_course.arguments import Column, Count, Drawable, Points, Positive, guar
 
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
 PIXELS = 2  # stored for each pixel of the page, in either direction: sharp on today's screens
+GREEN, PURPLE = "#009E73", "#CC79A7"
+COLUMNS = {"real_logit": REAL, "fake_logit": FAKE, "held_out_logit": "#56B4E9", "d_loss": GREEN, "g_loss": PURPLE}
+OTHERS = (NEUTRAL, GREEN, PURPLE, "black")  # of what is neither real nor generated
 BELIEF = LinearSegmentedColormap.from_list("belief", ["#F2A46F", "#FFFFFF", "#7FB8DE"])  # 0 is fake, 1 is real
 
 
@@ -141,11 +144,14 @@ def smooth(values: Column, window: Count = 25) -> np.ndarray:
 
 
 def draw_curves(ax: Axes, log: Mapping[str, Column], names: Mapping[str, str], window: Count = 25) -> None:
-    """Columns of a training log against its ``"step"``: ``names`` maps each column to its legend."""
-    colours = dict(zip(names, [REAL, FAKE, NEUTRAL, "#009E73"], strict=False))
-    for column, label in names.items():
-        ax.plot(log["step"], log[column], color=colours[column], alpha=0.2, linewidth=0.7)
-        ax.plot(log["step"], smooth(log[column], window), color=colours[column], label=label)
+    """Columns of a training log against its ``"step"``: ``names`` maps each column to its legend.
+
+    What is read off real samples is blue, off generated ones orange, and everything else neither.
+    """
+    for i, (column, label) in enumerate(names.items()):
+        colour = COLUMNS.get(column, OTHERS[i % len(OTHERS)])
+        ax.plot(log["step"], log[column], color=colour, alpha=0.2, linewidth=0.7)
+        ax.plot(log["step"], smooth(log[column], window), color=colour, label=label)
     ax.set_xlabel("step")
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, fontsize=9)
