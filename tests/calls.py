@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from gan_course import augment, data, losses, networks, plots, settings, translators, zoo
+from gan_course import augment, data, losses, metrics, networks, plots, settings, translators, zoo
 from gan_course.data import attributes, glyphs, pictures, render, scenes
 from gan_course.data.attributes import Attributes
 from gan_course.diffusion import cosine_betas, cumulative_alphas
@@ -180,6 +180,7 @@ CALLS = {
         "samples": squashed(24, 1, 4, 4), "real": squashed(24, 1, 4, 4, seed=1), "features": features, "k": 3, "seed": 1
     },
     "metrics.floor": lambda: {"real": squashed(50, 1, 4, 4), "count": 24, "features": features, "k": 3, "seed": 1},
+    "metrics.difference": lambda: dict.fromkeys("ab", metrics.evaluate(seeded(40, 3), seeded(40, 3, seed=1))),
     "metrics.default_features": lambda: {"real": squashed(4, 1, 28, 28)},
     "metrics.extract_features": lambda: {"images": squashed(8, 1, 8, 8), "features": judge()},
     "metrics.paired_interval": lambda: {"differences": seeded(5)},

@@ -20,7 +20,9 @@ from gan_course.files import write_whole
 PICTURE = """
 {%- block data_KIND scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+{%- set width = output | get_metadata('width', 'MIME') %}
 <img alt="{{ (output | get_metadata('alt', 'MIME') or 'Output of the cell above') | string | escape_html }}"
+{%- if width is integer %} width="{{ width }}"{% endif %}
 src="data:MIME;base64,{{ output.data['MIME'] | escape_html }}">
 </div>
 {%- endblock -%}
