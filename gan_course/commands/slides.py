@@ -72,7 +72,8 @@ body { background: #fff; }
 .fit .jp-CodeCell:has(img) { display: flex; gap: 24px; align-items: flex-start; }
 .fit .jp-CodeCell:has(img) > .jp-Cell-inputWrapper { flex: 0 1 42%; min-width: 0; }
 .fit .jp-CodeCell:has(img) > .jp-Cell-outputWrapper { flex: 1 1 58%; min-width: 0; }
-.fit .jp-RenderedHTML.jp-OutputArea-output { max-height: 560px; overflow: auto; }
+.fit .jp-OutputArea-child, .fit .jp-OutputArea-output { display: block; }
+.fit .jp-OutputArea-output:not(.jp-RenderedImage) { max-height: 560px; overflow: auto; }
 .fit table { font-size: 18px; }
 .fit blockquote { border-left: 6px solid #1f77b4; margin: 0; padding-left: 16px; }
 """
