@@ -170,6 +170,8 @@ def test_ci_names_the_stage_that_failed(clone, fail, stage, exit_code):
     [
         rows("03_training", status="failed"),
         rows("03_training", megabytes=1201),
+        rows("10_style_transfer", megabytes=1801),
+        rows("14_cost_and_market", megabytes=1201),
         rows("03_training", "04_convolutional_gans"),
         rows(),
     ],
@@ -178,6 +180,13 @@ def test_ci_wants_every_chapter_whole_and_small(clone, summary):
     (clone / "all.json").write_text(summary, encoding="utf-8")
     code, lines = ci(clone)
     assert code == 1 and lines[-1] == "CI failed in stage: its summary (exit code 1)"
+
+
+@POSIX
+@pytest.mark.parametrize("chapter", ["07_diffusion", "10_style_transfer", "13_virtual_reality"])
+def test_ci_gives_the_chapters_of_larger_networks_more_memory(clone, chapter):
+    (clone / "all.json").write_text(rows(chapter, megabytes=1799), encoding="utf-8")
+    assert ci(clone)[0] == 0
 
 
 @POSIX

@@ -239,12 +239,13 @@ class HatchingRun(PairedRun):
 
 @dataclass(frozen=True)
 class NightSettings:
-    batch: int = 4
-    size: int = 64
-    learning_rate: float = 1e-3
+    batch: int = 2
+    size: int = 48
+    learning_rate: float = 2e-3
+    discriminator_rate: float = 1e-3
     cycle_weight: float = 10.0
-    width: int = 24
-    blocks: int = 3
+    width: int = 16
+    blocks: int = 2
     pictures: int = 500  # by day, and as many by night
 
 
@@ -267,7 +268,7 @@ class NightRun(Run):
     the middle of the networks, or they would keep the place without being told to.
     """
 
-    name, steps, settings = "night_with_cycle", 700, NightSettings()
+    name, steps, settings, manner = "night_with_cycle", 1000, NightSettings(), "with"
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: NightSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
@@ -276,8 +277,8 @@ class NightRun(Run):
         self.days, self.nights = crops[0], looks.night(crops[1])
         painters = partial(_ThereAndBack, partial(Translator, **self.arguments))
         self.painters = self.add("painters", painters, s.learning_rate, 0.98, betas=(0.5, 0.99), weight_decay=0.0)
-        judges = partial(_ThereAndBack, PatchDiscriminator)
-        self.judges = self.add("judges", judges, s.learning_rate, betas=(0.5, 0.99), weight_decay=0.0)
+        judges = partial(_ThereAndBack, partial(PatchDiscriminator, width=16))
+        self.judges = self.add("judges", judges, s.discriminator_rate, betas=(0.5, 0.99), weight_decay=0.0)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -310,7 +311,7 @@ class NightRun(Run):
             "similarity_with_the_truth": measures.similarity(made, looks.night(unseen)),
         }
         about = {
-            "what": f"Turns day to night: learned from heaps, {self.name.removeprefix('night_').replace('_', ' the ')}.",
+            "what": f"Turns day to night: learned without pairs, {self.manner} the cycle.",
             "network": {"class": "Translator", "arguments": self.arguments},
             "data": f"{self.settings.pictures} crops of four photographs by day and as many others by night, "
             "three other photographs held out",
@@ -322,7 +323,7 @@ class NightRun(Run):
 class NightWithoutCycleRun(NightRun):
     """The same without the way back: nothing says that the night must show the place of the day."""
 
-    name, settings = "night_without_cycle", NightSettings(cycle_weight=0.0)
+    name, settings, manner = "night_without_cycle", NightSettings(cycle_weight=0.0), "without"
 
 
 # ------------------------------------------------------------------------------------------ a model of one look
