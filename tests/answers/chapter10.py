@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy
 import torch
 
@@ -95,10 +97,11 @@ RIGHT = {
 
 WRONG = {
     "fit_inside": [
-        (lambda w, h, longest: (longest, longest), "squeezes every picture into a square"),
+        (lambda w, h, longest: (longest, longest), "squeezes every picture"),
         (fit(lambda w, h, longest: longest / max(w, h)), "stays as it is"),
         (fit(lambda w, h, longest: min(1, longest / w)), "made the *width* fit"),
-        (fit(rounded=int), "nearest whole number"),
+        (fit(rounded=int), "Rounded down"),
+        (fit(rounded=math.ceil), "Rounded up"),
         (fit(least=0), "0 pixels is no picture"),
         (fit(lambda w, h, longest: min(1, longest / min(w, h))), "still too long"),
         (lambda w, h, longest: fit()(w, h, longest)[::-1], "exchanged"),
@@ -108,9 +111,10 @@ WRONG = {
         (lambda m, p: (p + (m - p).mean(0)).clamp(-1, 1), "use the weights"),
         (lambda m, p: colours(p, m), "the brightness of the photograph"),
         (lambda m, p: (p + bright(m)).clamp(-1, 1), "take it out"),
-        (lambda m, p: (p + (bright(m) - bright(p)).mean()).clamp(-1, 1), "for each *pixel*"),
+        (lambda m, p: (p + (bright(m) - bright(p)).mean()).clamp(-1, 1), "a brightness of its own"),
         (lambda m, p: bright(m).expand_as(m), "That picture is grey"),
-        (colours_in_place, "make a new picture"),
+        (lambda m, p: m.clone(), "with its own colours"),
+        (colours_in_place, "make a new one"),
     ],
     "statistics_loss": [
         (statistics(stds=0), "spreads belong to it"),
@@ -120,15 +124,18 @@ WRONG = {
         (statistics(collect=torch.sum), "sum over the channels"),
         (statistics(places=(1, 2, 3)), "a mean and a spread of its own"),
         (lambda found, wanted: statistics()(found, wanted) / 2, "added, not averaged"),
+        (statistics(power=1, collect=lambda x: x.mean() * 2), "mean and the standard deviation over all places"),
         (lambda found, wanted: statistics()(found.detach(), wanted), "without a gradient"),
     ],
     "tile_spans": [
+        (lambda *given: [(a, a + given[1], c, d) for a, b, c, d in spans(*given)], "ends with the picture, too"),
+        (spans_of_whole_tiles, "missing where it is smaller"),
         (spans_uncut, "nothing beyond the picture"),
         (spans_beyond, "ends where the picture ends"),
         (lambda *given: [row[2:] + row[:2] for row in spans(*given)], "First what is kept"),
         (lambda *given: [row[:2] * 2 for row in spans(*given)], "margin is missing"),
         (lambda length, *given: [(a, b, 0, length) for a, b, _, _ in spans(length, *given)], "nothing is saved"),
-        (lambda *given: spans(*given)[:-1], "last tile is missing"),
+        (lambda *given: spans(*given)[:-1], "The last tile is missing."),
     ],
 }
 
