@@ -289,7 +289,9 @@ class NightRun(Run):
         heaps = (heap[torch.randint(len(heap), (s.batch,), generator=draw)] for heap in (self.days, self.nights))
         day, night = (self.shard(some) for some in heaps)
         made_night, made_day = self.painters.wrapped(day, night)
-        loss = sum(losses.least_squares_generator_loss(None, x) for x in self.judges.wrapped(made_night, made_day))
+        fool, judge = losses.least_squares_generator_loss, losses.least_squares_discriminator_loss
+        as_night, as_day = self.judges.wrapped(made_night, made_day)
+        loss = fool(None, as_night) + fool(None, as_day)
         shown = {}
         if s.cycle_weight:
             again_night, again_day = self.painters.wrapped(made_day, made_night)
@@ -297,7 +299,7 @@ class NightRun(Run):
             loss = loss + s.cycle_weight * shown["cycle"]
         self.update(self.painters, loss)
         real, fake = self.judges.wrapped(night, day), self.judges.wrapped(made_night.detach(), made_day.detach())
-        loss = sum(losses.least_squares_discriminator_loss(*logits) for logits in zip(real, fake, strict=True))
+        loss = judge(real[0], fake[0]) + judge(real[1], fake[1])
         self.update(self.judges, loss, clip=None)
         return shown | {"judges": loss}
 
