@@ -264,7 +264,7 @@ class _ThereAndBack(nn.Module):
 class NightRun(Run):
     """A network from day to night that never sees a pair (Zhu and others' CycleGAN, 2017): the way back must lead home.
 
-    The pictures by night are of other places than those by day: no picture has its partner there. Nothing passes beside
+    The pictures by night are other crops than those by day: none has its partner there. Nothing passes beside
     the middle of the networks, or they would keep the place without being told to.
     """
 
