@@ -15,6 +15,7 @@ from gan_course.checks import (  # noqa: F401  each adds its checks to CHECKS
     chapter07,
     chapter08,
     chapter09,
+    chapter10,
     chapter11,
     chapter14,
     chapter16,
