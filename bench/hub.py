@@ -161,7 +161,7 @@ def attend(name: str, address: str, code: Sequence[str]) -> Student:
         opened.raise_for_status()
         assert opened.json()["content"]["cells"], "the exercise is empty"
         ready = time.monotonic() - started
-        session = {"path": NOTEBOOK, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+        session: Any = {"path": NOTEBOOK, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
         made = requests.post(f"{own}/sessions", headers=as_student, json=session, timeout=PATIENCE)
         made.raise_for_status()
         channel = f"{own.replace('http', 'ws', 1)}/kernels/{made.json()['kernel']['id']}/channels"

@@ -170,7 +170,7 @@ def test_too_few_pictures_are_refused_with_what_was_found(tmp_path):
 
 def test_a_wrong_folder_gets_a_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"there is no folder holidays \(looked from .+\): correct it"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder holidays \(looked from .+\): correct the path"):
         data.load("folder:holidays")
     Path("holidays.zip").touch()
     with pytest.raises(FileNotFoundError, match=r"holidays\.zip is a file, not a folder: unpack it"):

@@ -103,7 +103,7 @@ def aim(platform: str | None, python: str | None) -> tuple[list[str], dict[str, 
 
 def this_platform() -> str:
     """The key of ``PLATFORMS`` that stands for this computer."""
-    found = default_environment()
+    found: Mapping[str, object] = default_environment()
     for name, (_, system) in PLATFORMS.items():
         if all(found[key] == value for key, value in system.items()):
             return name

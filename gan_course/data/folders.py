@@ -43,7 +43,9 @@ def read_folder(path: Path, size: int, grey: bool, fit: str) -> FolderSet:
     if not root.is_dir():
         why = "is a file, not a folder: unpack it, or name the folder around it"
         raise FileNotFoundError(
-            f"{root} {why}" if root.exists() else f"there is no folder {root} (looked from {Path.cwd()}): correct it"
+            f"{root} {why}"
+            if root.exists()
+            else f"there is no folder {root} (looked from {Path.cwd()}): correct the path"
         )
     files, skipped = _find(root)
     kept, found, shapes = [], [], []
