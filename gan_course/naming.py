@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 MANY = 16  # names are listed in one sentence, no more
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """How to go on after "there is no loss 'hinges': ": the nearest of the ``known`` names, if one is near, and the first ``MANY``.
+    """How to go on after "there is no loss 'hinges': ": the nearest of the ``known`` names, if one is near, and all.
+
+    Of very many, only the first ``MANY`` are listed.
 
     >>> nearest("hinges", ["hinge", "wasserstein"])
     "did you mean 'hinge'? Known: hinge, wasserstein"
