@@ -59,10 +59,13 @@ def patches(
     """
     if side > min(images.shape[2:]):
         raise ValueError(f"side is {side} but the pictures have {images.shape[2]}x{images.shape[3]} pixels: lower it")
-    draw = torch.Generator().manual_seed(seed)
-    whole = F.unfold(grey(images), side).transpose(1, 2)  # [N, places, side * side]
+    draw, across = torch.Generator().manual_seed(seed), images.shape[3] - side + 1
     which = torch.randint(len(images), (count,), generator=draw)
-    return whole[which, torch.randint(whole.shape[1], (count,), generator=draw)]
+    places = torch.randint((images.shape[2] - side + 1) * across, (count,), generator=draw)
+    square = torch.arange(side)
+    rows = (places // across)[:, None, None] + square[:, None]
+    columns = (places % across)[:, None, None] + square
+    return grey(images)[which[:, None, None], 0, rows, columns].flatten(1)
 
 
 def patch_distance(a: Photographs, b: Photographs, count: Patches = 4000) -> float:

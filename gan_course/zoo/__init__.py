@@ -18,6 +18,7 @@ from gan_course.arguments import guard
 from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
 from gan_course.files import read_whole, write_whole
 from gan_course.naming import nearest
+from gan_course.panorama.enlarge import Enlarger
 from gan_course.translators import PhotoFeatures, Translator
 from gan_course.unet import DiffusionUNet
 
@@ -25,7 +26,7 @@ FOLDER = Path(__file__).parent
 #: What a card's "network" may name.
 NETWORKS = {
     kind.__name__: kind
-    for kind in (AttributeClassifier, Classifier, DepthEstimator, DiffusionUNet, PhotoFeatures, Translator)
+    for kind in (AttributeClassifier, Classifier, DepthEstimator, DiffusionUNet, Enlarger, PhotoFeatures, Translator)
 }
 
 

@@ -1,0 +1,254 @@
+"""Chapter 13's parts: two eyes, poles, an enlarger without a seam, and a page in one file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_course import panorama
+from gan_course.data.scenes import Scene, draw_scenes
+from gan_course.panorama import Enlarger, calm_poles, enlarged, export_webxr, parallax, spread_by_row, stereo_pair
+from gan_course.panorama.page import LARGEST, VIEWER
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def depth_for(columns: float, width: int, eyes: float = 0.063) -> float:
+    """How far something is whose parallax is so many columns: the triangle, the other way round."""
+    return eyes / 2 / math.sin(2 * math.pi * columns / width)
+
+
+# ------------------------------------------------------------------------------------------ two eyes
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_at_one_depth_everything_moves_by_the_triangle_s_angle(columns):
+    picture = noise(2, 3, 8, 16)
+    depth = torch.full((2, 1, 8, 16), depth_for(columns, 16) if columns < 4 else 0.001)
+    moved = min(columns, 4)  # a quarter of a turn is the most
+    left, right = stereo_pair(picture, depth)
+    torch.testing.assert_close(left, picture.roll(moved, -1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(right, picture.roll(-moved, -1), atol=1e-4, rtol=0)
+
+
+def test_half_a_column_lies_between_its_neighbours():
+    picture, depth = noise(3, 8, 16), torch.full((1, 8, 16), depth_for(0.5, 16))
+    left, right = stereo_pair(picture, depth)
+    torch.testing.assert_close(left, (picture + picture.roll(1, -1)) / 2, atol=1e-4, rtol=0)
+    torch.testing.assert_close(right, (picture + picture.roll(-1, -1)) / 2, atol=1e-4, rtol=0)
+
+
+def test_the_sky_stays_and_wider_eyes_see_more():
+    far = torch.full((1, 32, 64), 300.0)
+    picture = noise(3, 32, 64)
+    for eye in stereo_pair(picture, far):
+        torch.testing.assert_close(eye, picture, atol=0.01, rtol=0)
+    assert (parallax(far, 0.5) > parallax(far)).all()
+
+
+def test_the_near_hides_the_far_and_the_hole_is_filled_with_the_far():
+    """A red post before a sky in greys, at the seam of the panorama, too."""
+    for place in (8, 15):
+        sky = torch.linspace(-0.5, 0.5, 16).expand(3, 8, 16).clone()
+        picture, depth = sky.clone(), torch.full((1, 8, 16), 1e6)
+        picture[:, :, place] = torch.tensor([1.0, -1.0, -1.0])[:, None]
+        depth[:, :, place] = depth_for(2, 16)
+        left, right = stereo_pair(picture, depth)
+        for eye, move in ((left, 2), (right, -2)):
+            red = (eye[0] > 0.9) & (eye[1] < -0.9)
+            assert red[:, (place + move) % 16].all() and red.sum() == 8, "one post, moved by two"
+            rest = eye[:, :, [c for c in range(16) if c != (place + move) % 16]]
+            assert (rest[0] - rest[1]).abs().max() < 1e-3, "no red anywhere else: holes show the sky"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_agrees_with_a_search_through_all_pixels(seed):
+    """Brute force: a new pixel shows the nearest of all that came there, and of all gaps' farther ends."""
+    g = torch.Generator().manual_seed(seed)
+    steps = torch.randint(0, 4, (16,), generator=g).tolist()
+    picture = noise(3, 8, 16)
+    depth = torch.tensor([depth_for(s, 16) if s else 1e9 for s in steps]).expand(1, 8, 16) * (1 + 1e-5)
+    left, _ = stereo_pair(picture, depth)
+    for column in range(16):
+        found = [(steps[i], i) for i in range(16) if (i + steps[i] - column) % 16 == 0]
+        for i in range(16):
+            a, b = steps[i], steps[(i + 1) % 16]
+            if any(i + a <= column + turn < i + 1 + b for turn in (-16, 0, 16)):
+                found.append((a, i) if a <= b else (b, (i + 1) % 16))
+        best = max(move for move, _ in found)
+        errors = [(left[:, :, column] - picture[:, :, i]).abs().max() for move, i in found if move == best]
+        assert min(errors) < 1e-2
+
+
+def test_what_no_pair_can_be_made_of():
+    picture = noise(3, 8, 16)
+    with pytest.raises(ValueError, match="twice as wide as high but this has 15 columns and 8 rows"):
+        stereo_pair(picture[:, :, :15], torch.ones(1, 8, 15))
+    with pytest.raises(ValueError, match=r"depth must be a tensor of shape \[1, 8, 16\].*enlarge it"):
+        stereo_pair(picture, torch.ones(1, 4, 8))
+    for bad in (torch.zeros(1, 8, 16), torch.full((1, 8, 16), -1.0), torch.full((1, 8, 16), math.nan)):
+        with pytest.raises(ValueError, match="metres above 0"):
+            stereo_pair(picture, bad)
+    with pytest.raises(ValueError, match="eyes must be a finite number above 0"):
+        stereo_pair(picture, torch.ones(1, 8, 16), eyes=0)
+
+
+# ------------------------------------------------------------------------------------------ poles
+
+
+def test_a_row_near_a_pole_keeps_its_share_and_its_mean():
+    picture = noise(2, 3, 64, 128)
+    calm = calm_poles(picture, reach=10)
+    torch.testing.assert_close(calm.mean(-1), picture.mean(-1), atol=1e-5, rtol=0)
+    kept = (spread_by_row(calm) / spread_by_row(picture)).mean(0)
+    angles = (np.arange(64) + 0.5) / 64 * math.pi
+    wanted = np.minimum(1, np.sin(angles) / math.sin(math.radians(10)))
+    np.testing.assert_allclose(kept.numpy(), wanted, atol=1e-4)
+    assert torch.equal(calm_poles(picture[0], reach=10), calm[0])
+
+
+def test_spread_is_a_standard_deviation():
+    picture = noise(2, 3, 4, 8)
+    np.testing.assert_allclose(spread_by_row(picture).numpy(), picture.numpy().std(axis=3).mean(axis=1), rtol=1e-5)
+    assert (spread_by_row(torch.full((1, 3, 4, 8), 0.3)) < 1e-6).all()
+
+
+def test_poles_of_what():
+    with pytest.raises(ValueError, match="twice as wide as high"):
+        calm_poles(noise(3, 64, 64))
+    for reach in (0, 91, math.nan):
+        with pytest.raises(ValueError, match="reach must be a finite number above 0 and at most 90"):
+            calm_poles(noise(3, 8, 16), reach)
+
+
+# ------------------------------------------------------------------------------------------ the enlarger
+
+
+def lively() -> Enlarger:
+    """An enlarger whose every layer has something to say."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Enlarger(8, 1, noise=2)
+        for block in network.blocks:
+            torch.nn.init.normal_(block.conv2.weight, std=0.1)
+    return network.requires_grad_(False)
+
+
+def test_a_panorama_that_is_turned_comes_out_turned():
+    network, picture, chance = lively(), noise(1, 3, 8, 16), noise(1, 2, 8, 16, seed=1)
+    made = network(picture, chance)
+    assert made.shape == (1, 3, 64, 128)
+    for columns in (1, 5):
+        turned = network(picture.roll(columns, -1), chance.roll(columns, -1))
+        torch.testing.assert_close(turned, made.roll(8 * columns, -1), atol=1e-5, rtol=0)
+    assert not torch.allclose(made, network(picture)), "the random numbers matter"
+
+
+def test_straight_lines_between_the_pixels():
+    ramp = torch.arange(8.0)[None, None, :, None].expand(1, 3, 8, 16)
+    large = enlarged(ramp)
+    torch.testing.assert_close(large[0, 0, :, 0], (torch.arange(64) + 0.5).div(8).sub(0.5).clamp(0, 7))
+    picture = noise(1, 3, 8, 16)
+    torch.testing.assert_close(enlarged(picture.roll(3, -1)), enlarged(picture).roll(24, -1), atol=1e-6, rtol=0)
+
+
+def test_what_an_enlarger_can_not_take():
+    with pytest.raises(ValueError, match=r"\[N, 3, H, W\]"):
+        lively()(noise(1, 1, 8, 16))
+    with pytest.raises(ValueError, match=r"noise must be .*\[1, 2, 8, 16\]"):
+        lively()(noise(1, 3, 8, 16), noise(1, 2, 4, 8))
+
+
+# ------------------------------------------------------------------------------------------ the page
+
+
+@pytest.fixture(scope="module")
+def place() -> torch.Tensor:
+    return draw_scenes([Scene("sea", "dusk", "clouds", "west", "lighthouse", "north")], 1).images
+
+
+def parts(path) -> list[dict]:
+    text = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script id="places" type="application/json">(.*?)</script>', text, re.S)[1])
+
+
+def test_the_page_holds_the_pictures_and_asks_for_nothing(place, tmp_path):
+    size = export_webxr(place, tmp_path / "a.html", right=-place, names="The <b>lighthouse</b> & more</script>")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert size == len(text.encode()) <= LARGEST
+    (found,) = parts(tmp_path / "a.html")
+    assert found["name"] == "The <b>lighthouse</b> & more</script>"
+    for side, wanted in (("left", place[0]), ("right", -place[0])):
+        data = base64.b64decode(found[side].removeprefix("data:image/jpeg;base64,"))
+        picture = np.asarray(Image.open(io.BytesIO(data)), dtype=float) / 127.5 - 1
+        assert picture.shape == (64, 128, 3)
+        assert np.abs(picture - wanted.permute(1, 2, 0).numpy()).mean() < 0.03
+    assert text.count("<script") == 2 and "src=" not in text.replace(VIEWER.read_text(encoding="utf-8"), "")
+    assert "default-src 'none'" in text
+
+
+def test_the_viewer_fits_into_a_script_and_its_licence_lies_beside_it():
+    viewer = VIEWER.read_text(encoding="utf-8")
+    assert len(viewer) < 570_000
+    assert "</script" not in viewer.lower() and "<!--" not in viewer
+    assert "MIT License" in (VIEWER.parent / "LICENSE").read_text(encoding="utf-8")
+    assert "three.js authors" in (VIEWER.parent / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_several_places_and_one_eye(place, tmp_path):
+    export_webxr(torch.cat([place, -place]), tmp_path / "two.htm", names=["here", "there"])
+    assert [set(each) for each in parts(tmp_path / "two.htm")] == [{"name", "left"}] * 2
+    export_webxr(place[0], tmp_path / "one.html")
+    assert len(parts(tmp_path / "one.html")) == 1
+
+
+def test_a_large_place_is_compressed_until_it_fits(tmp_path):
+    grain = noise(1, 3, 512, 1024) * 0.6
+    assert export_webxr(grain, tmp_path / "a.html") <= LARGEST
+    with pytest.raises(ValueError, match=r"4 places make a page of .* MB, more than 2: take fewer"):
+        export_webxr(grain.expand(4, -1, -1, -1), tmp_path / "b.html", names=list("abcd"))
+    assert not (tmp_path / "b.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"path": "a.png"}, r"can't write a page to a\.png: give it a name that ends in \.html"),
+        ({"path": "a"}, r"ends in \.html"),
+        ({"panorama": noise(3, 64, 64)}, "twice as wide as high but this has 64 columns and 64 rows"),
+        ({"panorama": noise(1, 64, 128)}, "panorama must be pictures of 3 channels"),
+        ({"panorama": noise(3, 64, 128) * 127 + 127}, "divide by 127.5"),
+        ({"panorama": torch.full((3, 64, 128), math.nan)}, "NaN"),
+        ({"panorama": noise(3, 64, 128), "right": noise(3, 32, 64)}, "right must be a tensor of shape"),
+        ({"panorama": noise(2, 3, 64, 128)}, "there are 2 places but 1 names"),
+        ({"names": [1]}, "a prompt must be a string"),
+    ],
+)
+def test_what_can_not_become_a_page(place, tmp_path, monkeypatch, change, sentence):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        export_webxr(**{"panorama": place, "path": "a.html"} | change)
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_be_written(place, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="can't write .*"):
+        export_webxr(place, tmp_path / "file" / "a.html")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(OSError, match="this one is a folder"):
+        export_webxr(place, tmp_path / "folder.html")
+
+
+def test_the_module_says_what_it_holds():
+    assert all(hasattr(panorama, name) for name in panorama.__all__)
