@@ -32,10 +32,12 @@ canvas {{ display: block; cursor: grab; touch-action: none; outline: none; }}
 nav {{ position: absolute; top: 8px; left: 8px; right: 8px; }}
 nav button {{ margin: 2px; padding: 6px 12px; }}
 </style>
+<body>
 <noscript><p style="color: #fff">This place needs a browser that runs scripts.</p></noscript>
 <script id="places" type="application/json">{places}</script>
 <!-- three.js 0.187, Copyright 2010-2026 three.js authors, MIT License -->
 <script>{viewer}</script>
+</body>
 </html>
 """
 
