@@ -41,6 +41,7 @@ site: $(STAMP) ## build the site in build/site/ from the outputs that are commit
 
 browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student would
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	npm install --silent --no-audit --no-fund --prefix build/node iwer@2.5
 	$(BIN)/python -m pytest -rs --capture=no tests/browser
 
 colab: $(STAMP) ## install and run the course beside the packages that Colab ships

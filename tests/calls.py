@@ -417,6 +417,20 @@ CALLS = {
     "setup.start": lambda: {"profile": "cpu", "seed": 1, "minutes": 2.0, "threads": 1},
     "zoo.names": lambda: {"folder": zoo.FOLDER},
     "zoo.card": lambda: {"name": "glyphs_classifier", "folder": zoo.FOLDER},
+    # ------------------------------------------------------------------------------------------ panorama
+    "panorama.enlarge.Enlarger": lambda: {"width": 8, "blocks": 1, "noise": 2},
+    "panorama.enlarge.enlarged": lambda: {"images": squashed(2, 3, 8, 16), "factor": 2},
+    "panorama.page.export_webxr": lambda: {
+        "panorama": squashed(2, 3, 8, 16), "path": Path("place.html"), "right": squashed(2, 3, 8, 16, seed=1),
+        "names": ["here", "there"],
+    },
+    "panorama.poles.calm_poles": lambda: {"panorama": squashed(2, 3, 8, 16), "reach": 20.0},
+    "panorama.poles.spread_by_row": lambda: {"panoramas": squashed(2, 3, 8, 16)},
+    "panorama.real.real_panorama": lambda: {"name": "park"},
+    "panorama.stereo.parallax": lambda: {"depth": seeded(2, 1, 8, 16).abs() + 1, "eyes": 0.1},
+    "panorama.stereo.stereo_pair": lambda: {
+        "panorama": squashed(2, 3, 8, 16), "depth": seeded(2, 1, 8, 16).abs() + 1, "eyes": 0.1
+    },
     "zoo.load": lambda: {"name": "glyphs_classifier", "folder": zoo.FOLDER},
     "zoo.check_files": lambda: {"name": "mini_student", "folder": zoo.FOLDER},
     # ------------------------------------------------------------------------------------------ costs, ledger
@@ -445,6 +459,7 @@ CALLS = {
         "prediction": "epsilon", "seed": 1,
     },
     "widgets.economics": lambda: {"business": business(), "cases": {"dear": {"price_usd_per_image": 0.1}}},
+    "widgets.look_around": lambda: {"places": {"here": squashed(3, 8, 16)}},
     "widgets.lab.Knobs": lambda: {
         "target": "ring", "loss": "hinge", "generator_lr": 0.001, "discriminator_lr": 0.001, "discriminator_steps": 1,
         "width": 8, "discriminator_width": 8, "prior": "normal", "prior_dim": 2, "beta1": 0.5, "r1_weight": 0.1,

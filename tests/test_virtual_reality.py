@@ -250,5 +250,13 @@ def test_where_nothing_can_be_written(place, tmp_path):
         export_webxr(place, tmp_path / "folder.html")
 
 
+@pytest.mark.parametrize("name", panorama.REAL)
+def test_real_panoramas(name):
+    picture = panorama.real_panorama(name)
+    assert picture.shape == (3, 256, 512) and -1 <= picture.min() < -0.5 and 0.5 < picture.max() <= 1
+    with pytest.raises(ValueError, match="there is no real panorama 'prak': did you mean 'park'"):
+        panorama.real_panorama("prak")
+
+
 def test_the_module_says_what_it_holds():
     assert all(hasattr(panorama, name) for name in panorama.__all__)

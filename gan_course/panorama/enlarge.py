@@ -27,11 +27,11 @@ class Enlarger(nn.Module):
     def __init__(self, width: Count = 64, blocks: Count = 4, noise: CountOrNone = 8):
         super().__init__()
         self.noise = noise
-        self.first = Wrapped(3 + noise, width)
+        self.first = _Wrapped(3 + noise, width)
         self.blocks = nn.ModuleList(_Residual(width) for _ in range(blocks))
         widths = (width, 32, 24, 12)
-        self.up = nn.ModuleList(Wrapped(a, 4 * b) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.last = Wrapped(widths[-1], 3)
+        self.up = nn.ModuleList(_Wrapped(a, 4 * b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.last = _Wrapped(widths[-1], 3)
         with torch.no_grad():
             self.last.weight.mul_(0.3)  # it starts near the picture itself
         channels_last(self)
@@ -52,14 +52,14 @@ class Enlarger(nn.Module):
         return enlarged(images, self.factor) + self.last(x)
 
 
-class Wrapped(nn.Conv2d):
+class _Wrapped(nn.Conv2d):
     """A convolution of 3 x 3 for panoramas: the left edge has the right one beside it, the poles have themselves."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(beyond(x))
+        return super().forward(_beyond(x))
 
 
 class _Residual(nn.Module):
@@ -67,13 +67,13 @@ class _Residual(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.conv1, self.conv2 = Wrapped(width, width), zero_init(Wrapped(width, width))
+        self.conv1, self.conv2 = _Wrapped(width, width), zero_init(_Wrapped(width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, 0.2)), 0.2))
 
 
-def beyond(maps: Tensor) -> Tensor:
+def _beyond(maps: Tensor) -> Tensor:
     """``maps [N, C, H, W]`` with a column of the other edge on either side, and each outer row twice."""
     return F.pad(F.pad(maps, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1), mode="replicate")
 
@@ -83,7 +83,7 @@ def enlarged(images: Colours, factor: Count = 8) -> Tensor:
 
     The lines go on across the left and right edge.
     """
-    wide = F.interpolate(beyond(images), scale_factor=float(factor), mode="bilinear", align_corners=False)
+    wide = F.interpolate(_beyond(images), scale_factor=float(factor), mode="bilinear", align_corners=False)
     return wide[..., factor:-factor, factor:-factor]
 
 

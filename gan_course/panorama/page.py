@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
 from torch import Tensor
 
 from gan_course.arguments import Floats, Prompts, check_finite, check_in_range, check_not_from_0, guard, refuse
@@ -100,6 +99,8 @@ def _write(eyes: Sequence[Tensor], names: Sequence[str], quality: int) -> bytes:
 
 def _as_jpeg(picture: Tensor, quality: int) -> str:
     """``picture [3, H, W]`` as a data address."""
+    from PIL import Image  # here: who loads the weights of an enlarger need not draw
+
     pixels = ((picture.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=0)

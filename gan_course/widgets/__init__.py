@@ -83,3 +83,14 @@ def economics(business: Business, cases: Mapping[str, Mapping[str, float]] | Non
     from gan_course.widgets.economics_view import EconomicsView
 
     EconomicsView(business, cases).show()
+
+
+def look_around(places: Mapping[str, Tensor]) -> None:
+    """Chapter 13's panoramas from within: yaw, pitch and field of view by slider, button or key.
+
+    ``places``: panoramas ``[3, H, 2 H]`` in ``[-1, 1]`` by name. Raises ``ValueError`` for none, and for pictures that
+    aren't twice as wide as high.
+    """
+    from gan_course.widgets.place_view import PlaceView
+
+    PlaceView(places).show()
