@@ -418,7 +418,7 @@ CALLS = {
     "zoo.names": lambda: {"folder": zoo.FOLDER},
     "zoo.card": lambda: {"name": "glyphs_classifier", "folder": zoo.FOLDER},
     # ------------------------------------------------------------------------------------------ panorama
-    "panorama.enlarge.Enlarger": lambda: {"width": 8, "blocks": 1, "noise": 2},
+    "panorama.enlarge.Enlarger": lambda: {"width": 8, "blocks": 1},
     "panorama.enlarge.enlarged": lambda: {"images": squashed(2, 3, 8, 16), "factor": 2},
     "panorama.page.export_webxr": lambda: {
         "panorama": squashed(2, 3, 8, 16), "path": Path("place.html"), "right": squashed(2, 3, 8, 16, seed=1),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.arguments import Colours, Count, CountOrNone, guard, refuse
+from gan_course.arguments import Colours, Count, Maps, guard
 from gan_course.networks import channels_last, check_sides
 from gan_course.unet import zero_init
 
@@ -14,41 +16,38 @@ from gan_course.unet import zero_init
 class Enlarger(nn.Module):
     """Panoramas ``[N, 3, H, W]`` in ``[-1, 1]`` → ``[N, 3, 8 H, 8 W]`` in or near ``[-1, 1]``.
 
-    With ``noise``, so many channels of random numbers come along, ``noise [N, noise, H, W]``, which decide what the
-    small picture leaves open; without them zeros are taken. What comes out is the picture, enlarged by straight lines
-    between its pixels, and what the network adds to it. ``blocks`` residual blocks look at the small picture, then
-    three convolutions each turn one pixel into two by two (Shi and others, arXiv 1609.05158). Every convolution goes
-    on beyond the left edge at the right one, so that a panorama has no seam; beyond the poles the last row goes on.
-    Raises ``ValueError`` for pictures and noise of other shapes.
+    ``chance`` is where random numbers come from, which decide what the small picture leaves open; without it zeros are
+    taken. What comes out is the picture, enlarged by straight lines between its pixels, and what the network adds to
+    it. ``blocks`` residual blocks look at the small picture. Then three times, pixels are repeated, which leaves no
+    checkerboard, a channel of random numbers joins them, and a convolution follows. Every convolution goes on beyond
+    the left edge at the right one, so that a panorama has no seam; beyond the poles the last row goes on.
+    Raises ``ValueError`` for pictures of other shapes.
     """
 
     factor = 8
 
-    def __init__(self, width: Count = 64, blocks: Count = 4, noise: CountOrNone = 8):
+    def __init__(self, width: Count = 64, blocks: Count = 4):
         super().__init__()
-        self.noise = noise
-        self.first = _Wrapped(3 + noise, width)
+        self.first = _Wrapped(3, width)
         self.blocks = nn.ModuleList(_Residual(width) for _ in range(blocks))
-        widths = (width, 32, 24, 12)
-        self.up = nn.ModuleList(_Wrapped(a, 4 * b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        widths = (width, 32, 16, 8)
+        self.up = nn.ModuleList(_Wrapped(a + 1, b) for a, b in pairwise(widths))
         self.last = _Wrapped(widths[-1], 3)
         with torch.no_grad():
             self.last.weight.mul_(0.3)  # it starts near the picture itself
         channels_last(self)
 
-    def forward(self, images: Colours, noise: Tensor | None = None) -> Tensor:
+    def forward(self, images: Colours, chance: torch.Generator | None = None) -> Tensor:
         check_sides("images", images, self, 3)
-        shape = [len(images), self.noise, *images.shape[2:]]
-        if noise is not None and (list(noise.shape) != shape or not noise.is_floating_point()):
-            refuse(
-                "noise", f"a tensor of floating-point numbers of shape {shape}", noise, "draw it with torch.randn()"
-            )
-        chance = images.new_zeros(shape) if noise is None else noise.to(images.dtype)
-        x = self.first(torch.cat([images, chance], dim=1))
+        x = self.first(images)
         for block in self.blocks:
             x = block(x)
         for up in self.up:
-            x = F.leaky_relu(F.pixel_shuffle(up(x), 2), 0.2)
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            noise = torch.zeros(len(x), 1, *x.shape[2:], device=x.device, dtype=x.dtype)
+            if chance is not None:
+                noise = torch.randn(noise.shape, generator=chance, device=chance.device).to(noise)
+            x = F.leaky_relu(up(torch.cat([x, noise], dim=1)), 0.2)
         return enlarged(images, self.factor) + self.last(x)
 
 
@@ -78,8 +77,8 @@ def _beyond(maps: Tensor) -> Tensor:
     return F.pad(F.pad(maps, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1), mode="replicate")
 
 
-def enlarged(images: Colours, factor: Count = 8) -> Tensor:
-    """``images [N, 3, H, W]`` with ``factor`` times as many pixels on each side, in straight lines between them.
+def enlarged(images: Maps, factor: Count = 8) -> Tensor:
+    """``images [N, C, H, W]`` with ``factor`` times as many pixels on each side, in straight lines between them.
 
     The lines go on across the left and right edge.
     """

@@ -41,9 +41,7 @@ nav button {{ margin: 2px; padding: 6px 12px; }}
 """
 
 
-def export_webxr(
-    panorama: Floats, path: str | Path, right: Floats | None = None, names: Prompts = ("a place",)
-) -> int:
+def export_webxr(panorama: Floats, path: str | Path, right: Floats | None = None, names: Prompts = ("a place",)) -> int:
     """Write ``panorama [N, 3, H, 2 H]`` or ``[3, H, 2 H]``, in ``[-1, 1]``, as a page to look around in; its bytes.
 
     The page is one HTML file that asks for nothing else. It turns by dragging and by the arrow keys, and where the

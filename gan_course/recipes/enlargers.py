@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course import losses, zoo
 from gan_course.data.scene_sets import as_images
 from gan_course.data.scenes import draw_scenes, random_scenes
-from gan_course.panorama import Enlarger
+from gan_course.panorama import Enlarger, enlarged
 from gan_course.recipes.classifiers import roughen
 from gan_course.recipes.run import UNSEEN, Run, random_numbers
 from gan_course.recipes.scene_autoencoder import PatchDiscriminator, level_then_linear
@@ -38,26 +39,28 @@ def draw_pairs(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return small, large
 
 
+def inner(crops: Tensor) -> Tensor:
+    """Large crops ``[N, 3, H, W]`` without their margins."""
+    return crops[..., 8 * MARGIN : -8 * MARGIN]
+
+
 @dataclass(frozen=True)
 class EnlargerSettings:
     batch: int = 8
     rows: int = 16
     columns: int = 24
     learning_rate: float = 2e-3
-    discriminator_learning_rate: float = 0.0
-    discriminator_weight: float = 0.0  # its gradient at the last layer beside that of the absolute error
-    discriminator_first: int = 0  # steps that the discriminator has to find its feet
     width: int = 64
     blocks: int = 4
-    noise: int = 8
     pictures: int = 150
 
 
 class EnlargerRun(Run):
     """Crops of small panoramas to crops of large ones, by the absolute error."""
 
-    name, steps = "enlarger_l1", 500
+    name, steps = "enlarger_l1", 300
     settings: Any = EnlargerSettings()
+    with_noise = False  # of many right answers, the absolute error wants one and the same
     what: ClassVar[str] = "Enlarges a landscape panorama eight times, learned with the absolute error alone: smooth."
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: EnlargerSettings | None = None):
@@ -69,7 +72,7 @@ class EnlargerRun(Run):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {"width": self.settings.width, "blocks": self.settings.blocks, "noise": self.settings.noise}
+        return {"width": self.settings.width, "blocks": self.settings.blocks}
 
     def batch(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """Crops of small panoramas, roughened as a decoder might, and of large ones without their margins."""
@@ -80,27 +83,25 @@ class EnlargerRun(Run):
         pairs = []
         for pictures, factor, margin in ((self.small, 1, 0), (self.large, 8, 8 * MARGIN)):
             across = torch.arange(factor * s.columns)[margin : factor * s.columns - margin]
-            crops = [
-                pictures[i, :, factor * top : factor * (top + s.rows)][:, :, (factor * left + across) % (factor * columns)]
-                for i, top, left in zip(which, tops, lefts, strict=True)
-            ]
+            crops = []
+            for i, top, left in zip(which, tops, lefts, strict=True):
+                strip = pictures[i, :, factor * top : factor * (top + s.rows)]
+                crops.append(strip[:, :, (factor * left + across) % strip.shape[2]])
             pairs.append(as_images(torch.stack(crops)))
         return roughen(pairs[0], draw), pairs[1]
 
-    def make(self, small: Tensor, draw: torch.Generator | None) -> Tensor:
-        """What the network makes of crops, without margins. ``draw``: where its random numbers come from, if any."""
-        noise = None
-        if draw is not None:
-            noise = self.shard(torch.randn(self.settings.batch, self.settings.noise, *small.shape[2:], generator=draw))
-        return self.enlarger.wrapped(small, noise)[..., 8 * MARGIN : -8 * MARGIN]
+    def make(self, small: Tensor, draw: torch.Generator) -> Tensor:
+        """What the network makes of crops, without margins."""
+        return inner(self.enlarger.wrapped(small, draw if self.with_noise else None))
 
     def step(self) -> dict[str, Tensor]:
         with torch.autocast(self.accelerator.device.type, torch.bfloat16):  # six tenths of the time
             return super().step()
 
     def learn(self) -> dict[str, Tensor]:
-        small, large = (self.shard(part) for part in self.batch(random_numbers(self.seed, self.done)))
-        error = (self.make(small, None) - large).abs().mean()
+        draw = random_numbers(self.seed, self.done)
+        small, large = (self.shard(part) for part in self.batch(draw))
+        error = (self.make(small, draw) - large).abs().mean()
         self.update(self.enlarger, error)
         return {"error": error}
 
@@ -111,24 +112,30 @@ class EnlargerRun(Run):
             "network": {"class": "Enlarger", "arguments": self.arguments},
             "data": f"crops of {self.settings.pictures} landscape panoramas, drawn at 64 x 128 and at 512 x 1024; "
             "60 others held out",
-            "metrics": measure(network),
+            "metrics": measure(network, self.with_noise),
         }
         return zoo.store(self.name, network.half(), about | facts, folder)
 
 
 @dataclass(frozen=True)
 class JudgedSettings(EnlargerSettings):
-    learning_rate: float = 3e-4
-    discriminator_learning_rate: float = 3e-4
-    discriminator_weight: float = 1.0
-    discriminator_first: int = 100
+    learning_rate: float = 1e-3
+    discriminator_learning_rate: float = 1e-3
+    discriminator_weight: float = 1.0  # its gradient at the last layer beside that of the error
+    discriminator_first: int = 50  # steps that the discriminator has to find its feet
+    decay: float = 0.98  # of the moving average that ships
 
 
 class JudgedEnlargerRun(EnlargerRun):
-    """The same network goes on from what the absolute error taught it, now before a discriminator of patches."""
+    """The same network goes on from what the absolute error taught it, now before a discriminator of patches.
 
-    name, steps, settings = "enlarger_adversarial", 700, JudgedSettings()
+    The discriminator sees what was asked for beside what was made of it, as in pix2pix. The absolute error compares
+    means of 4 x 4 pixels alone: it says where everything is, and leaves the texture to the discriminator.
+    """
+
+    name, steps, settings = "enlarger_adversarial", 800, JudgedSettings()
     schedule = staticmethod(level_then_linear)
+    with_noise = True
     what = "Enlarges a landscape panorama eight times, learned before a discriminator: invents what was lost."
 
     def __init__(
@@ -144,10 +151,9 @@ class JudgedEnlargerRun(EnlargerRun):
             network.load_state_dict(start)
             return network
 
-        self.enlarger = self.add("enlarger", go_on, s.learning_rate, betas=betas, weight_decay=0.0)
-        self.critic = self.add(
-            "critic", PatchDiscriminator, s.discriminator_learning_rate, betas=betas, weight_decay=0.0
-        )
+        self.enlarger = self.add("enlarger", go_on, s.learning_rate, s.decay, betas, weight_decay=0.0)
+        judge = partial(PatchDiscriminator, channels=6)
+        self.critic = self.add("critic", judge, s.discriminator_learning_rate, betas=betas, weight_decay=0.0)
 
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> JudgedEnlargerRun:
@@ -162,30 +168,31 @@ class JudgedEnlargerRun(EnlargerRun):
     def learn(self) -> dict[str, Tensor]:
         s, draw = self.settings, random_numbers(self.seed, self.done)
         small, large = (self.shard(part) for part in self.batch(draw))
-        made = self.make(small, draw)
-        error = (made - large).abs().mean()
+        asked, made = inner(enlarged(small)), self.make(small, draw)
+        error = (F.avg_pool2d(made, 4) - F.avg_pool2d(large, 4)).abs().mean()
         judge = self.critic.network.requires_grad_(False)  # bare: this step must not touch its gradients
-        fooled = losses.hinge_generator_loss(None, judge(made).float())
+        fooled = losses.hinge_generator_loss(None, judge(torch.cat([asked, made], dim=1)).float())
         judge.requires_grad_(True)
         weight = torch.zeros(())
         if self.done >= s.discriminator_first:
-            last = self.enlarger.network.last.weight
-            weight = s.discriminator_weight * balance(last, error, fooled, self.accelerator)
+            weight = s.discriminator_weight * balance(
+                self.enlarger.network.last.weight, error, fooled, self.accelerator
+            )
         self.update(self.enlarger, error + weight * fooled)
-        real, fake = self.critic.wrapped(torch.cat([large, made.detach()])).float().chunk(2)
+        pairs = torch.cat([torch.cat([asked, pictures], dim=1) for pictures in (large, made.detach())])
+        real, fake = self.critic.wrapped(pairs).float().chunk(2)
         judged = losses.hinge_discriminator_loss(real, fake)
         self.update(self.critic, judged, clip=None)
         return {"error": error, "weight": weight, "judged": judged, "fooled": fooled}
 
 
 @torch.no_grad()
-def measure(network: Enlarger, count: int = 60) -> dict[str, float]:
+def measure(network: Enlarger, with_noise: bool, count: int = 60) -> dict[str, float]:
     """How far what ``network`` makes of fresh panoramas is from the truth, pixel by pixel and in its patches."""
     small, large = draw_pairs(count, UNSEEN)
-    wanted, draw = as_images(large), random_numbers(UNSEEN, 0)
-    noise = torch.randn(count, network.noise, *small.shape[2:], generator=draw)
-    parts = zip(as_images(small).split(4), noise.split(4), strict=True)
-    made = torch.cat([network(part, chance).clamp(-1, 1) for part, chance in parts])
+    wanted = as_images(large)
+    draw = random_numbers(UNSEEN, 0) if with_noise else None
+    made = torch.cat([network(part, draw).clamp(-1, 1) for part in as_images(small).split(4)])
     return {
         "error": round((made - wanted).abs().mean().item(), 4),
         "patch_distance": round(measures.patch_distance(made, wanted, 20_000), 4),

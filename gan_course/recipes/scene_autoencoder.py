@@ -142,15 +142,15 @@ class Decoding(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """Are these patches real? Pictures ``[N, 3, H, W]`` to all logits side by side, ``[N, places]``.
+    """Are these patches real? Pictures ``[N, channels, H, W]`` to all logits side by side, ``[N, places]``.
 
     One head sees patches of some 20 pixels, whose texture it judges, the other of twice as many.
     """
 
-    def __init__(self, width: int = 32):
+    def __init__(self, width: int = 32, channels: int = 3):
         super().__init__()
         w = width
-        first = nn.Conv2d(3, w, 4, 2, 1), nn.LeakyReLU(0.2)
+        first = nn.Conv2d(channels, w, 4, 2, 1), nn.LeakyReLU(0.2)
         self.fine = nn.Sequential(*first, *_halve(w, 2 * w), *_keep(2 * w, 2 * w))
         self.coarse = nn.Sequential(*_halve(2 * w, 3 * w), *_keep(3 * w, 3 * w))
         self.heads = nn.ModuleList([nn.Conv2d(2 * w, 1, 3, 1, 1), nn.Conv2d(3 * w, 1, 3, 1, 1)])
