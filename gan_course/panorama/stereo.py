@@ -11,24 +11,24 @@ from torch import Tensor
 from gan_course.arguments import Floats, guard, number, refuse
 from gan_course.data.views import check_panorama
 
-EYES = 0.063  # metres between the eyes of most people
 Metres = Annotated[float, number(0, 1, above=True)]
 
 
-def parallax(depth: Floats, eyes: Metres = EYES) -> Tensor:
+def parallax(depth: Floats, eyes: Metres = 0.063) -> Tensor:
     """By how many columns the left eye sees a thing farther to the right than a single eye in the middle would.
 
     ``depth``: metres, above 0, the columns of a panorama last, ``[..., W]``; the result has its shape. The eyes are
-    ``eyes`` metres apart and stand on either side of whatever direction is looked at: so all directions of a panorama
-    are right at once ("omnidirectional stereo", Ishiguro and others, 1992). What is nearer than half of ``eyes`` is
-    moved by a quarter of a turn, the most that there is. Raises ``ValueError`` for a depth of 0 or below, and for NaN.
+    ``eyes`` metres apart, as most people's are, and stand on either side of whatever direction is looked at: so all
+    directions of a panorama are right at once ("omnidirectional stereo", Ishiguro and others, 1992). What is nearer
+    than half of ``eyes`` is moved by a quarter of a turn, the most that there is. Raises ``ValueError`` for a depth of
+    0 or below, and for NaN.
     """
     if not (depth > 0).all():
         refuse("depth", "metres above 0", depth, "clamp it, and look where it was made")
     return torch.asin((eyes / 2 / depth).clamp(max=1)) * (depth.shape[-1] / (2 * math.pi))
 
 
-def stereo_pair(panorama: Floats, depth: Floats, eyes: Metres = EYES) -> tuple[Tensor, Tensor]:
+def stereo_pair(panorama: Floats, depth: Floats, eyes: Metres = 0.063) -> tuple[Tensor, Tensor]:
     """What the left and the right eye see: two panoramas of the form of ``panorama``, ``[..., C, H, 2 H]``.
 
     ``depth``: metres from the eye, above 0, one number a pixel, ``[..., 1, H, 2 H]``. ``eyes``: the distance between
