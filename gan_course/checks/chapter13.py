@@ -207,7 +207,7 @@ def _compare_row(attempt: Attempt, channels: int, moves: list[int]) -> None:
 @check("shift_row(colours [C, W], moves [W]) -> row [C, W]")
 def check_shift_row() -> Parts:
     return {
-        "one depth": cases(_compare_row, (3, [2] * 8), (1, [0] * 5), (3, [5] * 6)),
+        "alike": cases(_compare_row, (3, [2] * 8), (1, [0] * 5), (3, [5] * 6)),
         "overlap": cases(_compare_row, (3, [1, 1, 0, 0, 0, 1, 1, 1]), (3, [0, 2, 1, 0, 0, 0, 0])),
         "holes": cases(
             _compare_row,

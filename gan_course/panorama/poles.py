@@ -22,12 +22,12 @@ def spread_by_row(panoramas: Maps) -> Tensor:
     return panoramas.std(dim=3, correction=0).mean(dim=1)
 
 
-def calm_poles(panorama: Floats, reach: Degrees = 3.0) -> Tensor:
+def calm_poles(panorama: Floats, reach: Degrees = 8.0) -> Tensor:
     """``panorama [..., C, H, 2 H]`` with rows that draw near to their mean as they draw near to a pole.
 
     Around a pole, a smooth picture varies in proportion to the distance: at half the distance by half as much. So
     a row at an angle of less than ``reach`` degrees from its pole keeps that share of its own variation; rendered
-    panoramas do so within some 3 degrees. Raises ``ValueError`` for a picture that isn't twice as wide as high.
+    panoramas do so within some 8 degrees. Raises ``ValueError`` for a picture that isn't twice as wide as high.
     """
     check_panorama(panorama)
     height = panorama.shape[-2]

@@ -119,11 +119,11 @@ class EnlargerRun(Run):
 
 @dataclass(frozen=True)
 class JudgedSettings(EnlargerSettings):
-    learning_rate: float = 1e-3
-    discriminator_learning_rate: float = 1e-3
+    learning_rate: float = 6e-4
+    discriminator_learning_rate: float = 6e-4
     discriminator_weight: float = 1.0  # its gradient at the last layer beside that of the error
     discriminator_first: int = 50  # steps that the discriminator has to find its feet
-    decay: float = 0.98  # of the moving average that ships
+    decay: float = 0.97  # of the moving average that ships
 
 
 class JudgedEnlargerRun(EnlargerRun):
@@ -133,7 +133,7 @@ class JudgedEnlargerRun(EnlargerRun):
     means of 4 x 4 pixels alone: it says where everything is, and leaves the texture to the discriminator.
     """
 
-    name, steps, settings = "enlarger_adversarial", 800, JudgedSettings()
+    name, steps, settings = "enlarger_adversarial", 700, JudgedSettings()
     schedule = staticmethod(level_then_linear)
     with_noise = True
     what = "Enlarges a landscape panorama eight times, learned before a discriminator: invents what was lost."
