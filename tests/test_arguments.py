@@ -70,6 +70,8 @@ def loose_shape(name, argument, what):
         return "one_hot" in name or (what != "empty" and not (what == "number" and "jitter" in name))
     if name == "networks.MLPDiscriminator.forward" and what in ("added axis", "dropped axis"):
         return True  # it flattens
+    if name in ("panorama.poles.calm_poles", "panorama.stereo.parallax"):
+        return what in ("dropped axis", "added axis")  # one or many
     return name in ("data.draw", "data.views.perspective", "data.views.check_panorama", "losses.r1_penalty")
 
 

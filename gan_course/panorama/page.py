@@ -59,7 +59,7 @@ def export_webxr(panorama: Floats, path: str | Path, right: Floats | None = None
         raise ValueError(f"can't write a page to {path}: give it a name that ends in .html")
     eyes = [_checked("panorama", panorama)] + ([] if right is None else [_checked("right", right)])
     if len(eyes) == 2 and eyes[0].shape != eyes[1].shape:
-        refuse("right", f"a tensor of shape {list(panorama.shape)}, as the left eye has,", right, "make both alike")
+        refuse("right", f"a tensor of shape {list(panorama.shape)}, as panorama has,", right, "make both alike")
     if len(names) != len(eyes[0]):
         raise ValueError(f"there are {len(eyes[0])} places but {len(names)} names: pass one for each")
     for quality in QUALITIES:
@@ -72,7 +72,10 @@ def export_webxr(panorama: Floats, path: str | Path, right: Floats | None = None
 
 
 def _checked(name: str, panorama: Tensor) -> Tensor:
-    check_panorama(panorama)
+    try:
+        check_panorama(panorama)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     pictures = panorama if panorama.ndim == 4 else panorama[None]
     if pictures.shape[1] != 3:
         refuse(name, "pictures of 3 channels", panorama, "a grey channel is repeated by expand(3, -1, -1)")

@@ -8,13 +8,14 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from gan_course.arguments import Floats, guard, number, refuse
+from gan_course.arguments import Floats, guard, number, refuse, shaped
 from gan_course.data.views import check_panorama
 
+Depth = Annotated[Tensor, shaped("[..., W]", lambda x: x.ndim > 0, "give it the panorama's columns")]
 Metres = Annotated[float, number(0, 1, above=True)]
 
 
-def parallax(depth: Floats, eyes: Metres = 0.063) -> Tensor:
+def parallax(depth: Depth, eyes: Metres = 0.063) -> Tensor:
     """By how many columns the left eye sees a thing farther to the right than a single eye in the middle would.
 
     ``depth``: metres, above 0, the columns of a panorama last, ``[..., W]``; the result has its shape. The eyes are
@@ -40,7 +41,7 @@ def stereo_pair(panorama: Floats, depth: Floats, eyes: Metres = 0.063) -> tuple[
     check_panorama(panorama)
     wanted = [*panorama.shape[:-3], 1, *panorama.shape[-2:]]
     if list(depth.shape) != wanted:
-        refuse("depth", f"a tensor of shape {wanted}, one number for each pixel,", depth, "enlarge it like the picture")
+        refuse("depth", f"a tensor of shape {wanted}, one number for each pixel,", depth, "enlarge it like the panorama")
     pictures, far = (x if x.ndim == 4 else x[None] for x in (panorama, depth.to(panorama)))
     moves = parallax(far, eyes)
     left = _move(pictures, moves)
