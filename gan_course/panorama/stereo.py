@@ -41,7 +41,9 @@ def stereo_pair(panorama: Floats, depth: Floats, eyes: Metres = 0.063) -> tuple[
     check_panorama(panorama)
     wanted = [*panorama.shape[:-3], 1, *panorama.shape[-2:]]
     if list(depth.shape) != wanted:
-        refuse("depth", f"a tensor of shape {wanted}, one number for each pixel,", depth, "enlarge it like the panorama")
+        refuse(
+            "depth", f"a tensor of shape {wanted}, one number for each pixel,", depth, "enlarge it like the panorama"
+        )
     pictures, far = (x if x.ndim == 4 else x[None] for x in (panorama, depth.to(panorama)))
     moves = parallax(far, eyes)
     left = _move(pictures, moves)
