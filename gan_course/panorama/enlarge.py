@@ -57,6 +57,7 @@ class _Wrapped(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs, 3)
         nn.init.kaiming_normal_(self.weight, 0.2)  # signals keep their size through all layers, and it learns faster
+        assert self.bias is not None
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
