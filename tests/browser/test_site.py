@@ -22,6 +22,7 @@ SHOTS = ROOT / "build/browser"
 PAGES = [
     "docs/index.html",
     "chapters/03_training.html",
+    "docs/generator.html",
     "chapters/15_document_review.html",  # the ledger
     "exercises/02_loss_math.html",
     "gan_course/ledger/glossary.html",
@@ -97,7 +98,7 @@ def test_the_film_stands_still_for_who_wants_that(visit, motion, shown):
     page = visit("docs/index.html", reduced_motion=motion)
     source = page.evaluate("() => document.querySelector('picture img').currentSrc")
     assert source.endswith(f"/{shown}")
-    assert page.evaluate("() => document.querySelector('picture img').naturalWidth") == 640
+    page.wait_for_function("() => document.querySelector('picture img').naturalWidth === 640", timeout=10_000)
 
 
 def test_the_search_works_without_a_server(visit):
