@@ -32,6 +32,7 @@ suppress_warnings = ["myst.xref_missing"]
 # The reference shows types by the names that the library gives them: `Floats`, not what stands behind.
 autodoc_type_aliases = {name: name for name in vars(arguments) if name[:1].isupper()}
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False  # of PyTorch: what forward does, the class says
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 

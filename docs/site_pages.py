@@ -6,6 +6,7 @@
 - A word that a chapter sets in italics leads to the glossary, and says its meaning under the mouse.
 """
 
+import html
 import json
 import re
 from pathlib import Path
@@ -23,6 +24,8 @@ def prepare(app, docname, source):
     path = Path(app.env.doc2path(docname))
     if path.suffix != ".ipynb":
         source[0] = BADGE.sub(r"[\1](\2)", source[0])
+        if docname == "docs/progress":
+            source[0] = source[0].replace("TASKS", tasks(app, path.parents[1] / "exercises"))
         return
     notebook = json.loads(source[0])
     if path.parent.name == "exercises":
@@ -55,6 +58,34 @@ def with_solutions(cells: list[dict], solved: list[dict]) -> list[dict]:
         if cell["cell_type"] == "markdown" and "".join(cell["source"]).startswith("<details>"):
             made, waiting = made + waiting, []
     return made + waiting
+
+
+def tasks(app, folder: Path) -> str:
+    """A table of all tasks in the exercises of ``folder``, each with the name of its check."""
+    rows = []
+    for path in sorted(folder.glob("*.ipynb")):
+        app.env.note_dependency(path)
+        task: tuple[str, ...] = ()
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            text = "".join(cell["source"])
+            if found := re.search(r"^## Task (.*)\n\n\*(.*?) · about (\d+ minutes) · (\d+) points?\*", text):
+                task = found.groups()
+            elif task and cell["metadata"].get("nbgrader", {}).get("solution"):
+                link = f"../exercises/{path.stem}.html#cell-id={cell['id']}"
+                title, level, minutes, points = map(html.escape, task)
+                rows.append(
+                    f'<tr data-task="NAME"><td>{path.stem[:2]}</td><td><a href="{link}">{title}</a></td>'
+                    f"<td>{level}</td><td>{minutes}</td><td>{points}</td><td>–</td></tr>"
+                )
+            elif found := re.match(r"checks\.check_(\w+)\(\w+\)\s*$", text):
+                rows[-1], task = rows[-1].replace("NAME", found[1]), ()
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("chapter", "task", "difficulty", "minutes", "points", "passed")
+    )
+    return (
+        f'<div class="table-wrapper"><table id="tasks" class="docutils"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 FOLDED = {"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
@@ -132,6 +163,12 @@ def write_page(app, pagename, templatename, context, doctree):
             context[name] = text
 
 
+def name_types(app, what, name, item, options, signature, returns):
+    """The names of kinds of arguments, which Sphinx shows by its own wrapper where they stand in a union."""
+    plain = [re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", part) if part else part for part in (signature, returns)]
+    return tuple(plain)
+
+
 def inline_formula(writer, node):
     writer.body.append(mathml(node.astext()))
     raise nodes.SkipNode
@@ -147,6 +184,7 @@ def displayed_formula(writer, node):
 def setup(app):
     app.add_html_math_renderer("mathml", (inline_formula, None), (displayed_formula, None))
     app.connect("source-read", prepare)
+    app.connect("autodoc-process-signature", name_types)
     app.connect("doctree-read", finish)
     app.connect("html-page-context", write_page, priority=900)  # after furo has made its navigation
     return {"parallel_read_safe": True, "parallel_write_safe": True}

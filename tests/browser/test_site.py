@@ -23,6 +23,7 @@ PAGES = [
     "docs/index.html",
     "chapters/03_training.html",
     "docs/generator.html",
+    "docs/progress.html",
     "chapters/15_document_review.html",  # the ledger
     "exercises/02_loss_math.html",
     "gan_course/ledger/glossary.html",
@@ -120,6 +121,30 @@ def test_a_solution_is_folded_and_opens_by_a_key(visit):
     code.wait_for(state="visible", timeout=5000)
     assert "p_real.log()" in code.inner_text() and "SOLUTION" not in code.inner_text()
     assert "YOUR CODE HERE" in page.locator("[id='cell-id=losses-from-probabilities'] pre").inner_text()
+
+
+def test_progress_is_shown_kept_here_and_forgotten(visit, tmp_path):
+    from gan_course import checks
+    from gan_course.checks.passed import Progress
+
+    names = [name.removeprefix("check_") for name in checks.__all__ if name.startswith("check_")]
+    rows = [("chapter 01", name, "2026-11-27 10:00" if name == "ring" else "") for name in names]
+    rows[1] = (*rows[1][:2], "1 of 3 parts")
+    Progress(rows, None).export(tmp_path / "progress.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    page = visit("docs/progress.html")
+    assert {row.get_attribute("data-task") for row in page.locator("#tasks tbody tr").all()} == set(names)
+    says, last = page.locator("#progress-says"), page.locator("tr[data-task=ring] td").last
+    page.locator("#progress-file").set_input_files(tmp_path / "other.csv")
+    page.wait_for_function("() => document.getElementById('progress-says').textContent.includes('first line')")
+    page.locator("#progress-file").set_input_files(tmp_path / "progress.csv")
+    page.wait_for_function("() => document.getElementById('progress-delete').disabled === false")
+    for _ in ("at once", "after a reload"):
+        assert last.inner_text() == "2026-11-27 10:00"
+        assert says.inner_text().startswith(f"1 of {len(names)} tasks passed")
+        page.reload()
+    page.get_by_role("button", name="forget it").click()
+    assert last.inner_text() == "–" and page.evaluate("() => localStorage.length") == 0
 
 
 def test_a_word_says_its_meaning_and_leads_to_the_glossary(visit):
