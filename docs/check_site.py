@@ -80,7 +80,8 @@ def problems(site: Path) -> Iterator[str]:
 def main(site: Path) -> int:
     """Print the faults of the site; 1 where there are any."""
     found = list(problems(site))
-    print("\n".join(found))
+    for problem in found:
+        print(problem)
     if not found:
         files = list(site.rglob("*.html"))
         largest = max(files, key=lambda path: path.stat().st_size)

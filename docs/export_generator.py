@@ -1,4 +1,4 @@
-"""Write the network behind the page that paints in the browser: ``python docs/export_generator.py`` in the course folder.
+"""Write the network of the page that paints in the browser: ``python docs/export_generator.py`` in the course folder.
 
 The zoo's one-step student with its text encoder and decoder becomes one ONNX file: token ids and noise in, a picture
 out. Needs ``pip install onnx``. The words of the captions and their token ids go into a file beside it.

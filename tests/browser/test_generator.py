@@ -1,4 +1,4 @@
-"""The page that paints in the browser: the same pictures as PyTorch's, in under a second, from the site's files alone."""
+"""The page that paints in the browser: the pictures are PyTorch's, in under a second, from the site's files alone."""
 
 from __future__ import annotations
 
