@@ -11,7 +11,7 @@ project = "gan_course"
 author = "The gan_course authors"
 project_copyright = "The gan_course authors. Text and figures: CC BY 4.0, code: Apache-2.0"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "site_pages"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.githubpages", "site_pages"]
 root_doc = "docs/index"
 include_patterns = [
     "docs/**",
