@@ -35,12 +35,14 @@ check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/gan-course exercises --check
 	$(BIN)/mypy
 
-site: $(STAMP) ## build the site in build/site/ from the outputs that are committed
+site: $(STAMP) ## build the site in build/site/ from the outputs that are committed, and follow its links
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/sphinx-build -q -W -j auto -c docs . build/site
+	$(BIN)/python docs/check_site.py build/site
 
-browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student would
+browser: $(STAMP) site ## drive chapters in JupyterLab with Chromium, as a student would; read the site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	npm install --silent --no-audit --no-fund --prefix build/node axe-core@4
 	$(BIN)/python -m pytest -rs --capture=no tests/browser
 
 colab: $(STAMP) ## install and run the course beside the packages that Colab ships
