@@ -205,7 +205,8 @@ def comments(source: str, translate: Translate) -> Iterator[tuple[int, int, int,
 
 def is_docstring(node: ast.AST, tree: ast.Module) -> bool:
     owners = (owner for owner in ast.walk(tree) if isinstance(owner, ast.FunctionDef | ast.ClassDef))
-    return any(getattr(owner.body[0], "value", None) is node for owner in owners)
+    firsts = (owner.body[0] for owner in owners)
+    return any(isinstance(first, ast.Expr) and first.value is node for first in firsts)
 
 
 def skeleton(source: str, own: dict[str, list[str]], tags: list[str], prose: bool) -> str:
