@@ -1,4 +1,4 @@
-"""In which language checks and widgets speak: one catalogue of messages a language, in gettext's format, in ``locale/``.
+"""In which language checks and widgets speak: one catalogue of messages for each, gettext's, in ``locale/``.
 
 The environment variable ``GAN_COURSE_LANGUAGE`` names the language, such as ``zh_CN`` or ``en``; else the system's own
 variables do, ``LANG`` the last of them. A message that the catalogue lacks stays as it is, in English.

@@ -30,17 +30,29 @@ from gan_course.files import write_whole
 from gan_course.fonts import INSTALL, chinese
 
 GLOSSARY = "gan_course/ledger/glossary.md"
+#: Functions that look a message up → which of their arguments it is.
+SPOKEN = {
+    "tr": (1,), "tr_later": (1,), "label": (1,),
+    "button": (1, 2), "menu": (1,), "slider": (1,), "control": (2,),
+}  # fmt: skip
 LANGUAGE_CELL = """\
 import os
 
 os.environ["GAN_COURSE_LANGUAGE"] = "{language}"\
 """
-HEADER = 'msgid ""\nmsgstr ""\n"Language: {}\\n"\n"MIME-Version: 1.0\\n"\n"Content-Type: text/plain; charset=UTF-8\\n"\n' \
-    '"Content-Transfer-Encoding: 8bit\\n"\n\n'  # fmt: skip
+HEADER = """\
+msgid ""
+msgstr ""
+"Language: {language}\\n"
+"MIME-Version: 1.0\\n"
+"Content-Type: text/plain; charset=UTF-8\\n"
+"Content-Transfer-Encoding: 8bit\\n"
+
+"""
 
 
 def translate(root: str | Path, action: str, language: str, only: list[str], out: str) -> int:
-    """Do one of ``extract``, ``build`` and ``check``; return the exit code, 1 where ``check`` finds something broken."""
+    """Do one of ``extract``, ``build`` and ``check``; return the exit code, 1 where something is broken."""
     folder = notebooks.course_folder(root)
     if action == "extract":
         return extract(folder, language, only)
@@ -85,12 +97,18 @@ def units_of(source: Path) -> list[tuple[str, str]]:
 
 
 def messages(root: Path) -> list[tuple[str, str]]:
-    """What checks and widgets say: the strings in ``tr("...")``, ``tr_later("...")`` and ``label("...")``."""
-    found = extract_from_dir(root / "gan_course", [("**.py", "python")], keywords=dict.fromkeys(("tr", "tr_later", "label")))
-    return list(dict.fromkeys((words, "") for _, _, words, *_ in sorted(found) if isinstance(words, str) and words))
+    """What checks and widgets say: the strings given to the functions in ``SPOKEN``."""
+    found: dict[tuple[str, str], None] = {}
+    for _, _, words, *_ in sorted(extract_from_dir(root / "gan_course", [("**.py", "python")], keywords=SPOKEN)):
+        for one in words if isinstance(words, tuple) else (words,):
+            if one and units.has_words(one):
+                found[one, ""] = None
+    return list(found)
 
 
-def catalogues(root: Path, language: str, only: list[str] | None = None) -> Iterator[tuple[Path, list[tuple[str, str]]]]:
+def catalogues(
+    root: Path, language: str, only: list[str] | None = None
+) -> Iterator[tuple[Path, list[tuple[str, str]]]]:
     """Each catalogue of a language with what should be in it."""
     for source, path in sources(root, language, only).items():
         yield path, units_of(source)
@@ -120,7 +138,7 @@ def extract(root: Path, language: str, only: list[str]) -> int:
         text = io.BytesIO()
         write_po(text, catalogue, width=0, omit_header=True, ignore_obsolete=True, include_previous=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, HEADER.format(language).encode() + text.getvalue().lstrip())
+        write_whole(path, HEADER.format(language=language).encode() + text.getvalue().lstrip())
         done = len(finished(catalogue))
         print(f"{path.relative_to(root)}: {done} of {len(wanted)} translated")
     compile_messages(root, language)
@@ -157,7 +175,9 @@ def reports(root: Path, language: str) -> list[str]:
             cells = [context for context in dict.fromkeys(context for _, context in open_) if context]
             where = f", in {'cells' if len(cells) > 1 else 'cell'} {', '.join(cells)}" if cells else ""
             count = f"{len(open_)} of {len(wanted)}"
-            lines.append(f"{path.relative_to(root)}: {count} missing or out of date{where}: see CONTRIBUTING, Translate")
+            lines.append(
+                f"{path.relative_to(root)}: {count} missing or out of date{where}: see CONTRIBUTING, Translate"
+            )
     return lines
 
 
@@ -168,7 +188,9 @@ def problems(root: Path, language: str) -> list[str]:
         for (words, context), text in finished(read(path, language)).items():
             if lost := difference(words, text):
                 where = f"cell {context}: " if context else ""
-                lines.append(f"{path.relative_to(root)}: {where}{lost} in the translation of {words[:50]!r}: correct it")
+                lines.append(
+                    f"{path.relative_to(root)}: {where}{lost} in the translation of {words[:50]!r}: correct it"
+                )
     for source, path in sources(root, language).items():
         if source.suffix == ".ipynb":
             try:

@@ -28,7 +28,9 @@ NAMED = {"alt", "title", "label", "xlabel", "ylabel"}
 FIRST = {"set_title", "set_xlabel", "set_ylabel", "suptitle", "supxlabel", "supylabel"}
 TAG = "labels:"
 MARKUP = re.compile(r"\s*(?:#{1,6} |> |>$|[-*] |\d+\. |<details>|</details>)*")
-NOT_WORDS = re.compile(r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|<[^>]*>|\]\([^)]*\)|https?://\S+|\{[^{}]*\}")  # code, formulas, tags, links
+NOT_WORDS = re.compile(
+    r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|<[^>]*>|\]\([^)]*\)|https?://\S+|\{[^{}]*\}"
+)  # code, formulas, tags, links
 DIRECTIVES = ("###", "# fmt", "# noqa", "# type", "# NBVAL", "# YOUR CODE")  # comments for programs
 
 Translate = Callable[[str], str]
@@ -189,7 +191,9 @@ def translate_code(
 
 
 def translate_lines(text: str, translate: Translate) -> str:
-    lines = (line.replace(line.strip(), translate(line.strip())) if has_words(line) else line for line in text.split("\n"))
+    lines = (
+        line.replace(line.strip(), translate(line.strip())) if has_words(line) else line for line in text.split("\n")
+    )
     return "\n".join(lines)
 
 
@@ -232,7 +236,8 @@ def translate_notebook(
 ) -> None:
     """Translate every cell in its place. ``translate(words, cell_id)`` gives the words anew.
 
-    ``prose``: comments and docstrings, too. ``labels``: what is drawn, too. Setup cells stay. Raises ``ValueError`` with the cell's id.
+    ``prose``: comments and docstrings, too. ``labels``: what is drawn, too. Setup cells stay.
+    Raises ``ValueError`` with the cell's id.
     """
     own = functions(notebook)
     for cell in notebook.cells:
