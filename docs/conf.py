@@ -20,12 +20,17 @@ include_patterns = [
     "solutions/*.ipynb",
     "*.md",
 ]
+# The Chinese pages, where `make chinese` has made them.
+if (Path(__file__).parents[1] / "build/zh_CN/chapters").is_dir():
+    include_patterns += ["build/zh_CN/*/*.ipynb", "build/zh_CN/glossary.md"]
+else:
+    exclude_patterns = ["docs/zh_CN/**"]
 
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 # The rows of chapter 15's ledger are anchors in its outputs, which MyST doesn't read; a test follows these links.
-suppress_warnings = ["myst.xref_missing"]
+suppress_warnings = ["myst.xref_missing", "toc.empty_glob"]
 html_theme = "alabaster"
 html_static_path: list[str] = []
 

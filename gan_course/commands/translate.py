@@ -56,7 +56,7 @@ def translate(root: str | Path, action: str, language: str, only: list[str], out
     folder = notebooks.course_folder(root)
     if action == "extract":
         return extract(folder, language, only)
-    if not (folder / "translations" / language).is_dir():
+    if language not in languages(folder):
         raise CourseError(f"there is no translation to {language}: begin one with gan-course translate extract.")
     if action == "build":
         return build(folder, language, folder / out / language)
@@ -69,6 +69,11 @@ def translate(root: str | Path, action: str, language: str, only: list[str], out
 
 
 # ------------------------------------------------------------------------------------------ catalogues
+
+
+def languages(root: Path) -> list[str]:
+    """The languages that the course is translated to."""
+    return sorted(path.name for path in (root / "translations").glob("*") if path.is_dir())
 
 
 def sources(root: Path, language: str, only: list[str] | None = None) -> dict[Path, Path]:
