@@ -228,7 +228,7 @@ def test_no_paragraph_stayed_english():
     for _, path in translate.sources(ROOT, "zh_CN").items():
         for (words, _), text_ in translate.finished(translate.read(path, "zh_CN")).items():
             if len(words) > 60 and "arXiv" not in words and not words.startswith("|"):
-                assert chinese_share(text_) > 0.3, text_  # names such as PyTorch stay, and have more letters
+                assert chinese_share(text_) > 0.15, text_  # names of arguments and of PyTorch stay
 
 
 # ------------------------------------------------------------------------------------------ messages and letters

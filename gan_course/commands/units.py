@@ -143,7 +143,7 @@ def within(node: ast.AST, drawn: bool) -> Iterator[Piece]:
 def spelled(part: ast.expr) -> str:
     """A part of an f-string as one would write it."""
     if isinstance(part, ast.Constant):
-        return part.value.replace("{", "{{").replace("}", "}}")
+        return str(part.value).replace("{", "{{").replace("}", "}}")
     assert isinstance(part, ast.FormattedValue)
     spec = ":" + "".join(map(spelled, part.format_spec.values)) if isinstance(part.format_spec, ast.JoinedStr) else ""
     return "{" + ast.unparse(part.value) + ("" if part.conversion < 0 else "!" + chr(part.conversion)) + spec + "}"
