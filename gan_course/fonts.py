@@ -25,6 +25,11 @@ INSTALL = tr_later(
 )
 
 
+def needed(name: str | None = None) -> bool:
+    """Whether the language ``name``, else the one that is wanted, has letters that matplotlib's font lacks."""
+    return (name or language()).startswith("zh")
+
+
 @functools.cache
 def chinese() -> str | None:
     """The family of a font with Chinese letters on this computer, or ``None``."""
@@ -38,12 +43,12 @@ def chinese() -> str | None:
 
 def label(message: str) -> str:
     """``message`` in the language that is wanted, to be drawn: in English where its letters could not be drawn."""
-    return tr(message) if language() == "en" or chinese() else message
+    return tr(message) if not needed() or chinese() else message
 
 
 def use() -> None:
     """Let matplotlib draw the letters of the language that is wanted, if it can; in English nothing changes."""
-    if language() == "en":
+    if not needed():
         return
     family = chinese()
     if family is None:
@@ -55,7 +60,7 @@ def use() -> None:
 
 def leave_out_what_has_no_letters(figure: Figure) -> None:
     """Empty the labels of ``figure`` that would come out as boxes, where no font can draw them."""
-    if language() != "en" and chinese() is None:
+    if needed() and chinese() is None:
         for text in figure.findobj(Text):
             if any(letter > "\u2e7f" for letter in text.get_text()):  # from there on: Chinese, Japanese, Korean
                 text.set_text("")

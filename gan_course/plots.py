@@ -230,9 +230,8 @@ def flowchart(
         style = {"boxstyle": "round,pad=0.45", "facecolor": colours.get(name[:4], "#EEEEEE"), "edgecolor": "#777777"}
         drawn[name] = ax.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style, zorder=3)
     for start, end, label in arrows:
-        learning = label.startswith(
-            ("gradient", fonts.label("gradient"))
-        )  # what flows back while learning is dashed and bends aside
+        # What flows back while learning is dashed and bends aside.
+        learning = label.startswith(("gradient", fonts.label("gradient")))
         bend, colour = (0.3, FAKE) if learning else (0.0, "black")
         line = {
             "arrowstyle": "-|>", "color": colour, "linestyle": "--" if learning else "-", "shrinkA": 2, "shrinkB": 2,

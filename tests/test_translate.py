@@ -127,6 +127,13 @@ def test_a_translation_that_would_be_another_program_is_an_error(course, capsys)
     assert "cell c" in capsys.readouterr().out
 
 
+def test_a_damaged_catalogue_is_said_in_a_sentence(course):
+    run(course, "extract", only=["01"])
+    catalogue(course).write_text("<<<<<<< HEAD\n", encoding="utf-8")  # a merge that nobody finished
+    with pytest.raises(CourseError, match=r"01_concepts\.po cannot be read as a catalogue"):
+        run(course, "check")
+
+
 def test_check_of_the_course_reports_translations(course, capsys):
     run(course, "extract", only=["01"])
     capsys.readouterr()

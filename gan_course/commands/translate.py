@@ -19,7 +19,7 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo, write_mo
-from babel.messages.pofile import read_po, write_po
+from babel.messages.pofile import PoFileError, read_po, write_po
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -27,7 +27,7 @@ from gan_course.commands import notebooks, units
 from gan_course.commands.errors import CourseError
 from gan_course.commands.exercises import release
 from gan_course.files import write_whole
-from gan_course.fonts import INSTALL, chinese
+from gan_course.fonts import INSTALL, chinese, needed
 
 GLOSSARY = "gan_course/ledger/glossary.md"
 #: Functions that look a message up → which of their arguments it is.
@@ -126,10 +126,16 @@ def spoken(root: Path, language: str) -> Path:
 
 
 def read(path: Path, language: str) -> Catalog:
+    """The catalogue at ``path``, an empty one where there is none; ``CourseError`` where it can't be read."""
     if not path.exists():
         return Catalog(language)
-    with path.open("rb") as file:
-        return read_po(file, language, charset="utf-8")
+    try:
+        with path.open("rb") as file:
+            return read_po(file, language, charset="utf-8", abort_invalid=True)
+    except (PoFileError, UnicodeDecodeError) as error:
+        raise CourseError(
+            f"{path.name} cannot be read as a catalogue ({error}): correct it, or restore it from git."
+        ) from error
 
 
 def extract(root: Path, language: str, only: list[str]) -> int:
@@ -217,23 +223,27 @@ def compiled(path: Path, language: str) -> bool:
     return finished(binary) == finished(read(path, language))
 
 
+CODE_OR_FORMULA = r"`[^`]+`|(?<!\\)\$[^$]+\$"
+#: What a translation must have as often as the original, the last three outside of code and formulas.
 KEPT = {
     "code spans": r"`[^`]+`",
     "formulas": r"(?<!\\)\$[^$]+\$",
     "links": r"\]\(([^)]+)\)",
     "tags": r"</?[a-z]+[^>]*>",
     "placeholders": r"\{[^{}]*\}",
-    "columns": r"(?<!\|)\|",
+    "columns": r"\|",
 }
 
 
 def difference(words: str, text: str) -> str:
     """Which kind of thing the translation has other ones of than the original, or ""."""
+    bare = [re.sub(CODE_OR_FORMULA, "", side) for side in (words, text)]
     for kind, pattern in KEPT.items():
-        before, after = (Counter(re.findall(pattern, t)) for t in (words, text))
-        if kind in ("placeholders", "columns", "tags"):  # what stands in code and formulas was compared with these
-            before, after = (Counter(re.findall(pattern, re.sub(r"`[^`]+`|\$[^$]+\$", "", t))) for t in (words, text))
-        if before != after and not (kind == "columns" and not words.startswith("|")):
+        if kind == "columns" and not words.startswith("|"):
+            continue
+        sides = bare if kind in ("tags", "placeholders", "columns") else (words, text)
+        before, after = (Counter(re.findall(pattern, side)) for side in sides)
+        if before != after:
             return f"{kind} differ ({', '.join((before - after) | (after - before))})"
     return ""
 
@@ -258,7 +268,7 @@ def build(root: Path, language: str, target: Path) -> int:
     """Write the translated notebooks and glossary into ``target``: a course folder, which ``gan-course run`` runs."""
     if broken := problems(root, language):
         raise CourseError("\n".join([*broken, "Nothing was built."]))
-    labels = chinese() is not None
+    labels = chinese() is not None or not needed(language)
     if not labels:
         print(INSTALL)
     pairs = sources(root, language)
@@ -281,7 +291,7 @@ def build(root: Path, language: str, target: Path) -> int:
                 cell.source = relink(cell.source, source, path, made)
             else:
                 cell.outputs, cell.execution_count = [], None
-        after = next(i for i, cell in enumerate(notebook.cells, 1) if "setup" in notebooks.tags(cell))
+        after = next((i for i, cell in enumerate(notebook.cells, 1) if "setup" in notebooks.tags(cell)), 0)
         said = new_code_cell(LANGUAGE_CELL.format(language=language), id="language", metadata={"tags": ["language"]})
         notebook.cells.insert(after, said)
         notebooks.write(path, notebook)

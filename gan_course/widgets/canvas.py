@@ -16,7 +16,6 @@ from matplotlib.colors import to_rgb
 from PIL import Image, ImageDraw, ImageFont
 
 from gan_course import fonts, plots
-from gan_course.language import language
 
 SIDE = 720  # pixels of a picture's side
 LEVELS = 64  # shades of belief
@@ -39,7 +38,7 @@ def ink(colour: str) -> int:
 
 def font(size: int) -> ImageFont.FreeTypeFont:
     """matplotlib's own font, or one with the letters of the language that is wanted."""
-    return _font(size, "DejaVu Sans" if language() == "en" else fonts.chinese() or "DejaVu Sans")
+    return _font(size, (fonts.needed() and fonts.chinese()) or "DejaVu Sans")
 
 
 @functools.cache
