@@ -52,7 +52,7 @@ def use() -> None:
         return
     family = chinese()
     if family is None:
-        _say_how_to_install()
+        say_how_to_install()
     elif family not in matplotlib.rcParams["font.family"]:
         logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it regrets each weight that is missing
         matplotlib.rcParams["font.family"] = [*matplotlib.rcParams["font.family"], family]
@@ -67,5 +67,6 @@ def leave_out_what_has_no_letters(figure: Figure) -> None:
 
 
 @functools.cache
-def _say_how_to_install() -> None:
+def say_how_to_install() -> None:
+    """Once."""
     print(tr(INSTALL))

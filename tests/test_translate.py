@@ -328,7 +328,7 @@ def test_without_a_font_labels_are_left_out_and_the_reader_is_told(monkeypatch, 
 
     monkeypatch.setenv("GAN_COURSE_LANGUAGE", "zh_CN")
     monkeypatch.setattr(fonts, "chinese", lambda: None)
-    fonts._say_how_to_install.cache_clear()
+    fonts.say_how_to_install.cache_clear()
     figure, ax = plots.new_figure()
     ax.set(title="判别器的置信度", xlabel="step")
     plots.mime_bundle(figure, "A figure whose title is Chinese.")
