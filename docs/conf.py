@@ -22,7 +22,7 @@ include_patterns = [
 ]
 # The Chinese pages, where `make chinese` has made them.
 if (Path(__file__).parents[1] / "build/zh_CN/chapters").is_dir():
-    include_patterns += ["build/zh_CN/*/*.ipynb", "build/zh_CN/glossary.md"]
+    include_patterns += [f"build/zh_CN/{part}" for part in ("chapters/*.ipynb", "exercises/*.ipynb", "glossary.md")]
 else:
     exclude_patterns = ["docs/zh_CN/**"]
 
