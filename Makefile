@@ -12,7 +12,7 @@ ifdef GAN_COURSE_DATA
 export GAN_COURSE_DATA := $(or $(shell cd "$(GAN_COURSE_DATA)" 2>/dev/null && pwd),$(GAN_COURSE_DATA))
 endif
 
-.PHONY: help course lab test check site bench browser colab hub kit exercises clean
+.PHONY: help course lab test check site chinese bench browser colab hub kit exercises clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,10 @@ hub: $(STAMP) ## start a JupyterHub and log a class of ten in at once
 
 kit: $(STAMP) ## bundle the course, install it with no network and run chapter 00: ten minutes
 	$(BIN)/python -m pytest -rs --capture=no tests/kit
+
+chinese: $(STAMP) ## make the Chinese notebooks in build/zh_CN/ and run them; the site then has them, too
+	$(BIN)/gan-course translate build
+	$(BIN)/gan-course run --root build/zh_CN --update
 
 bench: $(STAMP) ## measure what the course promises about speed and quality
 	$(BIN)/python -m bench

@@ -20,6 +20,11 @@ include_patterns = [
     "exercises/*.ipynb",
     "*.md",
 ]
+# The Chinese pages, where `make chinese` has made them.
+if (Path(__file__).parents[1] / "build/zh_CN/chapters").is_dir():
+    include_patterns += [f"build/zh_CN/{part}" for part in ("chapters/*.ipynb", "exercises/*.ipynb", "glossary.md")]
+else:
+    exclude_patterns = ["docs/zh_CN/**"]
 
 nb_execution_mode = "off"
 nb_code_prompt_show = "Show the code"
@@ -27,7 +32,7 @@ nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 # The rows of chapter 15's ledger are anchors in its outputs, which MyST doesn't read; docs/check_site.py follows them.
-suppress_warnings = ["myst.xref_missing"]
+suppress_warnings = ["myst.xref_missing", "toc.empty_glob"]
 
 # The reference shows types by the names that the library gives them: `Floats`, not what stands behind.
 autodoc_type_aliases = {name: name for name in vars(arguments) if name[:1].isupper()}
