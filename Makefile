@@ -12,7 +12,7 @@ ifdef GAN_COURSE_DATA
 export GAN_COURSE_DATA := $(or $(shell cd "$(GAN_COURSE_DATA)" 2>/dev/null && pwd),$(GAN_COURSE_DATA))
 endif
 
-.PHONY: help course lab test check site bench browser colab hub kit exercises clean
+.PHONY: help course lab test check site chinese bench browser colab hub kit exercises clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,13 +35,15 @@ check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/gan-course exercises --check
 	$(BIN)/mypy
 
-site: $(STAMP) ## build the site in build/site/ from the outputs that are committed
+site: $(STAMP) ## build the site in build/site/ from the outputs that are committed, and follow its links
+	rm -rf build/site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/sphinx-build -q -W -j auto -c docs . build/site
+	$(BIN)/python docs/check_site.py build/site
 
-browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student would
+browser: $(STAMP) site ## drive chapters in JupyterLab with Chromium, as a student would; read the site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
-	npm install --silent --no-audit --no-fund --prefix build/node iwer@2.5
+	npm install --silent --no-audit --no-fund --prefix build/node axe-core@4 iwer@2.5
 	$(BIN)/python -m pytest -rs --capture=no tests/browser
 
 colab: $(STAMP) ## install and run the course beside the packages that Colab ships
@@ -54,6 +56,10 @@ hub: $(STAMP) ## start a JupyterHub and log a class of ten in at once
 
 kit: $(STAMP) ## bundle the course, install it with no network and run chapter 00: ten minutes
 	$(BIN)/python -m pytest -rs --capture=no tests/kit
+
+chinese: $(STAMP) ## make the Chinese notebooks in build/zh_CN/ and run them; the site then has them, too
+	$(BIN)/gan-course translate build
+	$(BIN)/gan-course run --root build/zh_CN --update
 
 bench: $(STAMP) ## measure what the course promises about speed and quality
 	$(BIN)/python -m bench

@@ -24,6 +24,7 @@ floor  modules                                                       holds
 1      ``files``, ``checkpoints``, ``naming``, ``plots``             whole-file writes; did you mean; figures
 1      ``data``, ``setup``                                           data sets; device, seed, profile
 1      ``arguments``                                                 what functions take, and what they refuse
+1      ``language``, ``fonts``                                       messages in the reader's language, its letters
 =====  ============================================================  ==========================================
 
 Importing the package itself loads nothing: import the module you need, ``from gan_course import losses``.

@@ -46,6 +46,7 @@ class Classifier(nn.Module):
         channels_last(self)
 
     def features(self, images: Maps) -> Tensor:
+        """What the last hidden layer says of each picture, ``[N, features]``: chapter 06 measures distances there."""
         check_input(self, images=images)
         return self.body(images)
 
@@ -93,6 +94,7 @@ class AttributeClassifier(nn.Module):
         channels_last(self)
 
     def features(self, images: Maps) -> Tensor:
+        """What the last hidden layer says of each picture, ``[N, features]``."""
         check_input(self, images=images)
         return self.body(images)
 
@@ -110,6 +112,7 @@ class AttributeClassifier(nn.Module):
         return self.head(self.features(images))
 
     def read(self, images: Maps) -> Tensor:
+        """The most probable value of each attribute, int64 ``[N, attributes]``."""
         return torch.stack([part.argmax(dim=1) for part in self.split(self(images))], dim=1)
 
     def split(self, logits: Rows) -> tuple[Tensor, ...]:

@@ -105,6 +105,14 @@ def parser() -> argparse.ArgumentParser:
     command = add("exercises", exercises, "write exercises/ from solutions/")
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
 
+    command = add("translate", translate, "make the course in another language from the original and its catalogues")
+    command.add_argument(
+        "action", choices=("extract", "build", "check"), help="bring the catalogues in step; write the notebooks; look"
+    )
+    command.add_argument("--language", default="zh_CN", metavar="CODE", help="such as zh_CN, which is the default")
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="begin these, too: numbers or names")
+    command.add_argument("--out", default="build", metavar="FOLDER", help="where build/CODE goes (default: build)")
+
     command = add("grade", grade, "grade a folder of exercise notebooks, each in a sandbox")
     command.add_argument("folder", metavar="FOLDER", help="holds the students' notebooks")
     command.add_argument("--out", default="grades", metavar="FOLDER", help="where the tables go (default: grades)")
@@ -209,6 +217,12 @@ def exercises(**options) -> int:
     from gan_course.commands import exercises as module
 
     return module.exercises(**options)
+
+
+def translate(**options) -> int:
+    from gan_course.commands import translate as module
+
+    return module.translate(**options)
 
 
 def grade(**options) -> int:

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from gan_course import fonts
 from gan_course.arguments import Column, Count, Drawable, Points, Positive, guard
 
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
@@ -37,6 +38,7 @@ def new_figure(
 
     It knows nothing of pyplot: there is no figure to close, and none that shows up twice.
     """
+    fonts.use()
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, **options)
@@ -53,6 +55,7 @@ def mime_bundle(
     """
     if len(alt) < 20:
         raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
+    fonts.leave_out_what_has_no_letters(figure)
     buffer = io.BytesIO()
     fast = {"compress_level": 1}  # "compact" compresses anew
     figure.savefig(buffer, format="png", dpi=dpi if quick else PIXELS * dpi, pil_kwargs=fast)
@@ -152,16 +155,16 @@ def draw_curves(ax: Axes, log: Mapping[str, Column], names: Mapping[str, str], w
         colour = COLUMNS.get(column, OTHERS[i % len(OTHERS)])
         ax.plot(log["step"], log[column], color=colour, alpha=0.2, linewidth=0.7)
         ax.plot(log["step"], smooth(log[column], window), color=colour, label=label)
-    ax.set_xlabel("step")
+    ax.set_xlabel(fonts.label("step"))
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, fontsize=9)
 
 
 def draw_losses(ax: Axes, log: Mapping[str, Column]) -> None:
     """The two losses of a training log, with the clueless discriminator's 2 log 2 as a dotted line."""
-    draw_curves(ax, log, {"d_loss": "discriminator", "g_loss": "generator"})
+    draw_curves(ax, log, {"d_loss": fonts.label("discriminator"), "g_loss": fonts.label("generator")})
     ax.axhline(2 * np.log(2), color=NEUTRAL, linestyle=":", linewidth=1)
-    ax.set_ylabel("loss")
+    ax.set_ylabel(fonts.label("loss"))
 
 
 def plane(extent: Positive = 1.6, side: Count = 60) -> Tensor:
@@ -188,10 +191,10 @@ def draw_belief(ax: Axes, discriminator: Callable[[Tensor], Tensor], extent: Pos
 
 def draw_points(ax: Axes, real: Points | None = None, fake: Points | None = None, extent: Positive = 1.6) -> None:
     """Real points blue, generated ones orange: each ``[N, 2]``."""
-    for points, colour, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
+    for points, colour, name in ((real, REAL, "real"), (fake, FAKE, "generated")):
         if points is not None:
             x, y = points.detach().cpu().T
-            ax.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0, label=label)
+            ax.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0, label=fonts.label(name))
     ax.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal", xticks=[], yticks=[])
 
 
@@ -227,7 +230,8 @@ def flowchart(
         style = {"boxstyle": "round,pad=0.45", "facecolor": colours.get(name[:4], "#EEEEEE"), "edgecolor": "#777777"}
         drawn[name] = ax.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style, zorder=3)
     for start, end, label in arrows:
-        learning = label.startswith("gradient")  # what flows back while learning is dashed and bends aside
+        # What flows back while learning is dashed and bends aside.
+        learning = label.startswith(("gradient", fonts.label("gradient")))
         bend, colour = (0.3, FAKE) if learning else (0.0, "black")
         line = {
             "arrowstyle": "-|>", "color": colour, "linestyle": "--" if learning else "-", "shrinkA": 2, "shrinkB": 2,

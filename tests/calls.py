@@ -22,7 +22,7 @@ from gan_course.style import gatys
 #: Modules whose functions are not for students, or whose arguments another test spoils.
 EXEMPT_MODULES = (
     "arguments",  # what is tested here
-    "checks", "commands", "cli", "recipes", "files", "naming",
+    "checks", "commands", "cli", "recipes", "files", "naming", "language", "fonts",
     "checkpoints",  # test_checkpoints: what comes from a file is refused as a whole
     "data.landscape", "data.fetching", "data.outlines", "data.folders",  # inside of data sets, which look first
     "ledger.arithmetic", "ledger.programs", "ledger.findings", "ledger.glossary", "ledger.reading", "ledger.pages",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gan_course.checks.players import Bowl, Plane, new_game
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import describe, normal
+from gan_course.language import tr
 
 # ------------------------------------------------------------------------------------------ ring
 
@@ -24,8 +25,8 @@ def _centres(modes: int, radius: float) -> Tensor:
 
 def _draw_ring(attempt: Attempt, count: int, modes: int, radius: float, spread: float) -> Tensor:
     points = attempt(count, modes, radius, spread)
-    hint = "One row a point, two coordinates a row. How many rows did the caller ask for?"
-    return attempt.tensor(points, [count, 2], hint=hint, what="the points").detach().float()
+    hint = tr("One row a point, two coordinates a row. How many rows did the caller ask for?")
+    return attempt.tensor(points, [count, 2], hint=hint, what=tr("the points")).detach().float()
 
 
 def _all_on(points: Tensor, centres: Tensor) -> bool:
@@ -38,32 +39,36 @@ def _compare_centres(attempt: Attempt, modes: int, radius: float) -> None:
     points = _draw_ring(attempt, 250 * modes, modes, radius, 0.0)
     centres, about = _centres(modes, radius), "centres"
     mistakes = [
-        (_centres(modes, 1.0), "The radius has no effect: the points lie on a circle of radius 1."),
+        (_centres(modes, 1.0), tr("The radius has no effect: the points lie on a circle of radius 1.")),
         (
             _circle(torch.linspace(0, 2 * math.pi, modes), radius),
-            "The last centre falls on the first: angle 2π is angle 0 again.",
+            tr("The last centre falls on the first: angle 2π is angle 0 again."),
         ),
         (
             _circle(360 * torch.arange(modes) / modes, radius),
-            "These are angles in degrees. Sine and cosine want radians.",
+            tr("These are angles in degrees. Sine and cosine want radians."),
         ),
-        (centres.flip(1), "The two coordinates are swapped: the first centre lies on the x axis."),
+        (centres.flip(1), tr("The two coordinates are swapped: the first centre lies on the x axis.")),
     ]
     on = _all_on(points, centres)
     attempt.observe(about, mistakes, lambda wrong: _all_on(points, wrong), on)
     if not on:
         attempt.fail(
-            f"the first point {describe(points[0])}, {points[0].norm():.4g} from the origin",
-            f"every point on one of {modes} centres: angles 0, 2π/{modes}, 2 * 2π/{modes}, ..., radius {radius:g}",
-            "With spread 0 nothing is random but the choice of the centre.",
+            tr("the first point {first}, {away:.4g} from the origin").format(
+                first=describe(points[0]), away=points[0].norm()
+            ),
+            tr(
+                "every point on one of {modes} centres: angles 0, 2π/{modes}, 2 * 2π/{modes}, ..., radius {radius:g}"
+            ).format(modes=modes, radius=radius),
+            tr("With spread 0 nothing is random but the choice of the centre."),
             about,
         )
     visits = torch.cdist(points, centres).argmin(dim=1).bincount(minlength=modes)
     if visits.min() < 0.7 * len(points) / modes or visits.max() > 1.35 * len(points) / modes:
         attempt.fail(
-            f"{', '.join(map(str, visits.tolist()))} points in the modes",
-            f"about {len(points) // modes} points in each of the {modes} modes",
-            "Each point picks its mode, all with the same probability.",
+            tr("{counts} points in the modes").format(counts=", ".join(map(str, visits.tolist()))),
+            tr("about {count} points in each of the {modes} modes").format(count=len(points) // modes, modes=modes),
+            tr("Each point picks its mode, all with the same probability."),
         )
     if modes > 1:
         attempt.check_random(lambda: _draw_ring(attempt, 900, modes, radius, 0.0), rows=lambda points: points)
@@ -81,29 +86,42 @@ def _compare_spread(attempt: Attempt, modes: int, radius: float, spread: float) 
     offsets = points - centres[torch.cdist(points, centres).argmin(dim=1)]
     std = offsets.std(dim=0)
     correlation = (offsets.prod(dim=1).mean() / std.prod().clamp_min(1e-12)).item()
-    got = f"standard deviation {std[0]:.3g} in x and {std[1]:.3g} in y around the centre"
+    got = tr("standard deviation {x:.3g} in x and {y:.3g} in y around the centre").format(x=std[0], y=std[1])
     mistakes = [
-        (spread**0.5, "You took the spread as a variance. It is the standard deviation."),
-        (spread**2, "You multiplied the noise by the square of the spread. What does a factor do to the deviation?"),
-        (spread * 3**-0.5, "This is as wide as uniform noise from -spread to spread. The modes are Gaussians."),
+        (spread**0.5, tr("You took the spread as a variance. It is the standard deviation.")),
+        (
+            spread**2,
+            tr("You multiplied the noise by the square of the spread. What does a factor do to the deviation?"),
+        ),
+        (spread * 3**-0.5, tr("This is as wide as uniform noise from -spread to spread. The modes are Gaussians.")),
     ]
     wide = bool((std - spread).abs().max() <= 0.07 * spread)
     attempt.observe(about, mistakes, lambda wrong: bool((std - wrong).abs().max() < 0.07 * wrong), wide)
     if not wide:
-        hint = "Each point gets its own Gaussian noise, and so does each of its two coordinates."
-        attempt.fail(got, f"a standard deviation of {spread:g} in x and in y", hint, about)
+        hint = tr("Each point gets its own Gaussian noise, and so does each of its two coordinates.")
+        attempt.fail(got, tr("a standard deviation of {spread:g} in x and in y").format(spread=spread), hint, about)
     if abs(correlation) > 0.1:
-        hint = "x and y move together. Each coordinate needs its own random number."
-        attempt.fail(f"{got}, correlation {correlation:.2f}", "no correlation between x and y", hint)
+        hint = tr("x and y move together. Each coordinate needs its own random number.")
+        attempt.fail(
+            tr("{got}, correlation {correlation:.2f}").format(got=got, correlation=correlation),
+            tr("no correlation between x and y"),
+            hint,
+        )
     centre = offsets.mean(dim=0)
     if centre.abs().max() > 0.1 * spread:
-        hint = "Noise around a centre is as often on one side as on the other."
-        attempt.fail(f"points that lie {describe(centre)} off their centre on average", "about 0", hint)
+        hint = tr("Noise around a centre is as often on one side as on the other.")
+        attempt.fail(
+            tr("points that lie {centre} off their centre on average").format(centre=describe(centre)),
+            tr("about 0"),
+            hint,
+        )
     fourth = _kurtosis((offsets - centre) / std)
     if not 7.0 < fourth < 9.1:
-        hint = "The width is right but the shape is not. Which distribution has the bell shape?"
+        hint = tr("The width is right but the shape is not. Which distribution has the bell shape?")
         attempt.fail(
-            f"a mean fourth power of {fourth:.2f}, in deviations", "about 8, as for a Gaussian in the plane", hint
+            tr("a mean fourth power of {fourth:.2f}, in deviations").format(fourth=fourth),
+            tr("about 8, as for a Gaussian in the plane"),
+            hint,
         )
     attempt.check_random(lambda: _draw_ring(attempt, 900, 1, radius, spread), rows=lambda points: points)
 
@@ -128,16 +146,18 @@ def _data(dimension: int) -> Tensor:
 
 
 def _draw_model(attempt: Attempt, points: Tensor, count: int) -> Tensor:
-    hint = "As many new points as were asked for, each with as many coordinates as the given ones."
+    hint = tr("As many new points as were asked for, each with as many coordinates as the given ones.")
     samples = attempt(points.clone(), count)
-    return attempt.tensor(samples, [count, points.shape[1]], hint=hint, what="the samples").detach().float()
+    return attempt.tensor(samples, [count, points.shape[1]], hint=hint, what=tr("the samples")).detach().float()
 
 
 def _compare_moments(attempt: Attempt, points: Tensor) -> None:
     samples = _draw_model(attempt, points, 10_000)
     about = "covariance"
     if (samples.std(dim=0) < 1e-4).any():
-        attempt.fail("samples that are all alike", "10000 different samples", "Each sample needs noise of its own.")
+        attempt.fail(
+            tr("samples that are all alike"), tr("10000 different samples"), tr("Each sample needs noise of its own.")
+        )
     mean, covariance = points.mean(dim=0), points.T.cov()
     scale = covariance.diag().sqrt()
     found = samples.T.cov()
@@ -147,29 +167,41 @@ def _compare_moments(attempt: Attempt, points: Tensor) -> None:
 
     root = torch.linalg.cholesky(covariance)
     mistakes = [
-        (torch.eye(len(mean)), "This is plain noise of variance 1. The data's cloud is stretched and tilted."),
-        (root.T @ root, "Right factor, wrong side: is each row of noise multiplied by L or by its transpose?"),
+        (torch.eye(len(mean)), tr("This is plain noise of variance 1. The data's cloud is stretched and tilted.")),
+        (root.T @ root, tr("Right factor, wrong side: is each row of noise multiplied by L or by its transpose?")),
         (
             covariance @ covariance,
-            "The noise was multiplied by the covariance itself, which squares it. What is its 'square root'?",
+            tr("The noise was multiplied by the covariance itself, which squares it. What is its 'square root'?"),
         ),
         (
             covariance.diag().diag(),
-            "Each coordinate has the right width but they vary independently. The data's don't.",
+            tr("Each coordinate has the right width but they vary independently. The data's don't."),
         ),
         (
             points.T @ points / len(points),
-            "The cloud is too wide: the covariance is about deviations from the mean. Was the mean taken away first?",
+            tr(
+                "The cloud is too wide: the covariance is about deviations from the mean. Was the "
+                "mean taken away first?"
+            ),
         ),
     ]
     is_right = about_equal(found, covariance)
     attempt.observe(about, mistakes, lambda wrong: about_equal(found, wrong), is_right)
     if ((samples.mean(dim=0) - mean).abs() > 0.07 * scale).any():
-        hint = "The cloud has the wrong centre. What must be added to noise that is centred at the origin?"
-        attempt.fail(f"mean {describe(samples.mean(dim=0))}", f"about the data's mean {describe(mean)}", hint)
+        hint = tr("The cloud has the wrong centre. What must be added to noise that is centred at the origin?")
+        attempt.fail(
+            tr("mean {mean}").format(mean=describe(samples.mean(dim=0))),
+            tr("about the data's mean {mean}").format(mean=describe(mean)),
+            hint,
+        )
     if not is_right:
-        hint = "Noise z has covariance I. What covariance has A z, for a matrix A?"
-        attempt.fail(f"covariance {_rows(found)}", f"about the data's covariance {_rows(covariance)}", hint, about)
+        hint = tr("Noise z has covariance I. What covariance has A z, for a matrix A?")
+        attempt.fail(
+            tr("covariance {covariance}").format(covariance=_rows(found)),
+            tr("about the data's covariance {covariance}").format(covariance=_rows(covariance)),
+            hint,
+            about,
+        )
 
 
 def _rows(matrix: Tensor) -> str:
@@ -180,19 +212,23 @@ def _model_new_points(attempt: Attempt, points: Tensor) -> None:
     samples = _draw_model(attempt, points, 4000)
     if (torch.cdist(samples, points).min(dim=1).values < 1e-6).float().mean() > 0.01:
         attempt.fail(
-            "points of the data set",
-            "new points",
-            "A generative model makes points that nobody has seen. Repeating the data is memory.",
+            tr("points of the data set"),
+            tr("new points"),
+            tr("A generative model makes points that nobody has seen. Repeating the data is memory."),
         )
     if len(samples.unique(dim=0)) < len(samples):
-        attempt.fail("the same sample more than once", "4000 different samples", "Each sample needs noise of its own.")
+        attempt.fail(
+            tr("the same sample more than once"),
+            tr("4000 different samples"),
+            tr("Each sample needs noise of its own."),
+        )
     mean, root = samples.mean(dim=0), torch.linalg.cholesky(samples.T.cov())
     rounded = torch.linalg.solve_triangular(root, (samples - mean).T, upper=False).T
     fourth, gaussian = _kurtosis(rounded), len(mean) * (len(mean) + 2)
     if abs(fourth - gaussian) > 0.09 * gaussian:
-        hint = "The widths don't tell all: a Gaussian has the shape of a bell. From which noise do you start?"
-        got = f"a mean fourth power of {fourth:.2f}, in standard deviations"
-        attempt.fail(got, f"about {gaussian}, as for a Gaussian", hint)
+        hint = tr("The widths don't tell all: a Gaussian has the shape of a bell. From which noise do you start?")
+        got = tr("a mean fourth power of {fourth:.2f}, in standard deviations").format(fourth=fourth)
+        attempt.fail(got, tr("about {gaussian}, as for a Gaussian").format(gaussian=gaussian), hint)
     attempt.check_random(lambda: _draw_model(attempt, points, 1500), rows=lambda samples: samples)
 
 
@@ -221,23 +257,29 @@ def _compare_modes(attempt: Attempt, points: Tensor, centres: Tensor, radius: fl
         return int((close.float().mean(dim=0) >= share).sum())
 
     mistakes = [
-        (len(centres) - right, "That is the number of modes that are missing."),
-        (int((near_by.sum(0) > 0).sum()), "One stray point does not cover a mode: it takes a share of all points."),
-        (int(near_by.any(dim=1).sum()), "That is a number of points. The task asks for a number of modes."),
-        (int((nearest >= share).sum()), "Points far from every centre were counted for the nearest one."),
+        (len(centres) - right, tr("That is the number of modes that are missing.")),
+        (int((near_by.sum(0) > 0).sum()), tr("One stray point does not cover a mode: it takes a share of all points.")),
+        (int(near_by.any(dim=1).sum()), tr("That is a number of points. The task asks for a number of modes.")),
+        (int((nearest >= share).sum()), tr("Points far from every centre were counted for the nearest one.")),
         (
             int((of_those_near >= share).sum()),
-            "The share was taken of the points near a centre. It is meant of all points, those far from all included.",
+            tr(
+                "The share was taken of the points near a centre. It is meant of all points, those "
+                "far from all included."
+            ),
         ),
-        (count(distance**2 < radius), "The squared distance was compared with the radius."),
-        (count(distance < radius**2), "The distance was compared with the squared radius."),
-        (count(sides.sum(dim=2) < radius), "That is the distance along the axes: |x| + |y|. Take the straight one."),
-        (count(sides.amax(dim=2) < radius), "That is a square around each centre. Take the straight distance."),
-        (int((shares > share).sum()), "'At least' a share includes that very share."),
-        (right / len(centres), "That is a fraction. The task asks for a count."),
+        (count(distance**2 < radius), tr("The squared distance was compared with the radius.")),
+        (count(distance < radius**2), tr("The distance was compared with the squared radius.")),
+        (
+            count(sides.sum(dim=2) < radius),
+            tr("That is the distance along the axes: |x| + |y|. Take the straight one."),
+        ),
+        (count(sides.amax(dim=2) < radius), tr("That is a square around each centre. Take the straight distance.")),
+        (int((shares > share).sum()), tr("'At least' a share includes that very share.")),
+        (right / len(centres), tr("That is a fraction. The task asks for a count.")),
     ]
     result = attempt(points.clone(), centres.clone(), radius, share)
-    attempt.close(result, right, hint, mistakes, what="the number of covered modes")
+    attempt.close(result, right, hint, mistakes, what=tr("the number of covered modes"))
 
 
 def _heaps(count: int, modes: int, width: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -265,8 +307,9 @@ def check_modes_covered() -> Parts:
             (*_heaps(700, 16, 0.5, 2), 0.7, 0.013),
             (*_heaps(300, 5, 0.3, 3), 0.45, 0.0617),
             (*_heaps(90, 1, 0.5, 4), 0.9, 0.31),
-            hint="For each centre: which share of all points lies within the radius? "
-            "Then count the centres with enough.",
+            hint=tr(
+                "For each centre: which share of all points lies within the radius? Then count the centres with enough."
+            ),
         ),
         "edges": cases(
             _compare_modes,
@@ -279,7 +322,9 @@ def check_modes_covered() -> Parts:
             (torch.cat([c[[0, 1, 2, 2, 2]], far.repeat(15, 1)]), c, 0.2, 0.1),
             (torch.cat([c[:2] + slanting, c[2:]]), c, 0.2, 0.2),
             (torch.cat([c[:1] + slanting, c[1:] - 0.87 * slanting]), c, 0.2, 0.2),
-            hint="Two limits: how near counts as near, and how many of all points count as enough. Which one is off?",
+            hint=tr(
+                "Two limits: how near counts as near, and how many of all points count as enough. Which one is off?"
+            ),
         ),
     }
 
@@ -296,23 +341,23 @@ def _compare_arrows(
     (right,) = torch.autograd.grad(logits.sum(), moving)
     p = logits.detach().sigmoid().reshape(-1, 1)
     mistakes = [
-        (-right, "The arrows point downhill. The generator wants its points where the logit is higher."),
+        (-right, tr("The arrows point downhill. The generator wants its points where the logit is higher.")),
         (
             right / len(points),
-            "The arrows shrink with the number of points: you took the slope of the mean of the logits.",
+            tr("The arrows shrink with the number of points: you took the slope of the mean of the logits."),
         ),
-        (right * p * (1 - p), "That is the slope of the probability. Where D is sure it is flat: use the logit's."),
-        (-right * (1 - p), "That is the slope of the loss -log D(x). The task asks for that of the logit, uphill."),
-        (right * (1 - p), "That is the slope of log D(x). The task asks for that of the logit."),
+        (right * p * (1 - p), tr("That is the slope of the probability. Where D is sure it is flat: use the logit's.")),
+        (-right * (1 - p), tr("That is the slope of the loss -log D(x). The task asks for that of the logit, uphill.")),
+        (right * (1 - p), tr("That is the slope of log D(x). The task asks for that of the logit.")),
         (
             right / right.norm(dim=1, keepdim=True),
-            "The lengths were made equal. They say how strong the pull is: keep them.",
+            tr("The lengths were made equal. They say how strong the pull is: keep them."),
         ),
-        (points.detach() + right, "These are the arrow's tips. The task asks for the arrow alone, from its start."),
-        (points.detach(), "These are the points themselves."),
+        (points.detach() + right, tr("These are the arrow's tips. The task asks for the arrow alone, from its start.")),
+        (points.detach(), tr("These are the points themselves.")),
     ]
-    again = [(2 * right, "Twice as long: was a gradient of an earlier call still there and added?")]
-    hint = "The slope of the logit as each point moves a little in x and a little in y. Autograd knows it."
+    again = [(2 * right, tr("Twice as long: was a gradient of an earlier call still there and added?"))]
+    hint = tr("The slope of the logit as each point moves a little in x and a little in y. Autograd knows it.")
     given = points.clone() if given is None else given
     for call in range(calls):
         result = attempt(discriminator, given)
@@ -351,23 +396,23 @@ def check_arrows() -> Parts:
 def _compare_batch(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
     samples, targets = attempt.pair(attempt(real.clone(), fake.clone()), ("samples", "targets"))
     total = len(real) + len(fake)
-    hint = "The two batches follow each other in one longer batch; a sample keeps its shape."
+    hint = tr("The two batches follow each other in one longer batch; a sample keeps its shape.")
     samples = attempt.tensor(samples, [total, *real.shape[1:]], hint=hint, what="samples")
-    hint = "First all real samples, then all fake ones, each as it came."
+    hint = tr("First all real samples, then all fake ones, each as it came.")
     attempt.close(samples, torch.cat([real, fake]), hint, what="samples")
-    hint = "One target a sample, no more and no fewer."
+    hint = tr("One target a sample, no more and no fewer.")
     targets = attempt.tensor(targets, [total], hint=hint, what="targets")
     if not targets.is_floating_point():
-        hint = "Cross-entropy compares the targets with probabilities: they must be floats."
+        hint = tr("Cross-entropy compares the targets with probabilities: they must be floats.")
         attempt.dtype(targets, torch.float32, "targets", hint)
     right = torch.cat([torch.ones(len(real)), torch.zeros(len(fake))])
     mistakes = [
-        (1 - right, "The targets are swapped: D is the probability of being real."),
-        (torch.ones(total), "D would learn to call everything real."),
-        (torch.zeros(total), "D would learn to call everything fake."),
-        (2 * right - 1, "The targets are probabilities: a fake has probability 0, not -1, of being real."),
+        (1 - right, tr("The targets are swapped: D is the probability of being real.")),
+        (torch.ones(total), tr("D would learn to call everything real.")),
+        (torch.zeros(total), tr("D would learn to call everything fake.")),
+        (2 * right - 1, tr("The targets are probabilities: a fake has probability 0, not -1, of being real.")),
     ]
-    attempt.close(targets, right, "Real samples have the target 1, fake ones 0.", mistakes, what="targets")
+    attempt.close(targets, right, tr("Real samples have the target 1, fake ones 0."), mistakes, what="targets")
 
 
 @check("discriminator_batch(real [N, ...], fake [M, ...]) -> (samples [N + M, ...], targets [N + M])")

@@ -12,28 +12,33 @@ from torch.nn.functional import relu, softplus
 from gan_course.checks.players import Bowl, Plane, new_game
 from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
 from gan_course.checks.values import describe, near, normal, per_picture
+from gan_course.language import tr, tr_later
 
 LOSSES = ("L_D", "L_G")
 HINTS = (
-    "Two questions, one term each: how surprised is D by the real batch, and how surprised is it by the fake one? "
-    "Average each over its batch and add the two.",
-    "The generator wants D to believe in its fakes. What number is small when it succeeds?",
+    tr_later(
+        "Two questions, one term each: how surprised is D by the real batch, and how surprised is it by the fake one? "
+        "Average each over its batch and add the two."
+    ),
+    tr_later("The generator wants D to believe in its fakes. What number is small when it succeeds?"),
 )
-SUM = "That is the sum over the batch. A mean keeps its size when the batch grows."
-HALF = "That is half of it. The two terms are added, not averaged."
+SUM = tr_later("That is the sum over the batch. A mean keeps its size when the batch grows.")
+HALF = tr_later("That is half of it. The two terms are added, not averaged.")
 
 
 def _compare(attempt: Attempt, result: Any, expected: tuple[Tensor, ...], hints: tuple[str, ...], *mistakes: Mistakes):
     for i, value in enumerate(attempt.pair(result, LOSSES)):
-        swapped = (expected[1 - i], f"The order is {', '.join(LOSSES)}.")
+        swapped = (expected[1 - i], tr("The order is {names}.").format(names=", ".join(LOSSES)))
         known = [swapped, *mistakes[i]] if mistakes else []
         attempt.close(value, expected[i], hints[i], known, what=LOSSES[i])
 
 
 def _common_mistakes(loss: Tensor, count: int) -> list[tuple[Tensor, str]]:
     """Mistakes that any loss of logarithms can suffer from."""
-    sign = "Only the sign is wrong. The logarithm of a probability is negative; when is the surprise a positive number?"
-    base = "The size is off by a factor of {}: that is the logarithm to base {}. The losses use the natural one."
+    sign = tr(
+        "Only the sign is wrong. The logarithm of a probability is negative; when is the surprise a positive number?"
+    )
+    base = tr("The size is off by a factor of {}: that is the logarithm to base {}. The losses use the natural one.")
     return [
         (-loss, sign),
         (loss / math.log(2), base.format("1.44", 2)),
@@ -48,12 +53,14 @@ def _discriminator_mistakes(real: Tensor, fake: Tensor) -> list[tuple[Tensor, st
     return [
         (
             -real.log().mean() - fake.log().mean(),
-            "The argument of the second logarithm is swapped: it rewards D for believing in fakes. With what "
-            "probability does D say that a fake is a fake?",
+            tr(
+                "The argument of the second logarithm is swapped: it rewards D for believing in fakes. With what "
+                "probability does D say that a fake is a fake?"
+            ),
         ),
-        (real.log().mean() + fake.log().mean(), "Two faults: the signs, and the argument of the second logarithm."),
-        (-real.log().mean(), "The fake batch is missing: such a D learns to call everything real."),
-        (-(1 - fake).log().mean(), "The real batch is missing: such a D learns to call everything fake."),
+        (real.log().mean() + fake.log().mean(), tr("Two faults: the signs, and the argument of the second logarithm.")),
+        (-real.log().mean(), tr("The fake batch is missing: such a D learns to call everything real.")),
+        (-(1 - fake).log().mean(), tr("The real batch is missing: such a D learns to call everything fake.")),
         (right / 2, HALF),
         *_common_mistakes(right, len(real)),
     ]
@@ -64,12 +71,15 @@ def _generator_mistakes(fake: Tensor) -> list[tuple[Tensor, str]]:
     return [
         (
             (1 - fake).log().mean(),
-            "That is the saturating loss of the original game. It has the same aim, but its gradient fades where the "
-            "generator is losing. The task asks for the non-saturating one.",
+            tr(
+                "That is the saturating loss of the original game. It has the same aim, but its "
+                "gradient fades where the "
+                "generator is losing. The task asks for the non-saturating one."
+            ),
         ),
         (
             -(1 - fake).log().mean(),
-            "This is small when D recognises the fakes, which is what D wants. What does the generator want?",
+            tr("This is small when D recognises the fakes, which is what D wants. What does the generator want?"),
         ),
         *_common_mistakes(-fake.log().mean(), len(fake)),
     ]
@@ -115,7 +125,7 @@ def _losses_of_logits(real: Tensor, fake: Tensor, smooth: float = 0.0) -> tuple[
 
 
 def _compare_logits(attempt: Attempt, real: Tensor, fake: Tensor, smooth: float) -> None:
-    twice = "These are the losses after two sigmoids. A loss 'with logits' applies one itself."
+    twice = tr("These are the losses after two sigmoids. A loss 'with logits' applies one itself.")
     p, q = real.sigmoid(), fake.sigmoid()
     double, right = _losses_of_logits(p, q), _losses_of_logits(real, fake, smooth)
     more = smooth * real.mean()
@@ -124,17 +134,17 @@ def _compare_logits(attempt: Attempt, real: Tensor, fake: Tensor, smooth: float)
         discriminator = [(double[0], twice), *_discriminator_mistakes(p, q)]
     else:
         discriminator = [
-            (right[0] - more, "Nothing is smoothed: D is still asked to be sure of the real samples."),
-            (right[0] - smooth * fake.mean(), "Both sides are smoothed. Of the fakes, D may be sure."),
-            (right[0] - more - smooth * fake.mean(), "The fakes are smoothed, and the real samples are not."),
-            (right[0] + smooth * softplus(real).mean() - more, "The two shares must add up to 1."),
+            (right[0] - more, tr("Nothing is smoothed: D is still asked to be sure of the real samples.")),
+            (right[0] - smooth * fake.mean(), tr("Both sides are smoothed. Of the fakes, D may be sure.")),
+            (right[0] - more - smooth * fake.mean(), tr("The fakes are smoothed, and the real samples are not.")),
+            (right[0] + smooth * softplus(real).mean() - more, tr("The two shares must add up to 1.")),
             *[(value + more, hint) for value, hint in [(double[0], twice), *_discriminator_mistakes(p, q)]],
         ]
     _compare(attempt, attempt(real.clone(), fake.clone(), smooth), right, HINTS, discriminator, generator)
 
 
 def _compare_extremes(attempt: Attempt, logit: float) -> None:
-    hint = (
+    hint = tr(
         "In float32 the sigmoid of 200 is exactly 1, that of -200 exactly 0, and exp(200) is infinite. Then a "
         "logarithm has nothing left to work with, and a limit on it hides how wrong D is. Which way leads from the "
         "logit to the loss without a stop at any of these?"
@@ -150,7 +160,7 @@ def _logit_gradients(attempt: Attempt) -> None:
     fake = torch.tensor([-200.0, -2.0, -0.3, 200.0, 1.0], requires_grad=True)
     results = attempt.pair(attempt(real, fake, 0.1), LOSSES)
     expected = _losses_of_logits(real, fake, 0.1)
-    hint = (
+    hint = tr(
         "The gradient must stay alive where D is completely wrong: there it is needed most. A limit on the probability "
         "or on the logarithm kills it, and an exponential that overflows, be it in a branch that torch.where does not "
         "take, makes it NaN."
@@ -194,44 +204,46 @@ def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list
     d_mistakes = [
         (
             _hinge_discriminator(-real, -fake),
-            "The signs are swapped: real logits shall lie above the margin and fake ones below minus the margin.",
+            tr("The signs are swapped: real logits shall lie above the margin and fake ones below minus the margin."),
         ),
         (
             relu(1 - real.mean()) + relu(1 + fake.mean()),
-            "The mean comes too early: one good sample must not excuse a bad one. What comes first, hinge or mean?",
+            tr("The mean comes too early: one good sample must not excuse a bad one. What comes first, hinge or mean?"),
         ),
         (
             (1 - real).mean() + (1 + fake).mean(),
-            "There is no hinge: a logit beyond the margin must not lower the loss any further.",
+            tr("There is no hinge: a logit beyond the margin must not lower the loss any further."),
         ),
         (
             relu(-real).mean() + relu(fake).mean(),
-            "The margin is missing: the right side of 0 is not enough. How far on that side should a logit be?",
+            tr("The margin is missing: the right side of 0 is not enough. How far on that side should a logit be?"),
         ),
-        (relu(1 - real).mean(), "The fake batch is missing."),
-        (relu(1 + fake).mean(), "The real batch is missing."),
+        (relu(1 - real).mean(), tr("The fake batch is missing.")),
+        (relu(1 + fake).mean(), tr("The real batch is missing.")),
         (right[0] / 2, HALF),
         (right[0] * len(real), SUM),
-        (-right[0], "Only the sign is wrong."),
+        (-right[0], tr("Only the sign is wrong.")),
     ]
     g_mistakes = [
-        (relu(1 - fake).mean(), "The generator's loss has no hinge: it raises the fake logits and never stops."),
-        (relu(1 + fake).mean(), "That is the discriminator's fake term. The generator wants the opposite."),
-        (fake.mean(), "Only the sign is wrong: minimising this lowers the fake logits."),
+        (relu(1 - fake).mean(), tr("The generator's loss has no hinge: it raises the fake logits and never stops.")),
+        (relu(1 + fake).mean(), tr("That is the discriminator's fake term. The generator wants the opposite.")),
+        (fake.mean(), tr("Only the sign is wrong: minimising this lowers the fake logits.")),
         (-fake.sum(), SUM),
-        (softplus(-fake).mean(), "That is the non-saturating loss. The hinge pair uses the plain score."),
+        (softplus(-fake).mean(), tr("That is the non-saturating loss. The hinge pair uses the plain score.")),
     ]
     hints = (
-        "Each real logit below the margin pays by how much it falls short, each fake logit above minus it likewise.",
-        "The generator simply wants the fake logits high.",
+        tr(
+            "Each real logit below the margin pays by how much it falls short, each fake logit above minus it likewise."
+        ),
+        tr("The generator simply wants the fake logits high."),
     )
     expected = margin * right[0], margin * right[1]
     scaled = [[(margin * value, hint) for value, hint in rows] for rows in (d_mistakes, g_mistakes)]
     if margin != 1:
         fixed = _hinge_discriminator(*given)
         scaled[0] += [
-            (fixed, "The margin is that of the chapter: here it is given."),
-            (right[0], "The margin was made 1 by a division: the cost is the distance to it, in logits."),
+            (fixed, tr("The margin is that of the chapter: here it is given.")),
+            (right[0], tr("The margin was made 1 by a division: the cost is the distance to it, in logits.")),
         ]
     _compare(attempt, attempt(*(x.clone() for x in given), margin), expected, hints, *scaled)
 
@@ -265,29 +277,41 @@ def _compare_gradients(attempt: Attempt, fake_logits: list[float], hint: str) ->
     right, by_probability = (-p, p - 1), (-1 / (1 - p), -1 / p)
     for i, value in enumerate(results):
         mistakes = [
-            (right[1 - i], "This is the other loss's gradient. Which of the two fades where D is sure of the fake?"),
-            (-right[i], "Only the sign is wrong. Both losses fall when the logit rises."),
+            (
+                right[1 - i],
+                tr("This is the other loss's gradient. Which of the two fades where D is sure of the fake?"),
+            ),
+            (-right[i], tr("Only the sign is wrong. Both losses fall when the logit rises.")),
             (
                 by_probability[i],
-                "That is the derivative with respect to the probability. The chain rule has one more factor: how the "
-                "probability changes with the logit.",
+                tr(
+                    "That is the derivative with respect to the probability. The chain rule has one "
+                    "more factor: how the "
+                    "probability changes with the logit."
+                ),
             ),
             (
                 p * (1 - p),
-                "That is the derivative of the sigmoid alone. It is one factor of the chain rule; the logarithm gives "
-                "the other.",
+                tr(
+                    "That is the derivative of the sigmoid alone. It is one factor of the chain "
+                    "rule; the logarithm gives "
+                    "the other."
+                ),
             ),
-            (right[i] / len(logits), "Divided by the batch size: the task asks for one derivative a logit, no mean."),
+            (
+                right[i] / len(logits),
+                tr("Divided by the batch size: the task asks for one derivative a logit, no mean."),
+            ),
         ]
         attempt.close(value, right[i], hint, mistakes, what=GRADIENTS[i])
 
 
 @check("generator_gradients(fake_logits [N]) -> (saturating [N], non_saturating [N])")
 def check_generator_gradients() -> Parts:
-    chain_rule = (
+    chain_rule = tr(
         "Differentiate log(1 - sigmoid(a)) and -log(sigmoid(a)) by the chain rule. Much cancels: each result is short."
     )
-    overflow = (
+    overflow = tr(
         "Here the logits are so large that exp() of them is infinite, and so sure that a limit would show. PyTorch's "
         "sigmoid stays exact: can you write the result with nothing else?"
     )
@@ -305,26 +329,32 @@ def _optimal(attempt: Attempt, real: list, fake: list, hint: str) -> None:
     total = p + q
     right = torch.where(total > 0, p / total.where(total > 0, torch.ones_like(p)), torch.full_like(p, 0.5))
     mistakes = [
-        (1 - right, "This is the belief that a point is fake. D answers how likely it is that the point is real."),
+        (1 - right, tr("This is the belief that a point is fake. D answers how likely it is that the point is real.")),
         *[
             (
                 ratio,
-                "This is the ratio of the densities. A belief lies between 0 and 1: which share of all points there is "
-                "real?",
+                tr(
+                    "This is the ratio of the densities. A belief lies between 0 and 1: which share "
+                    "of all points there is "
+                    "real?"
+                ),
             )
             for ratio in (p / q, p / q.clamp_min(1e-30))
         ],
-        ((p / q).log(), "This is the best logit. The task asks for the probability that belongs to it."),
-        (total, "This is how many points lie there in all. Which share of them is real?"),
-        (p, "A density is no belief: it does not say how many fakes lie at the same place."),
+        ((p / q).log(), tr("This is the best logit. The task asks for the probability that belongs to it.")),
+        (total, tr("This is how many points lie there in all. Which share of them is real?")),
+        (p, tr("A density is no belief: it does not say how many fakes lie at the same place.")),
         (
             p / (total + 1e-8),
-            "Something is added to the denominator. It drowns small densities, and where nothing lies it answers 0 and "
-            "not one half.",
+            tr(
+                "Something is added to the denominator. It drowns small densities, and where nothing "
+                "lies it answers 0 and "
+                "not one half."
+            ),
         ),
         (
             p.where(total > 0, total) / total.where(total > 0, total + 1),
-            "Where nothing lies this answers 0: certainly fake.",
+            tr("Where nothing lies this answers 0: certainly fake."),
         ),
     ]
     attempt.close(attempt(p.clone(), q.clone()), right, hint, mistakes)
@@ -332,7 +362,7 @@ def _optimal(attempt: Attempt, real: list, fake: list, hint: str) -> None:
 
 @check("optimal_discriminator(p [...], q [...]) -> D* [...]")
 def check_optimal_discriminator() -> Parts:
-    nothing_there = (
+    nothing_there = tr(
         "Where no point ever falls, nothing speaks for real or for fake: the task asks for one half. Densities far "
         "out in the tail are tiny but not zero, and their ratio still counts."
     )
@@ -343,7 +373,7 @@ def check_optimal_discriminator() -> Parts:
             ([0.0, 0.8, 2.0], [0.4, 0.2, 0.6]),
             ([[0.2, 0.4], [0.9, 1.5]], [[0.6, 0.1], [0.3, 0.5]]),
             ([[[0.7, 3.0, 0.25]]], [[[0.2, 1.0, 4.0]]]),
-            hint="Of all the points that fall at x, which share comes from the data?",
+            hint=tr("Of all the points that fall at x, which share comes from the data?"),
         ),
         "empty": cases(
             _optimal,
@@ -368,18 +398,27 @@ def _kl(p: Tensor, q: Tensor, dx: float) -> Tensor:
 def _jensen_shannon(attempt: Attempt, p: Tensor, q: Tensor, dx: float, hint: str) -> None:
     m = (p + q) / 2
     right = (_kl(p, m, dx) + _kl(q, m, dx)) / 2
-    middle = "Jensen-Shannon compares both densities with the one half way between them."
+    middle = tr("Jensen-Shannon compares both densities with the one half way between them.")
     mistakes = [
-        (right / math.log(2), "This is in bits. The task asks for nats: the natural logarithm."),
-        (2 * right, "Twice too much: each of the two divergences counts one half."),
-        (right / dx, "The sum needs the width of a grid cell: a density times a width is a probability."),
-        (right - math.log(2), "Off by log 2: the density in the middle is the mean of p and q, it integrates to 1."),
-        (right.clamp_min(0).sqrt(), "This is the Jensen-Shannon distance, a square root. The divergence has no root."),
-        (_kl(p, q, dx), f"This is Kullback-Leibler from p to q. {middle}"),
-        (_kl(q, p, dx), f"This is Kullback-Leibler from q to p. {middle}"),
-        ((_kl(p, q, dx) + _kl(q, p, dx)) / 2, f"Here p and q are compared with each other. {middle}"),
-        (_kl(p, m, dx), "Only p is compared with the middle. The divergence treats p and q alike."),
-        (-right, "Only the sign is wrong: a divergence is never negative."),
+        (right / math.log(2), tr("This is in bits. The task asks for nats: the natural logarithm.")),
+        (2 * right, tr("Twice too much: each of the two divergences counts one half.")),
+        (right / dx, tr("The sum needs the width of a grid cell: a density times a width is a probability.")),
+        (
+            right - math.log(2),
+            tr("Off by log 2: the density in the middle is the mean of p and q, it integrates to 1."),
+        ),
+        (
+            right.clamp_min(0).sqrt(),
+            tr("This is the Jensen-Shannon distance, a square root. The divergence has no root."),
+        ),
+        (_kl(p, q, dx), tr("This is Kullback-Leibler from p to q. {middle}").format(middle=middle)),
+        (_kl(q, p, dx), tr("This is Kullback-Leibler from q to p. {middle}").format(middle=middle)),
+        (
+            (_kl(p, q, dx) + _kl(q, p, dx)) / 2,
+            tr("Here p and q are compared with each other. {middle}").format(middle=middle),
+        ),
+        (_kl(p, m, dx), tr("Only p is compared with the middle. The divergence treats p and q alike.")),
+        (-right, tr("Only the sign is wrong: a divergence is never negative.")),
     ]
     attempt.close(attempt(p.clone(), q.clone(), dx), right, hint, mistakes, tolerance=1e-3)
 
@@ -391,16 +430,16 @@ def _bell(x: Tensor, centre: float, width: float) -> Tensor:
 @check("jensen_shannon(p [M], q [M], dx) -> scalar")
 def check_jensen_shannon() -> Parts:
     x = torch.linspace(-8, 8, 321)
-    middle = "Put a density half way between p and q. How far, on average, are p and q from it?"
+    middle = tr("Put a density half way between p and q. How far, on average, are p and q from it?")
     pairs = (
         (-1, 1, 1, 1.2, middle),
         (0, 0.9, 0.5, 1.5, middle),
         (-1.5, 0.8, 1, 1.3, middle),
-        (0, 1, 0, 1, "Two equal densities have the divergence 0."),
+        (0, 1, 0, 1, tr("Two equal densities have the divergence 0.")),
     )
     left, beside, right = torch.zeros(3, 40)
     left[:10], beside[5:15], right[20:30] = 1.0, 1.0, 1.0
-    zeros = (
+    zeros = tr(
         "Where a density is 0, its term in the sum is 0, although log 0 is minus infinity. Two densities that never "
         "meet have the divergence log 2 = 0.6931."
     )
@@ -440,10 +479,10 @@ def _between(real: Tensor, seed: int = 7) -> tuple[Tensor, Tensor, Tensor]:
 def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> None:
     fake, share, real = _between(given)  # what the name "real" means below: the places that are looked at
     elsewhere = {
-        "That is R1, at the real samples. This one looks between real and generated ones.": given,
-        "That is R2, at the generated samples. This one looks between real and generated ones.": fake,
-        "The shares are the other way round: a share of 0 is the real sample.": given + fake - real,
-        "Each pair has a share of its own.": given + share.mean() * (fake - given),
+        tr("That is R1, at the real samples. This one looks between real and generated ones."): given,
+        tr("That is R2, at the generated samples. This one looks between real and generated ones."): fake,
+        tr("The shares are the other way round: a share of 0 is the real sample."): given + fake - real,
+        tr("Each pair has a share of its own."): given + share.mean() * (fake - given),
     }
     rows = _gradients(discriminator, real).detach()
     squares = rows.square().sum(1)
@@ -451,28 +490,34 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> No
     p = discriminator(real).detach().sigmoid().flatten()
     of_belief = squares * (p * (1 - p)).square()
     mistakes = [
-        (2 * right, "The half is missing."),
+        (2 * right, tr("The half is missing.")),
         (squares.sum() / 2, SUM),
-        (squares.sum(), "Two faults: a sum over the batch in place of the mean, and no half."),
+        (squares.sum(), tr("Two faults: a sum over the batch in place of the mean, and no half.")),
         (
             rows.square().mean() / 2,
-            "Averaged over the coordinates too. The squared length of a gradient is the sum over its coordinates.",
+            tr("Averaged over the coordinates too. The squared length of a gradient is the sum over its coordinates."),
         ),
-        (squares.sqrt().mean() / 2, "The length is not squared."),
-        (squares.sqrt().mean(), "The length is not squared, and the half is missing."),
-        ((squares.sqrt() - 1).square().mean(), "That pulls the length to 1, as WGAN-GP does. Here it is pulled to 0."),
+        (squares.sqrt().mean() / 2, tr("The length is not squared.")),
+        (squares.sqrt().mean(), tr("The length is not squared, and the half is missing.")),
+        (
+            (squares.sqrt() - 1).square().mean(),
+            tr("That pulls the length to 1, as WGAN-GP does. Here it is pulled to 0."),
+        ),
         (
             right / len(rows) ** 2,
-            "Each gradient is too small by the batch size. Of what did you take it: the mean of the logits, or their "
-            "sum?",
+            tr(
+                "Each gradient is too small by the batch size. Of what did you take it: the mean of "
+                "the logits, or their "
+                "sum?"
+            ),
         ),
-        (of_belief.mean() / 2, "That is the slope of the probability. The penalty looks at the logit."),
+        (of_belief.mean() / 2, tr("That is the slope of the probability. The penalty looks at the logit.")),
         *[
             (_gradients(discriminator, place).detach().square().sum(1).mean() / 2, hint)
             for hint, place in elsewhere.items()
         ],
     ]
-    hint = (
+    hint = tr(
         "How steep is the discriminator at each place between? Take half the squared length of its gradient there, "
         "then the mean over the batch."
     )
@@ -484,15 +529,17 @@ def _r1_trains(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> Non
     result = attempt(discriminator, given.clone(), fake.clone(), share.clone())
     if isinstance(result, Tensor) and not result.requires_grad:
         attempt.fail(
-            "a penalty that does not depend on the discriminator's weights",
-            "a penalty that trains the discriminator",
-            "The penalty is itself a loss: it is differentiated once more, by the weights. Autograd must keep the "
-            "graph of the first gradient for that.",
+            tr("a penalty that does not depend on the discriminator's weights"),
+            tr("a penalty that trains the discriminator"),
+            tr(
+                "The penalty is itself a loss: it is differentiated once more, by the weights. Autograd must keep the "
+                "graph of the first gradient for that."
+            ),
         )
-    hint = "Its gradient by the weights is off. Is everything between weights and penalty in autograd's graph?"
+    hint = tr("Its gradient by the weights is off. Is everything between weights and penalty in autograd's graph?")
     weight = next(discriminator.parameters())
     (wanted,) = torch.autograd.grad(_gradients(discriminator, real).square().sum(1).mean() / 2, weight)
-    attempt.close(attempt.gradient(result, weight, "the penalty"), wanted, hint, what="d penalty / d weight")
+    attempt.close(attempt.gradient(result, weight, tr("the penalty")), wanted, hint, what="d penalty / d weight")
 
 
 def _r1_clean(attempt: Attempt) -> None:
@@ -501,10 +548,13 @@ def _r1_clean(attempt: Attempt) -> None:
     attempt(bowl, torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2), torch.tensor([0.5, 0.2]))
     if bowl.weight.grad is None or not near(bowl.weight.grad, torch.tensor(7.0)):
         attempt.fail(
-            f"the weight's .grad went from 7 to {describe(bowl.weight.grad)}",
-            "a .grad as before the call",
-            "backward() adds to the .grad of every weight on its way, and the next training step would use that. There "
-            "is a way to ask autograd for one gradient only.",
+            tr("the weight's .grad went from 7 to {grad}").format(grad=describe(bowl.weight.grad)),
+            tr("a .grad as before the call"),
+            tr(
+                "backward() adds to the .grad of every weight on its way, and the next training step "
+                "would use that. There "
+                "is a way to ask autograd for one gradient only."
+            ),
         )
 
 

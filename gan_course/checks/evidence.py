@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gan_course.language import tr
+
 # (what the mistake would give for these inputs, or None where that is no number; the hint that fits the mistake).
 # One hint may stand beside several values: any of them will do.
 Mistakes = Sequence[tuple[Any, str]]
@@ -47,4 +49,4 @@ class Evidence:
             and sum(told_by is not None for _, told_by in rows) == self.wrong[about]
             and len({told_by for _, told_by in rows if told_by}) > 1
         ]
-        return " Or: ".join(named) if 0 < len(named) < 3 else otherwise
+        return tr(" Or: ").join(map(tr, named)) if 0 < len(named) < 3 else tr(otherwise)

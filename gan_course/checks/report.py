@@ -25,11 +25,13 @@ from gan_course.checks.evidence import Evidence, Mistakes
 from gan_course.checks.passed import note
 from gan_course.checks.sandbox import SECONDS, SEED, Originals, OutOfTime, little_output, no_trace, time_limit
 from gan_course.checks.values import as_double, describe, finite, looks_random, near, origin, plain, shortened
+from gan_course.language import tr, tr_later
 
 Part = Callable[["Attempt"], None]
 Parts = Mapping[str, Part]
 
-RETURNS_NOTHING = "Does your function end in a return statement?"
+RESULT = tr_later("the result")
+RETURNS_NOTHING = tr_later("Does your function end in a return statement?")
 
 
 class CheckFailed(AssertionError):
@@ -102,10 +104,12 @@ def _run(name: str, answer: Any, arguments: Sequence[str], changes: str, parts: 
         raise ValueError(f"check_{name} has no part {part!r}: its parts are {', '.join(parts)}")
     if not callable(answer) or isinstance(answer, nn.Module):
         raise CheckFailed(
-            f"check_{name} wants the function {name} itself but got {describe(plain(answer))}: write "
-            f"checks.check_{name}({name}), with no brackets after the second {name}"
+            tr(
+                "check_{name} wants the function {name} itself but got {got}: write "
+                "checks.check_{name}({name}), with no brackets after the second {name}"
+            ).format(name=name, got=describe(plain(answer)))
         )
-    title = f"check_{name}" if part is None else f"check_{name}, part {part!r}"
+    title = f"check_{name}" if part is None else tr("check_{name}, part {part!r}").format(name=name, part=part)
     chosen = list(parts) if part is None else [part]
     evidence, originals = Evidence(), Originals()
     passed: list[str] = []
@@ -126,8 +130,9 @@ def _run(name: str, answer: Any, arguments: Sequence[str], changes: str, parts: 
                         parts[each](attempt)
     except OutOfTime:
         if not failed:
-            text = "A check takes less than a second with most answers. Is there a loop that never ends?"
-            late = {"tried": attempt.call, "got": f"nothing within {SECONDS:g} seconds", "expected": "an answer"}
+            text = tr("A check takes less than a second with most answers. Is there a loop that never ends?")
+            late = {"tried": attempt.call, "expected": tr("an answer")}
+            late["got"] = tr("nothing within {seconds:g} seconds").format(seconds=SECONDS)
             failed = {each: Difference(late, text) for each in chosen if each not in passed}
     finally:
         originals.put_back()
@@ -136,18 +141,26 @@ def _run(name: str, answer: Any, arguments: Sequence[str], changes: str, parts: 
         facts = first.facts | {"hint": evidence.hint(first.about, first.hint)}
         raise CheckFailed(_message(title, passed, list(failed), facts, of_many=part is None), facts) from None
     note(name, chosen, len(parts))
-    print(f"{title}: all {calls} tests passed" if calls > 1 else f"{title}: passed")
+    said = tr("{title}: all {calls} tests passed") if calls > 1 else tr("{title}: passed")
+    print(said.format(title=title, calls=calls))
+
+
+#: What stands before each line of a message.
+NAMES = (
+    tr_later("passed"), tr_later("not yet"), tr_later("tried"), tr_later("got"), tr_later("expected"), tr_later("hint"),
+)  # fmt: skip
 
 
 def _message(title: str, passed: list[str], failed: list[str], facts: dict[str, str], of_many: bool) -> str:
     first, *later = failed
-    parts = {"passed": ", ".join(passed) or "no part", "not yet": ", ".join([f"{first} (shown here)", *later])}
+    shown = tr("{part} (shown here)").format(part=first)
+    parts = {"passed": ", ".join(passed) or tr("no part"), "not yet": ", ".join([shown, *later])}
     facts = (parts if of_many else {}) | facts | {"hint": each_sentence_once(facts["hint"])}
     lines = [
-        textwrap.fill(text, 110, initial_indent=f"  {name + ':':<10}", subsequent_indent=" " * 12)
+        textwrap.fill(text, 110, initial_indent=f"  {tr(name) + ':':<10}", subsequent_indent=" " * 12)
         for name, text in facts.items()
     ]
-    return "\n".join([f"{title}: not right yet.", *lines])
+    return "\n".join([tr("{title}: not right yet.").format(title=title), *lines])
 
 
 def each_sentence_once(text: str) -> str:
@@ -209,14 +222,22 @@ class Attempt:
             if not (
                 before == after if isinstance(before, str) else before.shape == after.shape and equal(before, after)
             ):
-                hint = "The caller may still need it: work on a copy, or make a new one."
-                self.fail(f"{name} was changed", f"{name} as it was", hint)
+                hint = tr("The caller may still need it: work on a copy, or make a new one.")
+                self.fail(tr("{name} was changed").format(name=name), tr("{name} as it was").format(name=name), hint)
         elif before != after:
             changed = [
-                f"{what} was {a}, afterwards {b}" for (what, a), (_, b) in zip(before, after, strict=False) if a != b
+                tr("{what} was {a}, afterwards {b}").format(what=what, a=a, b=b)
+                for (what, a), (_, b) in zip(before, after, strict=False)
+                if a != b
             ]
-            hint = "What is frozen or switched for a while must be thawed or switched back before the function ends."
-            self.fail(f"{name}: {shortened(changed[0] if changed else 'changed', 200)}", f"{name} as it was", hint)
+            hint = tr(
+                "What is frozen or switched for a while must be thawed or switched back before the function ends."
+            )
+            self.fail(
+                f"{name}: {shortened(changed[0] if changed else 'changed', 200)}",
+                tr("{name} as it was").format(name=name),
+                hint,
+            )
 
     def check_random(self, draw: Callable[[], Tensor], rows: Callable[[Tensor], Tensor] | None = None) -> None:
         """Report results that are the same at each call, or of which one tells another.
@@ -231,13 +252,13 @@ class Attempt:
             self.seed = SEED
         if rows and not all(looks_random(rows(result)) for result in (first, second)):
             self.fail(
-                "random results of which one tells another: in turn, in order, or in mirrored pairs",
-                "results that are drawn independently of each other",
-                "Draw each one anew, from all possible ones, whatever came before it.",
+                tr("random results of which one tells another: in turn, in order, or in mirrored pairs"),
+                tr("results that are drawn independently of each other"),
+                tr("Draw each one anew, from all possible ones, whatever came before it."),
             )
         if first.shape == second.shape and equal(first, second):
-            hint = "Is a seed set inside of the function? Whoever calls it decides that, outside."
-            self.fail("the same random results from two calls", "other ones at each call", hint)
+            hint = tr("Is a seed set inside of the function? Whoever calls it decides that, outside.")
+            self.fail(tr("the same random results from two calls"), tr("other ones at each call"), hint)
 
     def crashed(self, error: BaseException) -> NoReturn:
         """Report an exception that the student's code raised, with the line of that code."""
@@ -246,11 +267,11 @@ class Attempt:
             code = getattr(self.function, "__code__", None)
             frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
             line = frames[-1].line if frames else ""
-        where = f" (in the line: {shortened(line, 200)})" if line else ""
+        where = tr(" (in the line: {line})").format(line=shortened(line, 200)) if line else ""
         self.fail(
-            f"the error {error_text(error)}{where}",
-            "an answer, no error",
-            "Read the error's text first. Then print what goes into the line that fails, and its shape.",
+            tr("the error {error}{where}").format(error=error_text(error), where=where),
+            tr("an answer, no error"),
+            tr("Read the error's text first. Then print what goes into the line that fails, and its shape."),
         )
 
     def fail(self, got: str, expected: str, hint: str, about: str = "") -> NoReturn:
@@ -262,35 +283,42 @@ class Attempt:
         given = [as_double(v).numpy().tobytes() if isinstance(v, Tensor) else describe(v).encode() for v in self.values]
         self.evidence.observe(about, mistakes, made, is_right, b" ".join(given))
 
-    def tensor(self, value: Any, *shapes: Sequence[int], hint: str, what: str = "the result") -> Tensor:
+    def tensor(self, value: Any, *shapes: Sequence[int], hint: str, what: str = RESULT) -> Tensor:
         """``value`` as a finite tensor of the first of ``shapes``; any of them will do, and a number is shape []."""
         allowed = [list(shape) for shape in shapes]
         number = allowed == [[]]
-        wanted = f"{what} as a tensor of shape {' or '.join(map(str, allowed))}"
+        what = tr(what)
+        wanted = tr("{what} as a tensor of shape {shapes}").format(what=what, shapes=" or ".join(map(str, allowed)))
         if number:
-            wanted = f"{what} as one number"
+            wanted = tr("{what} as one number").format(what=what)
         if value is None:
             self.fail("None", wanted, RETURNS_NOTHING)
         if [] in allowed and isinstance(value, int | float) and not isinstance(value, bool):
             value = torch.tensor(float(value), dtype=torch.float64)
         if type(value) is not Tensor:
-            remedy = "Return one number." if number else f"Return {what} as one PyTorch tensor."
+            remedy = (
+                tr("Return one number.") if number else tr("Return {what} as one PyTorch tensor.").format(what=what)
+            )
             self.fail(describe(value), wanted, remedy)
         if value.is_complex() or (number and value.dtype == torch.bool):
-            kind = "complex numbers" if value.is_complex() else "a truth value"
+            kind = tr("complex numbers") if value.is_complex() else tr("a truth value")
             self.fail(
-                f"{what} = {describe(value)}, {kind}", wanted, f"Here {kind} can't be used: return plain numbers."
+                f"{what} = {describe(value)}, {kind}",
+                wanted,
+                tr("Here {kind} can't be used: return plain numbers.").format(kind=kind),
             )
         is_single = [] in allowed and value.numel() == 1
         if list(value.shape) not in allowed and not is_single:
-            remedy = f"{hint} Return one number." if number else hint
-            self.fail(f"{what} with shape {list(value.shape)}", wanted, remedy)
+            remedy = tr("{hint} Return one number.").format(hint=hint) if number else hint
+            self.fail(tr("{what} with shape {shape}").format(what=what, shape=list(value.shape)), wanted, remedy)
         if not finite(value):
             kind = "NaN" if value.isnan().any() else "infinity"
             with no_trace():
                 where = origin(self.function, self.values, kind)
             self.originals.put_back()
-            self.fail(f"{what} = {describe(value)}{where}", f"{what} without NaN and infinity", hint)
+            self.fail(
+                f"{what} = {describe(value)}{where}", tr("{what} without NaN and infinity").format(what=what), hint
+            )
         return value.reshape(list(shapes[0]))
 
     def pair(self, value: Any, names: tuple[str, str]) -> tuple[Any, Any]:
@@ -300,8 +328,8 @@ class Attempt:
         if type(value) is Tensor and value.ndim and len(value) == 2:
             value = tuple(value)
         if not isinstance(value, tuple | list) or len(value) != 2:
-            wanted = f"two results: {names[0]}, {names[1]}"
-            hint = f"Return both, in this order, with a comma between: {', '.join(names)}."
+            wanted = tr("two results: {first}, {second}").format(first=names[0], second=names[1])
+            hint = tr("Return both, in this order, with a comma between: {names}.").format(names=", ".join(names))
             self.fail(describe(value), wanted, RETURNS_NOTHING if value is None else hint)
         return value[0], value[1]
 
@@ -311,11 +339,12 @@ class Attempt:
         expected: Tensor | float,
         hint: str,
         mistakes: Mistakes = (),
-        what: str = "the result",
+        what: str = RESULT,
         tolerance: float = 1e-4,
         about: str | None = None,
     ) -> None:
         """Report ``value`` unless it equals ``expected``; ``mistakes`` may give a better hint than ``hint``."""
+        what = tr(what)
         wanted, about = as_double(expected), what if about is None else about
         result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what))
         numbers = [(as_double(wrong), text) for wrong, text in mistakes]
@@ -327,23 +356,29 @@ class Attempt:
         got, right, place = result, wanted, ""
         if wanted.numel() > 6:  # too many to print: show the entry that is farthest off
             index = torch.unravel_index((result - wanted).abs().argmax(), wanted.shape)
-            got, right, place = result[index], wanted[index], f" at {[int(i) for i in index]}"
+            got, right, place = result[index], wanted[index], tr(" at {place}").format(place=[int(i) for i in index])
         label = f"{what}{place} = "
         self.fail(f"{label}{describe(got)}", f"{label}{describe(right)}", hint, about)
 
     def dtype(self, value: Tensor, wanted: torch.dtype, what: str, hint: str) -> None:
         """Report ``value`` unless its numbers are of the kind ``wanted``."""
         if value.dtype != wanted:
-            self.fail(f"{what} of dtype {describe(value.dtype)}", f"{what} of dtype {describe(wanted)}", hint)
+            self.fail(
+                tr("{what} of dtype {dtype}").format(what=what, dtype=describe(value.dtype)),
+                tr("{what} of dtype {wanted}").format(what=what, wanted=describe(wanted)),
+                hint,
+            )
 
     def gradient(self, value: Any, inputs: Tensor, what: str) -> Tensor:
         """d(value)/d(inputs), or a report that there is none."""
         if not (isinstance(value, Tensor) and value.requires_grad):
             self.fail(
-                f"{what} without a gradient",
-                f"{what} that backward() can start from",
-                "Training needs the gradient, and somewhere on the way it was cut. .item(), float(), .detach(), NumPy, "
-                "new tensors made from numbers and no_grad all do that: stay with tensors all the way.",
+                tr("{what} without a gradient").format(what=what),
+                tr("{what} that backward() can start from").format(what=what),
+                tr(
+                    "Training needs the gradient, and somewhere on the way it was cut. .item(), float(), .detach(), "
+                    "NumPy, new tensors made from numbers and no_grad all do that: stay with tensors all the way."
+                ),
             )
         try:
             (gradient,) = torch.autograd.grad(value.sum(), inputs, retain_graph=True, allow_unused=True)
@@ -369,14 +404,16 @@ def error_text(error: BaseException) -> str:
     try:
         text = str(error).strip().split("\n")[0]
     except Exception:
-        text = "(without a text)"
+        text = tr("(without a text)")
     return f"{shortened(type(error).__name__, 60)}: {shortened(text)}"
 
 
 def _not_written_yet(error: NotImplementedError) -> NotImplementedError:
     """The stub's own error with a friendly text; still a plain ``NotImplementedError``, as nbgrader expects."""
     name = getattr(error, "within", None) or traceback.extract_tb(error.__traceback__)[-1].name
-    text = f"{name} is not written yet: put your code where its cell says YOUR CODE HERE, and run that cell first."
+    text = tr(
+        "{name} is not written yet: put your code where its cell says YOUR CODE HERE, and run that cell first."
+    ).format(name=name)
     friendly = NotImplementedError(text)
     friendly._render_traceback_ = lambda: [f"NotImplementedError: {text}"]  # type: ignore[attr-defined]
     return friendly

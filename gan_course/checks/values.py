@@ -17,6 +17,8 @@ from torch import Tensor, allclose, nn
 from torch._C import DisableTorchFunctionSubclass
 from torch.overrides import TorchFunctionMode
 
+from gan_course.language import tr
+
 _as_subclass, _double, _detach, _isfinite = Tensor.as_subclass, Tensor.double, Tensor.detach, torch.isfinite
 
 
@@ -135,7 +137,7 @@ class _Watch(TorchFunctionMode):
         if isinstance(result, Tensor) and result.is_floating_point() and not finite(result):
             kind = "NaN" if result.isnan().any() else "infinity"
             if kind not in self.first:
-                self.first[kind] = self._where(getattr(function, "__name__", "an operation"))
+                self.first[kind] = self._where(getattr(function, "__name__", tr("an operation")))
         return result
 
     def _where(self, operation: str) -> str:
@@ -143,7 +145,8 @@ class _Watch(TorchFunctionMode):
         while frame.f_back and frame.f_code.co_filename != self.file:
             frame = frame.f_back
         line = linecache.getline(self.file, frame.f_lineno).strip() if frame.f_code.co_filename == self.file else ""
-        return f"{operation.strip('_')}{f', in the line: {shortened(line, 120)}' if line else ''}"
+        place = tr(", in the line: {line}").format(line=shortened(line, 120)) if line else ""
+        return operation.strip("_") + place
 
 
 def origin(function: Callable[..., Any], values: tuple[Any, ...], kind: str) -> str:
@@ -156,4 +159,5 @@ def origin(function: Callable[..., Any], values: tuple[Any, ...], kind: str) -> 
     watch = _Watch(getattr(getattr(function, "__code__", None), "co_filename", ""))
     with contextlib.suppress(Exception), watch:
         function(*values)
-    return f" (the first {kind} came from {watch.first[kind]})" if kind in watch.first else ""
+    said = tr(" (the first {kind} came from {where})")
+    return said.format(kind=kind, where=watch.first[kind]) if kind in watch.first else ""

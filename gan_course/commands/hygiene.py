@@ -15,7 +15,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from gan_course.commands import notebooks
+from gan_course.commands import notebooks, translate
 from gan_course.commands.mirrors import mirror_problems
 
 MAX_BYTES = 1_500_000  # beyond it GitHub stops drawing a notebook reliably
@@ -29,6 +29,10 @@ def check(root: str | Path = ".") -> int:
     """Print one line for each problem in the course's notebooks; return 1 where there is any."""
     folder = notebooks.course_folder(root)
     problems = find_problems(folder)
+    for language in translate.languages(folder):
+        problems += translate.problems(folder, language)
+        for line in translate.reports(folder, language):  # a translation that lags behind is no fault of the original
+            print(line)
     for line in problems:
         print(line)
     count = sum(len(notebooks.list_notebooks(folder / part)) for part in notebooks.FOLDERS)

@@ -52,6 +52,7 @@ def run(
     Raises ``CourseError`` before anything runs where the request can't be met, and after ``update`` where the fresh
     outputs could not be written.
     """
+    os.environ.setdefault("GAN_COURSE_LANGUAGE", "en")  # whatever the system speaks: a translated notebook says its own
     folder = notebooks.course_folder(root)
     overrides = {"DATASET": dataset, "PROFILE": profile, "SEED": seed}
     overrides = {name: value for name, value in overrides.items() if value is not None}

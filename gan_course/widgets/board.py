@@ -7,6 +7,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from gan_course.language import tr
 from gan_course.widgets import controls
 from gan_course.widgets.lab import DRAWING
 
@@ -39,14 +40,17 @@ class Board:
                 place = round(PITCH * x, 2), round(PITCH * y, 2)
                 on = place in DRAWING
                 cell = widgets.ToggleButton(
-                    value=on, tooltip=f"heap at {place[0]:g}, {place[1]:g}", layout=layout, button_style="info" * on
+                    value=on,
+                    tooltip=tr("heap at {x:g}, {y:g}").format(x=place[0], y=place[1]),
+                    layout=layout,
+                    button_style="info" * on,
                 )
                 cell.observe(self._mark, "value")
                 self.cells[place] = controls.forgiving(cell)
         grid = widgets.GridBox(
             list(self.cells.values()), layout=widgets.Layout(grid_template_columns=f"repeat({SIDE}, 1fr)")
         )
-        hint = widgets.HTML(controls.paragraph("Mark where real points should lie: click, or Tab and Space."))
+        hint = widgets.HTML(controls.paragraph(tr("Mark where real points should lie: click, or Tab and Space.")))
         self.root.children = [hint, grid]
 
     def _mark(self, change: Mapping[str, Any]) -> None:

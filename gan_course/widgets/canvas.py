@@ -15,7 +15,7 @@ from matplotlib import font_manager
 from matplotlib.colors import to_rgb
 from PIL import Image, ImageDraw, ImageFont
 
-from gan_course import plots
+from gan_course import fonts, plots
 
 SIDE = 720  # pixels of a picture's side
 LEVELS = 64  # shades of belief
@@ -36,9 +36,15 @@ def ink(colour: str) -> int:
     return LEVELS + NAMED.index(colour)
 
 
-@functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+    """matplotlib's own font, or one with the letters of the language that is wanted."""
+    return _font(size, (fonts.needed() and fonts.chinese()) or "DejaVu Sans")
+
+
+@functools.cache
+def _font(size: int, family: str) -> ImageFont.FreeTypeFont:
+    path = font_manager.findfont(family)
+    return ImageFont.truetype(path, size, index=getattr(path, "face_index", 0))  # one file may hold many fonts
 
 
 def png(canvas: Image.Image) -> bytes:

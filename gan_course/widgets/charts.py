@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from gan_course.fonts import label
 from gan_course.widgets.canvas import LINE, PALE, SIDE, WHITE, blank, dashes, font, ink, text
 
 NAME, TICK = 26, 25  # sizes of letters, which a narrow page shows at a third
@@ -77,7 +78,7 @@ def draw_chart(draw: ImageDraw.ImageDraw, chart: Chart, box: tuple[int, int, int
         text(draw, left - 8, y, number(round(low + k * tick, 10)), LINE, TICK, "rm")
     text(draw, left, bottom + 24, number(first), LINE, TICK)
     text(draw, right, bottom + 24, number(last), LINE, TICK, "rm")
-    text(draw, (left + right) / 2, bottom + 24, chart.x_name, LINE, TICK, "mm")
+    text(draw, (left + right) / 2, bottom + 24, label(chart.x_name), LINE, TICK, "mm")
     if chart.level is not None:
         y = float(place(0, chart.level[0])[1])
         dashes(draw, np.array([left, right]), np.array([y, y]), LINE, 2, (4, 8))

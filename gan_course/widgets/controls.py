@@ -18,6 +18,7 @@ from PIL import Image
 from traitlets import TraitError
 
 from gan_course import plots
+from gan_course.language import tr
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 Options = Sequence[tuple[str, Any]]
@@ -62,13 +63,14 @@ def forgiving(widget: Any) -> Any:
 
 def control(kind: Any, label: str, **traits: Any) -> Any:
     """A control of ``kind`` with its label before it."""
+    label = tr(label)
     made = kind(description=label, style=LABEL, layout=widgets.Layout(width=WIDE, max_width="98%"), **traits)
     made.set_trait("tooltip" if made.has_trait("tooltip") else "description_tooltip", label)  # 8 would show "null"
     return forgiving(made)
 
 
 def menu(label: str, options: Options, value: Any) -> Any:
-    return control(widgets.Dropdown, label, options=options, value=value)
+    return control(widgets.Dropdown, label, options=[(tr(name), meant) for name, meant in options], value=value)
 
 
 def slider(label: str, values: Sequence[float], value: float) -> Any:
@@ -80,7 +82,10 @@ def slider(label: str, values: Sequence[float], value: float) -> Any:
 def button(label: str, tip: str, pressed: Callable[[Any], None], style: str = "") -> Any:
     made = forgiving(
         widgets.Button(
-            description=label, tooltip=tip, button_style=style, layout=widgets.Layout(width="auto", min_width="84px")
+            description=tr(label),
+            tooltip=tr(tip),
+            button_style=style,
+            layout=widgets.Layout(width="auto", min_width="84px"),
         )
     )
     made.on_click(pressed)
@@ -141,7 +146,7 @@ def show(widget: Any, still: Image.Image, alt: str, name: str) -> None:
     """
     data, metadata = plots.mime_bundle(figure(still), alt, dpi=75)
     if not plots.in_notebook():
-        print(f"{name} needs a notebook: open it in JupyterLab or on Colab.")
+        print(tr("{name} needs a notebook: open it in JupyterLab or on Colab.").format(name=name))
         return
     from IPython.display import display
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gan_course import data, metrics, networks
 from gan_course.arguments import checked, whole
 from gan_course.data import toy
+from gan_course.language import tr
 from gan_course.losses import LOSSES
 from gan_course.training import COLUMNS, LOG_EVERY, Settings, Trainer
 
@@ -223,7 +224,7 @@ class Lab:
     def draw(self, centres: tuple[tuple[float, float], ...]) -> None:
         """Let the drawn target be heaps at ``centres``; the players stay. Raises ``ValueError`` for an empty one."""
         if not centres:
-            raise ValueError("a target needs at least one heap: mark a cell")
+            raise ValueError(tr("a target needs at least one heap: mark a cell"))
         self.drawing = centres
         if self.knobs.target == "drawn":
             self._aim()
@@ -314,8 +315,8 @@ class Lab:
     def reached(self) -> str:
         """How much of the target the generated points reach, in words."""
         if self.centres is None:
-            return f"{self.now.coverage:.0%} of the data"
-        return f"{self.now.heaps} of {len(self.centres)} heaps"
+            return tr("{share:.0%} of the data").format(share=self.now.coverage)
+        return tr("{reached} of {all} heaps").format(reached=self.now.heaps, all=len(self.centres))
 
     def measure(self, points: Tensor) -> Measures:
         """Compare ``points [N, 2]`` with the target."""

@@ -10,12 +10,13 @@ from weakref import WeakSet
 import ipywidgets as widgets
 
 from gan_course.arguments import checked
-from gan_course.losses import LOSSES
+from gan_course.fonts import label
+from gan_course.language import tr, tr_later
 from gan_course.widgets import canvas, controls, picture
 from gan_course.widgets.board import Board
 from gan_course.widgets.controls import guarded
 from gan_course.widgets.lab import Knobs, Lab
-from gan_course.widgets.panel import Panel, column, seed_field, whole_seed
+from gan_course.widgets.panel import LOSS_NAMES, Panel, column, seed_field, whole_seed
 from gan_course.widgets.playing import Player
 from gan_course.widgets.presets import PRESETS, Patient, Preset
 
@@ -24,28 +25,31 @@ BUSY = 0.05  # of these for the game, where it plays as fast as it goes: a contr
 SLOW = 0.8  # seconds between two half-steps in slow motion
 IDLE = 900  # seconds without a touch after which playing stops: the page may be closed
 SPEEDS = (
-    ("slow motion: half-steps", "half"),
-    ("1 step a picture", 1),
-    ("5 steps a picture", 5),
-    ("as fast as it goes", "fast"),
+    (tr_later("slow motion: half-steps"), "half"),
+    (tr_later("1 step a picture"), 1),
+    (tr_later("5 steps a picture"), 5),
+    (tr_later("as fast as it goes"), "fast"),
 )
 TARGET_NAMES = (
-    ("ring of 8 heaps", "ring"), ("line", "line"), ("spiral", "spiral"), ("two moons", "moons"),
-    ("draw your own", "drawn"),
-)  # fmt: skip
+    (tr_later("ring of 8 heaps"), "ring"),
+    (tr_later("line"), "line"),
+    (tr_later("spiral"), "spiral"),
+    (tr_later("two moons"), "moons"),
+    (tr_later("draw your own"), "drawn"),
+)
 PRIOR_NAMES = (
-    ("normal, 2 numbers", ("normal", 2)),
-    ("normal, 1 number", ("normal", 1)),
-    ("uniform, 2 numbers", ("uniform", 2)),
-    ("uniform, 1 number", ("uniform", 1)),
+    (tr_later("normal, 2 numbers"), ("normal", 2)),
+    (tr_later("normal, 1 number"), ("normal", 1)),
+    (tr_later("uniform, 2 numbers"), ("uniform", 2)),
+    (tr_later("uniform, 1 number"), ("uniform", 1)),
 )
 LAYER_NAMES = {
-    "real": "real points",
-    "generated": "generated points",
-    "belief": "D's belief",
-    "arrows": "arrows: G's push",
-    "grid": "G's grid",
-    "curves": "curves",
+    "real": tr_later("real points"),
+    "generated": tr_later("generated points"),
+    "belief": tr_later("D's belief"),
+    "arrows": tr_later("arrows: G's push"),
+    "grid": tr_later("G's grid"),
+    "curves": tr_later("curves"),
 }
 LABS: WeakSet[LabView] = WeakSet()  # a new lab pauses the others
 
@@ -54,7 +58,7 @@ class LabView(Panel):
     """The widget: ``root`` is what is shown, ``lab`` the game, ``knobs`` the controls by the name of what they turn."""
 
     name = "GAN Lab"
-    kind = "preset"
+    kind = tr_later("preset")
     catalogue: Mapping[str, Any] = PRESETS
 
     @checked
@@ -94,12 +98,12 @@ class LabView(Panel):
             name: controls.forgiving(
                 widgets.Checkbox(
                     value=True,
-                    description=label,
+                    description=tr(words),
                     indent=False,
                     layout=widgets.Layout(width="auto", margin="0 12px 0 0"),
                 )
             )
-            for name, label in LAYER_NAMES.items()
+            for name, words in LAYER_NAMES.items()
         }
         for box in self.layers.values():
             box.observe(self._turn_layer, "value")
@@ -125,7 +129,7 @@ class LabView(Panel):
         menu, slider, k = controls.menu, controls.slider, Knobs()
         return {
             "target": menu("target", TARGET_NAMES, k.target),
-            "loss": menu("loss", [(name.replace("_", "-"), name) for name in LOSSES], k.loss),
+            "loss": menu("loss", LOSS_NAMES, k.loss),
             "generator_lr": slider("G's learning rate", controls.RATES, k.generator_lr),
             "discriminator_lr": slider("D's learning rate", controls.RATES, k.discriminator_lr),
             "discriminator_steps": slider("D's turns a step", (1, 2, 3, 5, 10), k.discriminator_steps),
@@ -134,7 +138,7 @@ class LabView(Panel):
             "prior": menu("noise (prior)", PRIOR_NAMES, (k.prior, k.prior_dim)),
             "beta1": slider("momentum β₁", (0.0, 0.5, 0.9), k.beta1),
             "r1_weight": slider("R1 penalty", (0.0, 0.1, 0.3, 1.0, 3.0), k.r1_weight),
-            "optimizer": menu("G moves by", (("Adam", "adam"), ("plain gradient", "plain")), k.optimizer),
+            "optimizer": menu("G moves by", (("Adam", "adam"), (tr_later("plain gradient"), "plain")), k.optimizer),
             "seed": seed_field(seed),
         }
 
@@ -146,10 +150,11 @@ class LabView(Panel):
 
     def title(self) -> str:
         if not self.last:
-            return f"step {self.lab.steps}"
+            return label("step {step}").format(step=self.lab.steps)
         turns = self.lab.knobs.discriminator_steps
         count = f" ({turns - self.lab.turns_left} of {turns})" if self.last == "discriminator" and turns > 1 else ""
-        return f"step {self.lab.steps}: the {self.last} has moved{count}"
+        moved = label("step {step}: the {player} has moved{count}")
+        return moved.format(step=self.lab.steps, player=label(self.last), count=count)
 
     def paint(self) -> None:
         """Bring pictures and numbers up to date."""
@@ -165,11 +170,12 @@ class LabView(Panel):
     def summary(self) -> str:
         """The state in words: what the pictures show, for those who can't see them."""
         losses = [self.lab.curves[name][-1:] for name in ("d_loss", "g_loss")]
-        lost = f"; loss of D {losses[0][0]:.2f}, of G {losses[1][0]:.2f}" if losses[0] else ""
-        return (
-            f"Step {self.lab.steps:,}: {self.lab.reached()} reached; Jensen-Shannon {self.lab.now.divergence:.2f} "
-            f"(between 0 and 0.69; {self.lab.floor:.2f} is as good as 1,000 points can be){lost}."
-        )
+        lost = tr("; loss of D {d:.2f}, of G {g:.2f}").format(d=losses[0][0], g=losses[1][0]) if losses[0] else ""
+        now = {"steps": self.lab.steps, "reached": self.lab.reached(), "js": self.lab.now.divergence, "lost": lost}
+        return tr(
+            "Step {steps:,}: {reached} reached; Jensen-Shannon {js:.2f} (between 0 and 0.69; {floor:.2f} is as good as "
+            "1,000 points can be){lost}."
+        ).format(**now, floor=self.lab.floor)
 
     # ------------------------------------------------------------------------------------------ playing
 
@@ -184,13 +190,13 @@ class LabView(Panel):
             return
         self.touched = time.monotonic()
         self.player.start()
-        self.play_button.description = "Pause"
+        self.play_button.description = tr("Pause")
 
     def pause(self) -> None:
         """Stop playing."""
         self.player.stop()
         if not self.closed:
-            self.play_button.description = "Play"
+            self.play_button.description = tr("Play")
 
     def _frame(self) -> float:
         """Play on by one picture. Returns the seconds to the next one."""
@@ -203,13 +209,13 @@ class LabView(Panel):
             self.paint()
         except Exception as error:
             self.pause()
-            self.say(f"Playing stopped: {error}")
+            self.say(tr("Playing stopped: {error}").format(error=error))
         if not self.lab.finite:
             self.pause()
-            self.say("The numbers have grown beyond all bounds: lower a learning rate and press Reset.")
+            self.say(tr("The numbers have grown beyond all bounds: lower a learning rate and press Reset."))
         elif began - self.touched > IDLE:
             self.pause()
-            self.say(f"Paused after {IDLE // 60} minutes without a touch: press Play to go on.")
+            self.say(tr("Paused after {n} minutes without a touch: press Play to go on.").format(n=IDLE // 60))
         return SLOW if self.speed.value == "half" else FRAME
 
     def _advance(self) -> None:
@@ -230,7 +236,8 @@ class LabView(Panel):
     def arrived(self) -> None:
         """The preset's steps are over."""
         assert self.preset is not None
-        self.say(f"Step {self.preset.steps:,}: compare with your prediction, then open the answer.")
+        sentence = tr("Step {steps:,}: compare with your prediction, then open the answer.")
+        self.say(sentence.format(steps=self.preset.steps))
 
     def _half_step(self) -> None:
         before = self.lab.points()[: picture.DRAWN]
@@ -266,8 +273,9 @@ class LabView(Panel):
         """Set all knobs as preset ``name`` has them, and start anew, paused."""
         preset = PRESETS[name]
         self.preset = preset
-        self.question.value = controls.paragraph(f"Predict. {preset.question}") + controls.details(
-            f"After {preset.steps:,} steps, compare", f"{preset.answer} (Promised: {preset.promise}.)"
+        self.question.value = controls.paragraph(tr("Predict.") + " " + tr(preset.question)) + controls.details(
+            tr("After {steps:,} steps, compare").format(steps=preset.steps),
+            tr("{answer} (Promised: {promise}.)").format(answer=tr(preset.answer), promise=tr(preset.promise)),
         )
         self.start(preset.knobs, seed)
 
@@ -315,7 +323,7 @@ class LabView(Panel):
             anew = self.lab.change(**changes)
             self.preset = None
             self.last, self.before = "", None
-            self.say("New networks: this knob takes a fresh start." if anew else "")
+            self.say(tr("New networks: this knob takes a fresh start.") if anew else "")
             self.board.open(self.lab.knobs.target == "drawn")
             if anew or not self.playing:
                 self.paint()
@@ -338,15 +346,16 @@ class LabView(Panel):
         """Display the widget; the still is the game after ``steps`` steps, or the preset's if that is fewer."""
         later = Lab(self.lab.knobs)
         later.step(min(steps, self.preset.steps) if self.preset else steps)
-        title = f"{self.name}, {self.kind} {self.presets.value}, step {later.steps}"
+        chosen = {"kind": label(self.kind), "name": label(self.presets.value), "step": later.steps}
+        title = self.name + label(", {kind} {name}, step {step}").format(**chosen)
         still = canvas.beside(
             picture.plane(picture.look(later, picture.LAYERS, title)),
             picture.curves(later),
         )
-        alt = (
-            f"{title}: {later.reached()} reached by the generated points. In the plane the belief, the arrows and the "
+        alt = tr(
+            "{title}: {reached} reached by the generated points. In the plane the belief, the arrows and the "
             "generator's grid; beside it the losses, the logits and the distance, step by step."
-        )
+        ).format(title=title, reached=later.reached())
         self.display(still, alt)
 
     def close(self) -> None:

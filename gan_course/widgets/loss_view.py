@@ -13,24 +13,30 @@ from torch import Tensor
 
 from gan_course import plots
 from gan_course.arguments import checked
+from gan_course.fonts import label
+from gan_course.language import tr, tr_later
 from gan_course.losses import LOSSES
 from gan_course.widgets import controls
 from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, text
 from gan_course.widgets.charts import Chart, Curve, paint
-from gan_course.widgets.panel import CasePanel
+from gan_course.widgets.panel import LOSS_NAMES, CasePanel
 
 LOGITS = torch.linspace(-8, 8, 81)
 CASES = {
-    "the document's example": (0.9, 0.1),
-    "clueless": (0.5, 0.5),
-    "fake spotted": (0.9, 0.001),
-    "fooled": (0.4, 0.9),
+    tr_later("the document's example"): (0.9, 0.1),
+    tr_later("clueless"): (0.5, 0.5),
+    tr_later("fake spotted"): (0.9, 0.001),
+    tr_later("fooled"): (0.4, 0.9),
 }
 REMARKS = {
-    "the document's example": "The document says L_D ≈ 2.45. Read it off the table. Can it be worse than “clueless”?",
-    "clueless": "A discriminator that knows nothing: L_D = 2 log 2 = 1.3863. Every useful one scores less.",
-    "fake spotted": "The generator is losing. Compare what the saturating and the non-saturating loss give it.",
-    "fooled": "The generated picture is believed, the real one is not. Who has to learn now?",
+    "the document's example": tr_later(
+        "The document says L_D ≈ 2.45. Read it off the table. Can it be worse than “clueless”?"
+    ),
+    "clueless": tr_later("A discriminator that knows nothing: L_D = 2 log 2 = 1.3863. Every useful one scores less."),
+    "fake spotted": tr_later(
+        "The generator is losing. Compare what the saturating and the non-saturating loss give it."
+    ),
+    "fooled": tr_later("The generated picture is believed, the real one is not. Who has to learn now?"),
 }
 
 
@@ -81,7 +87,7 @@ def axis(real_logit: float, fake_logit: float, found: Push) -> Image.Image:
     def place(value: float) -> float:
         return left + (np.clip(value, -8, 8) + 8) / 16 * (right - left)
 
-    text(draw, 10, 20, "where a step down the gradient pushes", size=28)
+    text(draw, 10, 20, label("where a step down the gradient pushes"), size=28)
     draw.line((left, middle, right, middle), fill=ink(LINE), width=2)
     for value in range(-8, 9, 2):
         x = place(value)
@@ -91,11 +97,11 @@ def axis(real_logit: float, fake_logit: float, found: Push) -> Image.Image:
             digits = 4 if abs(value) > 4 else 2
             text(draw, x, middle + 54, f"D {1 / (1 + math.exp(-value)):.{digits}f}", LINE, 22, "mm")
     rows = (
-        ("D pushes real", real_logit, found.d_real, plots.REAL, -46),
-        ("D pushes generated", fake_logit, found.d_fake, plots.FAKE, -82),
-        ("G pushes generated", fake_logit, found.g_fake, plots.FAKE, -118),
+        (label("D pushes real"), real_logit, found.d_real, plots.REAL, -46),
+        (label("D pushes generated"), fake_logit, found.d_fake, plots.FAKE, -82),
+        (label("G pushes generated"), fake_logit, found.g_fake, plots.FAKE, -118),
     )
-    for label, at, gradient, colour, up in rows:
+    for name, at, gradient, colour, up in rows:
         x, y = place(at), middle + up
         edge = x - math.copysign(12, gradient)
         tip = float(np.clip(edge - gradient * (right - left) / 8, 6, SIDE - 6))  # a gradient of 1: two units
@@ -106,14 +112,14 @@ def axis(real_logit: float, fake_logit: float, found: Push) -> Image.Image:
         else:
             draw.polygon([(x - 11, y), (x, y - 11), (x + 11, y), (x, y + 11)], fill=ink(colour))
         free = min(x, tip) - 18 if x > SIDE / 2 else max(x, tip) + 18
-        text(draw, free, y, label, size=26, anchor="rm" if x > SIDE / 2 else "lm")
+        text(draw, free, y, name, size=26, anchor="rm" if x > SIDE / 2 else "lm")
     return page
 
 
 class LossView(CasePanel):
     """The widget: ``real`` and ``fake`` are sliders, ``loss`` a menu."""
 
-    name = "The loss explorer"
+    name = tr_later("The loss explorer")
 
     @checked
     def __init__(self, d_real: float = 0.9, d_fake: float = 0.1):
@@ -122,7 +128,7 @@ class LossView(CasePanel):
         belief = {"min": 0.001, "max": 0.999, "step": 0.001, "readout_format": ".3f"}
         self.real = controls.control(widgets.FloatSlider, "D(x), real", value=d_real, **belief)
         self.fake = controls.control(widgets.FloatSlider, "D(G(z)), fake", value=d_fake, **belief)
-        self.loss = controls.menu("loss", [(name.replace("_", "-"), name) for name in LOSSES], "non_saturating")
+        self.loss = controls.menu("loss", LOSS_NAMES, "non_saturating")
         self.arrange((self.real, self.fake, self.loss), REMARKS)
 
     def set_case(self, name: str) -> str:
@@ -143,25 +149,29 @@ class LossView(CasePanel):
             return Chart(
                 title,
                 (
-                    Curve("discriminator", x, all_[d].tolist(), plots.REAL),
-                    Curve("generator", x, all_[g].tolist(), plots.FAKE, dashed=True),
+                    Curve(label("discriminator"), x, all_[d].tolist(), plots.REAL),
+                    Curve(label("generator"), x, all_[g].tolist(), plots.FAKE, dashed=True),
                 ),
-                x_name="logit of the generated sample",
+                x_name=label("logit of the generated sample"),
                 marks=((fake, d_mark, plots.REAL), (fake, g_mark, plots.FAKE)),
             )
 
         return axis(real, fake, found), paint(
-            chart("losses", "d", "g", found.d_loss, found.g_loss),
-            chart("gradient on the generated logit", "d_slope", "g_slope", found.d_fake, found.g_fake),
+            chart(label("losses"), "d", "g", found.d_loss, found.g_loss),
+            chart(label("gradient on the generated logit"), "d_slope", "g_slope", found.d_fake, found.g_fake),
         )
 
     def table(self) -> str:
         real, fake, found = self.now()
         rows = (
             ("", "L_D", "L_G"),
-            ("loss", f"{found.d_loss:.4f}", f"{found.g_loss:.4f}"),
-            (f"gradient on the real logit ({real:+.2f})", f"{found.d_real:+.4f}", ""),
-            (f"gradient on the generated logit ({fake:+.2f})", f"{found.d_fake:+.4f}", f"{found.g_fake:+.4f}"),
+            (tr("loss"), f"{found.d_loss:.4f}", f"{found.g_loss:.4f}"),
+            (tr("gradient on the real logit ({at:+.2f})").format(at=real), f"{found.d_real:+.4f}", ""),
+            (
+                tr("gradient on the generated logit ({at:+.2f})").format(at=fake),
+                f"{found.d_fake:+.4f}",
+                f"{found.g_fake:+.4f}",
+            ),
         )
         cell = '<td style="text-align:right;padding-left:1em">{}</td>'
         lines = (
@@ -176,8 +186,8 @@ class LossView(CasePanel):
         tall = blank(line.width, chart.height)
         tall.paste(line, (0, (chart.height - line.height) // 2))
         _, _, found = self.now()
-        alt = (
-            f"Loss explorer at D(x) = {self.real.value:g} and D(G(z)) = {self.fake.value:g}: L_D is {found.d_loss:.4f} "
-            f"and L_G is {found.g_loss:.4f}; arrows push the real logit up and pull at the generated one."
-        )
+        alt = tr(
+            "Loss explorer at D(x) = {real:g} and D(G(z)) = {fake:g}: L_D is {d_loss:.4f} and L_G is {g_loss:.4f}; "
+            "arrows push the real logit up and pull at the generated one."
+        ).format(real=self.real.value, fake=self.fake.value, d_loss=found.d_loss, g_loss=found.g_loss)
         self.display(beside(tall, chart), alt)

@@ -13,10 +13,18 @@ from PIL import Image
 from torch import Tensor
 
 from gan_course import plots
+from gan_course.language import tr, tr_later
 from gan_course.widgets import controls
 from gan_course.widgets.canvas import png
 from gan_course.widgets.controls import guarded
 
+LOSS_NAMES = [
+    (words, words.replace("-", "_"))
+    for words in (
+        tr_later("non-saturating"), tr_later("saturating"), tr_later("least-squares"), tr_later("hinge"),
+        tr_later("wasserstein"), tr_later("relativistic"),
+    )
+]  # fmt: skip
 SEEDS = 2**32  # seeds lie below
 OPEN: WeakSet[Panel] = WeakSet()  # a new panel replaces the one that an earlier run of its cell left
 
@@ -104,7 +112,7 @@ class CasePanel(Panel, ABC):
         finally:
             self.quiet = False
         self._paint()
-        self.say(sentence)
+        self.say(tr(sentence))
 
     def _paint(self) -> None:
         left, right = self.pictures()
@@ -129,7 +137,8 @@ def whole_seed(text: Any) -> int:
     except ValueError:
         seed = -1
     if not 0 <= seed < SEEDS:
-        raise ValueError(f"The seed must be a whole number from 0 to {SEEDS - 1:,}, but is {str(text)[:20]!r}: try 3.")
+        sentence = tr("The seed must be a whole number from 0 to {most:,}, but is {text!r}: try 3.")
+        raise ValueError(sentence.format(most=SEEDS - 1, text=str(text)[:20]))
     return seed
 
 

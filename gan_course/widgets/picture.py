@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_course import plots
+from gan_course.fonts import label
 from gan_course.losses import LOSSES
 from gan_course.widgets.canvas import GREEN, LEVELS, LINE, PURPLE, SIDE, WHITE, arrow, blank, font, ink, palette, text
 from gan_course.widgets.charts import Chart, Curve, paint
@@ -158,20 +159,20 @@ def curves(lab: Lab) -> Image.Image:
     """Losses, mean logits, and how near the generated points are, as one palette picture."""
     log, measures = lab.curves, lab.measures
     step, far = log["step"], measures["step"]
-    covered = "heaps reached" if lab.now.heaps is not None else "data reached"
+    covered = label("heaps reached") if lab.now.heaps is not None else label("data reached")
     return paint(
         Chart(
-            "losses",
+            label("losses"),
             (
-                Curve("discriminator", step, log["d_loss"], plots.REAL),
-                Curve("generator", step, log["g_loss"], plots.FAKE, dashed=True),
+                Curve(label("discriminator"), step, log["d_loss"], plots.REAL),
+                Curve(label("generator"), step, log["g_loss"], plots.FAKE, dashed=True),
             ),
         ),
         Chart(
-            "mean logits",
+            label("mean logits"),
             (
-                Curve("real", step, log["real_logit"], plots.REAL),
-                Curve("generated", step, log["fake_logit"], plots.FAKE, dashed=True),
+                Curve(label("real"), step, log["real_logit"], plots.REAL),
+                Curve(label("generated"), step, log["fake_logit"], plots.FAKE, dashed=True),
             ),
         ),
         Chart(

@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import median, stdev
 from typing import Any
 
+from gan_course.language import tr_later
 from gan_course.widgets.lab import Knobs, Lab
 
 RECENT = 20  # measures, one every 10 steps: what "in the end" looks at, for a single moment is chance
@@ -59,45 +60,65 @@ class Preset:
 
 
 PRESETS: Mapping[str, Preset] = {
-    "converges": Preset(
+    tr_later("converges"): Preset(
         Knobs(r1_weight=0.1, prior="uniform"),
         800,
-        "Two equal players, gentle slopes. All orange points start in one spot. Will they find all eight heaps? What "
-        "happens to the purple grid on the way?",
-        "They burst out of the spot, spread over the ring and settle on all heaps. The grid is stretched over the ring "
-        "like a net. It is never torn: threads of orange points remain between the heaps.",
-        "at least 7 of 8 heaps",
+        tr_later(
+            "Two equal players, gentle slopes. All orange points start in one spot. Will they find "
+            "all eight heaps? What "
+            "happens to the purple grid on the way?"
+        ),
+        tr_later(
+            "They burst out of the spot, spread over the ring and settle on all heaps. The grid is "
+            "stretched over the ring "
+            "like a net. It is never torn: threads of orange points remain between the heaps."
+        ),
+        tr_later("at least 7 of 8 heaps"),
         converged,
     ),
-    "collapses": Preset(
+    tr_later("collapses"): Preset(
         Knobs(discriminator_lr=1e-4, prior="uniform"),
         800,
-        "The discriminator's learning rate is a twentieth of the generator's. Where will the points be after 800 "
-        "steps, and how will the losses look?",
-        "All in one clump, which wanders or hops from heap to heap: the discriminator objects too late. The losses "
-        "look almost healthy. Only the green curve gives it away. Now raise the discriminator's rate to 0.002.",
-        "at most 3 of 8 heaps",
+        tr_later(
+            "The discriminator's learning rate is a twentieth of the generator's. Where will the points be after 800 "
+            "steps, and how will the losses look?"
+        ),
+        tr_later(
+            "All in one clump, which wanders or hops from heap to heap: the discriminator objects too late. The losses "
+            "look almost healthy. Only the green curve gives it away. Now raise the discriminator's rate to 0.002."
+        ),
+        tr_later("at most 3 of 8 heaps"),
         collapsed,
     ),
-    "oscillates": Preset(
+    tr_later("oscillates"): Preset(
         Knobs(beta1=0.9, generator_lr=5e-3, discriminator_lr=5e-3),
         800,
-        "Both players carry momentum (β₁ = 0.9) and take large steps. Will the lead of the real logits settle, or "
-        "change sides?",
-        "It changes sides again and again: both players overshoot, and the whole cloud swings through the plane. Set "
-        "β₁ to 0 while it plays.",
-        "the lead changes sides at least 10 times in 800 steps, and at most 4 heaps are reached",
+        tr_later(
+            "Both players carry momentum (β₁ = 0.9) and take large steps. Will the lead of the real logits settle, or "
+            "change sides?"
+        ),
+        tr_later(
+            "It changes sides again and again: both players overshoot, and the whole cloud swings "
+            "through the plane. Set "
+            "β₁ to 0 while it plays."
+        ),
+        tr_later("the lead changes sides at least 10 times in 800 steps, and at most 4 heaps are reached"),
         oscillated,
     ),
-    "saturates": Preset(
+    tr_later("saturates"): Preset(
         Knobs(loss="saturating", optimizer="plain", discriminator_lr=5e-3, discriminator_steps=10, prior="uniform"),
         120,
-        "The saturating loss, plain gradient descent, and a discriminator with ten turns to one. What becomes of the "
-        "arrows?",
-        "They shrink to nothing: a fake that is recognised for sure gets no push from log(1 − D). The points stay "
-        "where they are, for ever. Now choose the non-saturating loss while it plays: the arrows are back at once. "
-        "With one turn a step and Adam, the points find the ring, too.",
-        "the generator's gradient is below 0.05, and the generated logits are below −5",
+        tr_later(
+            "The saturating loss, plain gradient descent, and a discriminator with ten turns to one. "
+            "What becomes of the "
+            "arrows?"
+        ),
+        tr_later(
+            "They shrink to nothing: a fake that is recognised for sure gets no push from log(1 − D). The points stay "
+            "where they are, for ever. Now choose the non-saturating loss while it plays: the arrows are back at once. "
+            "With one turn a step and Adam, the points find the ring, too."
+        ),
+        tr_later("the generator's gradient is below 0.05, and the generated logits are below −5"),
         saturated,
     ),
 }

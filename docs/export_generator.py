@@ -1,0 +1,79 @@
+"""Write the network of the page that paints in the browser: ``python docs/export_generator.py`` in the course folder.
+
+The zoo's one-step student with its text encoder and decoder becomes one ONNX file: token ids and noise in, a picture
+out. Needs ``pip install onnx``. The words of the captions and their token ids go into a file beside it.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from gan_course import stable_diffusion as sd
+from gan_course import zoo
+from gan_course.stable_diffusion import distill
+from gan_course.stable_diffusion.networks import glyph_words
+
+FOLDER = Path(__file__).parent / "static/generator"
+
+
+class Painter(nn.Module):
+    """``ids [1, 24]`` (int32) and ``noise [1, 8, 8, 8]`` → a picture ``[1, 3, 32, 32]`` in [-1, 1], in one step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        pipeline = sd.load_pipeline()
+        self.unet, self.scheduler = distill.load_student(), pipeline.scheduler
+        self.text_encoder, self.vae = pipeline.text_encoder, pipeline.vae
+
+    def forward(self, ids: Tensor, noise: Tensor) -> Tensor:
+        words = self.text_encoder(ids.long())[0]
+        latents = distill.one_step(self.unet, self.scheduler, noise, words)
+        return self.vae.decode(latents / self.vae.config.scaling_factor).sample.clamp(-1, 1)
+
+
+def token_ids() -> dict[str, int]:
+    """Each word of a caption, and the marks of start and end, with its number in the tokenizer."""
+    vocabulary = json.loads((zoo.FOLDER / sd.MINI / "tokenizer/vocab.json").read_text(encoding="utf-8"))
+    return {word: vocabulary[f"{word}</w>"] for word in glyph_words()} | {
+        "start": vocabulary["<|startoftext|>"], "end": vocabulary["<|endoftext|>"]
+    }  # fmt: skip
+
+
+def halve(model: onnx.ModelProto) -> None:
+    """Store weights in 16 bits where that changes no number: the student's were rounded to them when it was stored."""
+    graph, casts = model.graph, []
+    for weights in graph.initializer:
+        values = numpy_helper.to_array(weights)
+        if values.dtype == np.float32 and values.size > 64 and (values.astype(np.float16) == values).all():
+            name = weights.name
+            weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / "student.onnx"
+    example = (torch.full((1, 24), 253, dtype=torch.int32), torch.randn(1, 8, 8, 8))
+    with torch.no_grad():
+        torch.onnx.export(
+            Painter().eval(), example, str(path), input_names=["ids", "noise"], output_names=["picture"],
+            opset_version=17, dynamo=False,
+        )  # fmt: skip
+    model = onnx.load(path)
+    halve(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    words = json.dumps(token_ids())
+    (FOLDER / "words.json").write_text(f"{words}\n", encoding="utf-8")
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
