@@ -25,7 +25,7 @@ def parallax(depth: Depth, eyes: Metres = 0.063) -> Tensor:
     0 or below, and for NaN.
     """
     if not (depth > 0).all():
-        refuse("depth", "metres above 0", depth, "clamp it, and look where it was made")
+        raise ValueError("depth must be metres above 0 everywhere: clamp it, and look where it was made")
     return torch.asin((eyes / 2 / depth).clamp(max=1)) * (depth.shape[-1] / (2 * math.pi))
 
 
