@@ -3,7 +3,7 @@
 Importing this loads neither diffusers nor transformers: the functions do, when they are called.
 """
 
-from gan_course.stable_diffusion.adherence import Adherence, measure_adherence
+from gan_course.stable_diffusion.adherence import Adherence, cut_out, measure_adherence
 from gan_course.stable_diffusion.pipeline import (
     AT_ONCE,
     GUIDANCE,
@@ -29,6 +29,7 @@ __all__ = [
     "Pipeline",
     "Request",
     "check_request",
+    "cut_out",
     "image_to_image",
     "inpaint",
     "load_pipeline",
