@@ -285,8 +285,7 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
             f"a negative prompt acts through guidance, and at a guidance_scale of {scale:g} there is none: choose one "
             f"above 1, such as {GUIDANCE:g}, or leave the negative prompt out"
         )
-    for prompt in dict.fromkeys([*asked, request.negative_prompt or ""]):
-        name_unknown_words(pipeline.tokenizer, prompt)
+    name_unknown_words(pipeline.tokenizer, " ".join([*asked, request.negative_prompt or ""]))  # each of them once
 
 
 def check_letters(tokenizer: Any, prompt: str) -> None:
