@@ -354,3 +354,28 @@ def test_cut_out_signs_can_be_told_apart_by_their_neighbours():
 
     judge = KNeighborsClassifier(5).fit(*shapes(3000, 1))
     assert judge.score(*shapes(500, 2)) >= 0.98
+
+
+def test_signs_painted_anew_show_what_was_wanted_and_keep_their_shape():
+    records = [
+        Attributes("4", "blue", "white", "large"),
+        Attributes("4", "yellow", "black", "small", "at the top left"),
+    ]
+    pictures = colour_glyphs(records, 3).images
+    places = ["in the middle", "at the top left", "at the bottom right"]
+    wanted = [Attributes("4", "red", "white", size, place) for size in ("small", "medium", "large") for place in places]
+    made = sd.paint_anew(pictures, records, wanted, seed=1)
+    assert made.shape == (9, 3, 32, 32) and made.min() >= -1 and made.max() <= 1
+    adherence = sd.measure_adherence(made, wanted)
+    assert adherence.each["size"].value == adherence.each["position"].value == adherence.each["colour"].value == 1
+    signs, rendered = sd.cut_out(made, wanted), sd.cut_out(colour_glyphs(wanted, 4).images, wanted)
+    assert (signs - rendered).square().mean() < (signs - sd.cut_out(pictures, records)[:1].flip(2)).square().mean()
+    assert torch.equal(sd.paint_anew(pictures, records, wanted, seed=1), made)
+    assert not torch.equal(sd.paint_anew(pictures, records, wanted, seed=2), made)
+    with pytest.raises(ValueError, match="none of the signs is large or larger: show at least one that is"):
+        sd.paint_anew(pictures[1:], records[1:], wanted[-1:])
+    empty = torch.stack([pictures[0], torch.full((3, 32, 32), -1.0)])
+    with pytest.raises(ValueError, match="image 1 shows no yellow sign: do the records fit the images"):
+        sd.paint_anew(empty, records, wanted)
+    with pytest.raises(ValueError, match="there are 2 images but 1 records: pass one for each"):
+        sd.paint_anew(pictures, records[1:], wanted)

@@ -3,7 +3,7 @@
 Importing this loads neither diffusers nor transformers: the functions do, when they are called.
 """
 
-from gan_course.stable_diffusion.adherence import Adherence, cut_out, measure_adherence
+from gan_course.stable_diffusion.adherence import Adherence, measure_adherence
 from gan_course.stable_diffusion.pipeline import (
     AT_ONCE,
     GUIDANCE,
@@ -19,6 +19,7 @@ from gan_course.stable_diffusion.pipeline import (
     quietly,
     text_to_image,
 )
+from gan_course.stable_diffusion.stencils import cut_out, paint_anew
 
 __all__ = [
     "AT_ONCE",
@@ -35,6 +36,7 @@ __all__ = [
     "load_pipeline",
     "measure_adherence",
     "paint",
+    "paint_anew",
     "quietly",
     "text_to_image",
 ]

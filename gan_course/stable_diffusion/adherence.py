@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course import zoo
-from gan_course.arguments import Count, Pictures, Reader, guard
-from gan_course.data.attributes import COLOURS, Attributes
+from gan_course.arguments import Pictures, Reader, guard
 from gan_course.data.render import GLYPHS, Source
 from gan_course.metrics import Measured, evaluating, share_interval
 from gan_course.networks import check_precision
@@ -54,38 +52,6 @@ def measure_adherence(
     right = found.cpu() == source.as_indices(records)
     shares = {name: right[:, i] for i, name in enumerate(source.fields)}
     return Adherence(_share(right.all(dim=1)), {name: _share(hit) for name, hit in shares.items()}, len(images))
-
-
-def cut_out(images: Pictures, records: Sequence[Attributes], side: Count = 12) -> Tensor:
-    """The sign in each of ``images [N, 3, H, W]``, cut out and brought to one size: ``[N, side, side]`` in ``[0, 1]``.
-
-    How far each pixel lies on the way from the background's colour to the ink's, of which ``records`` tell, is how much
-    of it is ink. What is more than half ink is framed by a square. So size, place and colours no longer count, and
-    signs can be compared by their shape alone. All zeros where next to nothing has the ink's colour.
-    Raises ``ValueError`` where the numbers differ.
-    """
-    if len(images) != len(records):
-        raise ValueError(f"there are {len(images)} images but {len(records)} records: pass one for each")
-    back, ink = (
-        2 * torch.tensor([COLOURS[getattr(r, field)] for r in records])[:, :, None, None] - 1
-        for field in ("background", "colour")
-    )
-    way = ink - back
-    share = ((images - back) * way).sum(dim=1) / way.square().sum(dim=1)
-    return torch.stack([_framed(cover, side) for cover in share.clamp(0, 1)])
-
-
-def _framed(cover: Tensor, side: int) -> Tensor:
-    """``cover [H, W]``, cropped to its ink, in the middle of a square that is brought to ``side`` pixels."""
-    rows, columns = torch.where(cover > 0.5)
-    if len(rows) < 4:  # a speck is no sign
-        return torch.zeros(side, side)
-    sign = cover[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    height, width = sign.shape
-    larger = max(height, width)
-    left, top = (larger - width) // 2, (larger - height) // 2
-    square = F.pad(sign, (left, larger - width - left, top, larger - height - top))
-    return F.interpolate(square[None, None], size=(side, side), mode="area")[0, 0]
 
 
 def _share(hits: Tensor) -> Measured:
