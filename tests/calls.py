@@ -545,6 +545,17 @@ def of_stable_diffusion(pipeline, panorama_pipeline):
             "reader": small(reader_six),
             "source": render.GLYPHS,
         },
+        "stable_diffusion.stencils.cut_out": lambda: {
+            "images": pictures.clone(),
+            "records": [record(), record()],
+            "side": 12,
+        },
+        "stable_diffusion.stencils.paint_anew": lambda: {
+            "images": pictures.clone(),
+            "records": [record(), record()],
+            "wanted": [record()],
+            "seed": 1,
+        },
         "stable_diffusion.attention.watch": lambda: {"unet": pipeline.unet},
         "stable_diffusion.attention.maps": lambda: {"calls": [seeded(2, 4, 16, 5).softmax(-1)], "side": 8},
         "stable_diffusion.distill.clean_view": lambda: {

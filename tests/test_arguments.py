@@ -6,6 +6,7 @@ gives the clean call's result, or refuses. Where it means something else, it ref
 raised by the course itself, in one line that names the argument, within the time limit, and with nothing changed.
 """
 
+import copy
 import dataclasses
 import importlib
 import inspect
@@ -567,6 +568,12 @@ def test_unknown_words_are_named_with_the_nearest_known_one(tokenizer, capsys):
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 2 and "'yelow'" in said[0] and "did you mean 'yellow'?" in said[0]
     assert "'7'" in said[1] and "did you mean 'seven'?" in said[1]
+    taught = copy.deepcopy(tokenizer)
+    taught.add_tokens(["kay"])
+    name_unknown_words(taught, "a large red kay")
+    assert capsys.readouterr().out == ""
+    name_unknown_words(taught, "a large red kaay")
+    assert "did you mean 'kay'?" in capsys.readouterr().out
     for prompt, letter in ((CHINESE, "红"), (ARABIC, "س"), (EMOJI, "😀")):
         with pytest.raises(ValueError, match=f"holds '{letter}', which this model's tokenizer doesn't know"):
             check_letters(tokenizer, prompt)
