@@ -38,6 +38,7 @@ RECIPES = {
     "style_pencil": "gan_course.recipes.style:PencilRun",
     "style_hatching": "gan_course.recipes.style:HatchingRun",
     "hatched_drawings": "gan_course.recipes.style:DrawingsRun",
+    "moving_glyphs": "gan_course.recipes.video:MovingGlyphsRun",
 }
 
 
