@@ -14,7 +14,7 @@ from gan_course import diffusion, zoo
 from gan_course.recipes.run import UNSEEN, Run, random_numbers, spread_evenly
 from gan_course.video.clips import moving_glyphs
 from gan_course.video.measures import measure
-from gan_course.video.network import SpaceTimeUNet, sample, shifted
+from gan_course.video.network import SpaceTimeUNet, draw_noise, sample, shifted
 
 MEASURED = 100  # clips of each kind, for the card
 
@@ -61,11 +61,12 @@ class MovingGlyphsRun(Run):
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         network = self.unet.finished().half().float()  # what is measured has been rounded, too
         labels, reader = torch.arange(MEASURED) % 10, zoo.load("attributes_classifier")
+        noise = draw_noise(network, MEASURED, UNSEEN)
         real = moving_glyphs(MEASURED, UNSEEN)
         sets = {
             "real": (real.frames, real.labels),
-            "clips": (sample(network, labels, UNSEEN), labels),
-            "frame_by_frame": (sample(network, labels, UNSEEN, over_time=False), labels),
+            "clips": (sample(network, noise, labels), labels),
+            "frame_by_frame": (sample(network, noise, labels, over_time=False), labels),
         }
         found = {name: measure(*clips, reader).means() for name, clips in sets.items()}
         about = {

@@ -60,7 +60,9 @@ def moving_glyphs(count: Count = 64, seed: Seed = 0, frames: Count = FRAMES) -> 
     velocity = speed[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
     places = bounce(4 * REACH * u[:, None, 5:] + velocity[:, None] * torch.arange(frames)[:, None])
     drawn = [colour_glyphs(records, seed, DIGITS, places[:, i]) for i in range(frames)]
-    return MovingGlyphs(torch.stack([one.images for one in drawn], dim=1), torch.tensor([c[0] for c in choices]), records, places)
+    return MovingGlyphs(
+        torch.stack([one.images for one in drawn], dim=1), torch.tensor([c[0] for c in choices]), records, places
+    )
 
 
 guard(__name__)

@@ -157,8 +157,10 @@ class Attention(nn.Module):
 
     def look(self, tokens: Floats) -> Tensor:
         """``[M, L, C]``, of which each row of ``L`` tokens looks at itself."""
-        q, k, v = self.into(tokens + self.position[: tokens.shape[1]]).unflatten(2, (3, self.heads, -1)).permute(
-            2, 0, 3, 1, 4
+        q, k, v = (
+            self.into(tokens + self.position[: tokens.shape[1]])
+            .unflatten(2, (3, self.heads, -1))
+            .permute(2, 0, 3, 1, 4)
         )
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
@@ -172,21 +174,26 @@ def shifted(u: Time, shift: Positive = SHIFT) -> Tensor:
     return shift * u / (1 + (shift - 1) * u)
 
 
+def draw_noise(network: SpaceTimeUNet, count: Count, seed: Seed = 0) -> Tensor:
+    """What :func:`sample` starts from: ``[count, frames, *picture_shape]``, the same for the same seed."""
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(count, network.frames, *network.picture_shape, generator=random)
+
+
 @torch.no_grad()
 def sample(
     network: SpaceTimeUNet,
+    noise: Clips,
     labels: Labels,
-    seed: Seed = 0,
     steps: Count = STEPS,
     guidance_scale: NotNegative = GUIDANCE,
     over_time: bool = True,
 ) -> Tensor:
-    """A clip of each of the ``labels [N]``: ``[N, frames, *picture_shape]`` in ``[-1, 1]``, the same for the same seed.
+    """From ``noise [N, T, C, H, W]`` to a clip of each of the ``labels [N]``, in ``[-1, 1]``, by Euler steps.
 
-    Euler steps from noise. With ``over_time=False`` each frame is sampled as a picture of its own, from the same noise.
+    With ``over_time=False`` each frame is sampled as a picture of its own.
     """
-    shape = len(labels), network.frames, *network.picture_shape
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(labels.device)
+    x = noise
     for t, previous in pairwise(shifted(torch.linspace(1, 0, steps + 1)).tolist()):
         velocity = network(x, t, labels, over_time)
         if guidance_scale != 1:
