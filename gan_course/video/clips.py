@@ -50,7 +50,7 @@ def bounce(distance: Tensor, reach: float = REACH) -> Tensor:
 
 
 def moving_glyphs(count: Count = 64, seed: Seed = 0, frames: Count = FRAMES) -> MovingGlyphs:
-    """``count`` clips, the same for the same seed: any digit in four fonts and the colours that stand out from black."""
+    """``count`` clips, the same for the same seed: ten digits, four fonts, the colours that stand out from black."""
     g = torch.Generator().manual_seed(seed)
     u = torch.rand(count, 7, generator=g)
     colours = inks("black")

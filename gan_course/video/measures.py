@@ -1,4 +1,4 @@
-"""What is measured on clips ``[N, T, 3, H, W]`` of one coloured thing on black: one number for each clip.
+"""What is measured on clips ``[N, T, 3, H, W]`` of one coloured thing on black, ``T`` at least 3: a number for each.
 
 None of it says much alone. A clip that stands still has no acceleration and no flicker; noise that never changes is
 permanent. :func:`measure` therefore puts them side by side, with how far the thing went.
@@ -13,14 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course.arguments import Count, Labels, Reader, guard, refuse
+from gan_course.arguments import Labels, Reader, guard
 from gan_course.arguments.kinds import check_finite, check_not_from_0, shaped
 
 LEAST_INK = 15.0  # pixels: a real glyph has at least twice as many
 
 
 def _clips(name: str, value: Any) -> Tensor:
-    x = shaped("[N, T, 3, H, W], clips of three colours,", lambda x: x.ndim == 5 and x.shape[2] == 3, "make them such")(
+    right = "[N, T, 3, H, W], clips of at least three frames,"
+    x = shaped(right, lambda x: x.ndim == 5 and x.shape[1] >= 3 and x.shape[2] == 3, "take longer ones, in colour")(
         name, value
     )
     check_finite(name, x)
@@ -49,17 +50,15 @@ def centres(clips: Coloured) -> Tensor:
 
 
 def speed(clips: Coloured) -> Tensor:
-    """How far the centre goes from one frame to the next, in pixels, on average: ``[N]``. Needs two frames."""
-    _need(clips, 2)
+    """How far the centre goes from one frame to the next, in pixels, on average: ``[N]``."""
     return centres(clips).diff(dim=1).norm(dim=2).mean(dim=1)
 
 
 def acceleration(clips: Coloured) -> Tensor:
-    """By how much that step changes from frame to frame, in pixels, on average: ``[N]``. Needs three frames.
+    """By how much that step changes from frame to frame, in pixels, on average: ``[N]``.
 
     The length of ``p[t + 1] - 2 p[t] + p[t - 1]``; 0 for a straight line at constant speed, whatever the speed.
     """
-    _need(clips, 3)
     return centres(clips).diff(n=2, dim=1).norm(dim=2).mean(dim=1)
 
 
@@ -78,7 +77,6 @@ def flicker(clips: Coloured) -> Tensor:
 
     The mean difference of the colours after :func:`centred`, per pixel of ink and of the range of colours.
     """
-    _need(clips, 2)
     steady = centred(clips)
     change = steady.diff(dim=1).abs().mean(dim=2).sum(dim=(2, 3)) / 2
     area = (ink(steady) > 0.3).sum(dim=(2, 3)).float()
@@ -123,7 +121,7 @@ class Measures:
 def measure(clips: Coloured, labels: Labels, reader: Reader) -> Measures:
     """All of it. ``labels [N]``: the digits that were asked for; ``reader``: ``zoo.load("attributes_classifier")``.
 
-    Raises ``ValueError`` for another number of labels than of clips, and for clips of under three frames.
+    Raises ``ValueError`` for another number of labels than of clips.
     """
     if len(labels) != len(clips):
         raise ValueError(f"there are {len(clips)} clips but {len(labels)} labels: pass one for each")
@@ -137,11 +135,6 @@ def measure(clips: Coloured, labels: Labels, reader: Reader) -> Measures:
         (read[:, :, 0] == labels[:, None]).float().mean(dim=1),
         (looks == looks.mode(dim=1, keepdim=True).values).float().mean(dim=1),
     )
-
-
-def _need(clips: Tensor, frames: Count) -> None:
-    if clips.shape[1] < frames:
-        refuse("clips", f"clips of at least {frames} frames", clips, "take longer ones")
 
 
 guard(__name__)
