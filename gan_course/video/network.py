@@ -157,12 +157,10 @@ class Attention(nn.Module):
 
     def look(self, tokens: Floats) -> Tensor:
         """``[M, L, C]``, of which each row of ``L`` tokens looks at itself."""
-        q, k, v = (
-            self.into(tokens + self.position[: tokens.shape[1]])
-            .unflatten(2, (3, self.heads, -1))
-            .permute(2, 0, 3, 1, 4)
-        )
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        tokens = self.into(tokens + self.position[: tokens.shape[1]])
+        q, k, v = tokens.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        found = F.scaled_dot_product_attention(q, k, v)
+        return self.out(found.transpose(1, 2).flatten(2))
 
 
 # ------------------------------------------------------------------------------------------ sampling
