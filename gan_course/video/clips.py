@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_course.arguments import Count, Seed, guard
+from gan_course.arguments import Count, Floats, Positive, Seed, guard
 from gan_course.data.attributes import FIELDS, Attributes, inks
 from gan_course.data.glyphs import colour_glyphs
 
@@ -41,7 +41,7 @@ class MovingGlyphs:
         return len(self.frames)
 
 
-def bounce(distance: Tensor, reach: float = REACH) -> Tensor:
+def bounce(distance: Floats, reach: Positive = REACH) -> Tensor:
     """Where something is that has gone so far from the left border and bounces off both: from ``-reach`` to ``reach``.
 
     A triangular wave: up, down, and up again after ``4 * reach``.

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gan_course.arguments import Labels, Reader, guard
 from gan_course.arguments.kinds import check_finite, check_not_from_0, shaped
+from gan_course.networks import check_labels
 
 LEAST_INK = 15.0  # pixels: a real glyph has at least twice as many
 
@@ -121,10 +122,9 @@ class Measures:
 def measure(clips: Coloured, labels: Labels, reader: Reader) -> Measures:
     """All of it. ``labels [N]``: the digits that were asked for; ``reader``: ``zoo.load("attributes_classifier")``.
 
-    Raises ``ValueError`` for another number of labels than of clips.
+    Raises ``ValueError`` for another number of labels than of clips, and for labels that are no digits.
     """
-    if len(labels) != len(clips):
-        raise ValueError(f"there are {len(clips)} clips but {len(labels)} labels: pass one for each")
+    check_labels(labels, len(clips), classes=10)
     read = readings(clips, reader)
     looks = read[:, :, 0] * 100 + read[:, :, 1]
     return Measures(

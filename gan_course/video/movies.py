@@ -22,12 +22,13 @@ from torch import Tensor
 
 from gan_course import plots
 from gan_course.arguments import Clip, Clips, Count, guard, refuse
-from gan_course.arguments.kinds import number
+from gan_course.arguments.kinds import number, whole
 from gan_course.files import read_whole, scratch_folder, write_whole
 
 ENDINGS = {".mp4": "MP4", ".gif": "GIF", ".apng": "APNG", ".png": "APNG"}
 QUALITY = 18  # of H.264, its "crf": 0 loses nothing, 18 nothing that an eye would see, 51 nearly all
 REMEDY = "python -m pip install imageio-ffmpeg"
+Scale = Annotated[int, whole(1, 64)]  # pixels of the file for each of the clip
 Rate = Annotated[float, number(0, 100, above=True)]  # frames a second; GIF knows no shorter time than a hundredth
 
 
@@ -42,7 +43,7 @@ def side_by_side(clips: Clips, columns: Count = 8) -> Tensor:
     return 2 * torch.stack(tiled).permute(0, 3, 1, 2) - 1
 
 
-def to_pixels(frames: Clip, scale: Count = 1) -> np.ndarray:
+def to_pixels(frames: Clip, scale: Scale = 1) -> np.ndarray:
     """One clip, ``[T, C, H, W]`` in ``[-1, 1]`` or a list of its pictures ``[C, H, W]``: uint8 ``[T, H, W, 3]``.
 
     Each pixel becomes ``scale`` x ``scale`` of the same colour: players would blur small pictures. Where a side is odd
@@ -68,7 +69,7 @@ def check_target(path: str | Path) -> tuple[Path, str]:
     return path, ENDINGS[path.suffix.lower()]
 
 
-def write(path: str | Path, frames: Clip, fps: Rate = 8, scale: Count = 1) -> Path:
+def write(path: str | Path, frames: Clip, fps: Rate = 8, scale: Scale = 1) -> Path:
     """Write one clip, ``[T, C, H, W]`` in ``[-1, 1]`` or a list of pictures, by the ending of ``path``.
 
     ``.mp4`` (H.264), ``.gif``, ``.apng`` or ``.png``; ``fps`` frames a second. GIF and APNG play again and again, an
@@ -80,7 +81,7 @@ def write(path: str | Path, frames: Clip, fps: Rate = 8, scale: Count = 1) -> Pa
     return path
 
 
-def encode(frames: Clip, kind: str, fps: Rate = 8, scale: Count = 1) -> bytes:
+def encode(frames: Clip, kind: str, fps: Rate = 8, scale: Scale = 1) -> bytes:
     """One clip as the content of a file of a ``kind``: MP4, GIF or APNG. Otherwise as :func:`write`."""
     if kind not in ENDINGS.values():
         raise ValueError(f"there is no kind of clip {kind!r}: choose MP4, GIF or APNG")
@@ -122,7 +123,7 @@ def _mp4(pixels: np.ndarray, fps: float) -> bytes:
         return read_whole(file)
 
 
-def page(frames: Clip, alt: str, fps: Rate = 8, scale: Count = 6) -> str:
+def page(frames: Clip, alt: str, fps: Rate = 8, scale: Scale = 6) -> str:
     """One clip as HTML that holds all of it: a video with controls that plays in a loop; without ffmpeg, an APNG.
 
     ``alt`` says in a sentence what it shows. Raises ``ValueError`` where that is too short to help a reader who can't
@@ -140,7 +141,7 @@ def page(frames: Clip, alt: str, fps: Rate = 8, scale: Count = 6) -> str:
     return f'<video {attributes} src="data:video/mp4;base64,{data}"></video>'
 
 
-def show(frames: Clip, alt: str, fps: Rate = 8, scale: Count = 6) -> None:
+def show(frames: Clip, alt: str, fps: Rate = 8, scale: Scale = 6) -> None:
     """Play one clip in the notebook; ``alt`` says what it shows. Outside a notebook it only checks the arguments."""
     made = page(frames, alt, fps, scale)
     if not has_ffmpeg():

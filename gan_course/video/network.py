@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,15 +15,15 @@ from gan_course.arguments import (
     Floats,
     Labels,
     NotNegative,
+    PictureShape,
     Positive,
     Seed,
-    Shape,
     Time,
     guard,
     refuse,
 )
 from gan_course.diffusion import euler_step, guide
-from gan_course.networks import channels_last, check_labels
+from gan_course.networks import channels_last, check_labels, check_precision
 from gan_course.unet import timestep_embedding, zero_init
 
 EMB_DIM = 128  # numbers that tell every block the time and the class
@@ -49,7 +48,7 @@ class SpaceTimeUNet(nn.Module):
     def __init__(
         self,
         classes: CountOrNone = 10,
-        picture_shape: Shape = (3, 32, 32),
+        picture_shape: PictureShape = (3, 32, 32),
         frames: Count = 16,
         width: Count = 32,
         deep: Count = 64,
@@ -57,22 +56,24 @@ class SpaceTimeUNet(nn.Module):
         super().__init__()
         self.classes = self.no_class = classes
         self.picture_shape, self.frames = tuple(picture_shape), frames
+        if any(side % 4 for side in picture_shape[1:]):
+            refuse("picture_shape", "(channels, height, width) with sides that 4 divides", picture_shape, "crop them")
         channels = picture_shape[0]
         self.time = nn.Sequential(nn.Linear(64, EMB_DIM), nn.SiLU(), nn.Linear(EMB_DIM, EMB_DIM))
         self.label = nn.Embedding(classes + 1, EMB_DIM)
         self.first = nn.Conv2d(4 * channels, width, 3, padding=1)
-        self.high = Space(width)
-        self.high_time = NextFrames(width)
+        self.high = _Space(width)
+        self.high_time = _NextFrames(width)
         self.down = nn.Conv2d(width, deep, 2, stride=2)
         places = (picture_shape[1] // 4) * (picture_shape[2] // 4)
         self.low = nn.ModuleList(
-            nn.ModuleList([Space(deep), Attention(deep, frames), Attention(deep, places), NextFrames(deep)])
+            nn.ModuleList([_Space(deep), Attention(deep, frames), Attention(deep, places), _NextFrames(deep)])
             for _ in range(2)
         )
-        self.last_low = nn.ModuleList([Space(deep), Attention(deep, frames)])
+        self.last_low = nn.ModuleList([_Space(deep), Attention(deep, frames)])
         self.up = nn.ConvTranspose2d(deep, width, 2, stride=2)
-        self.high_again = Space(width)
-        self.high_time_again = NextFrames(width)
+        self.high_again = _Space(width)
+        self.high_time_again = _NextFrames(width)
         self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), zero_init(nn.Conv2d(width, 4 * channels, 3, 1, 1)))
         channels_last(self)
 
@@ -100,13 +101,14 @@ class SpaceTimeUNet(nn.Module):
         high = over(self.high_time_again, self.high_again(high + self.up(low), emb))
         return F.pixel_shuffle(self.last(high), 2).unflatten(0, (len(x), count))
 
-    def _check(self, x: Any) -> None:
+    def _check(self, x: Tensor) -> None:
+        check_precision("x", x, self)
         if tuple(x.shape[2:]) != self.picture_shape or not 1 <= x.shape[1] <= self.frames:
             shape = ", ".join(map(str, self.picture_shape))
             refuse("x", f"clips of shape [N, 1 to {self.frames}, {shape}]", x, "cut or resize them")
 
 
-class Space(nn.Module):
+class _Space(nn.Module):
     """Two convolutions within each frame, added to what came in; the embedding scales and shifts between them."""
 
     def __init__(self, width: Count):
@@ -121,7 +123,7 @@ class Space(nn.Module):
         return x + self.conv2(F.silu(self.norm2(inner) * (1 + scale) + shift))
 
 
-class NextFrames(nn.Module):
+class _NextFrames(nn.Module):
     """At each place a convolution over time, three frames wide, added to what came in. ``x [N * T, C, H, W]``"""
 
     def __init__(self, width: Count):
@@ -166,10 +168,10 @@ class Attention(nn.Module):
 # ------------------------------------------------------------------------------------------ sampling
 
 
-def shifted(u: Time, shift: Positive = SHIFT) -> Tensor:
-    """Times ``u`` in [0, 1] moved towards the noise: ``shift u / (1 + (shift - 1) u)`` (arXiv 2403.03206, eq. 23)."""
-    u = torch.as_tensor(u)
-    return shift * u / (1 + (shift - 1) * u)
+def shifted(t: Time, shift: Positive = SHIFT) -> Tensor:
+    """Times ``t`` in [0, 1] moved towards the noise: ``shift t / (1 + (shift - 1) t)`` (arXiv 2403.03206, eq. 23)."""
+    t = torch.as_tensor(t)
+    return shift * t / (1 + (shift - 1) * t)
 
 
 def draw_noise(network: SpaceTimeUNet, count: Count, seed: Seed = 0) -> Tensor:

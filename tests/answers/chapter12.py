@@ -25,7 +25,7 @@ def bounce_step_by_step(start, velocity, frames, reach):
                 if abs(place[axis]) > reach:
                     place[axis] = numpy.sign(place[axis]) * 2 * reach - place[axis]
                     step[axis] *= -1
-    return numpy.array(found)
+    return torch.from_numpy(numpy.array(found))
 
 
 def mirrored_once(start, velocity, frames, reach):
@@ -77,7 +77,7 @@ def walk_by_rotation(anchors, per_leg):
         angle = numpy.arctan2(b @ side / length, b @ a / length)
         for k in range(per_leg):
             found.append(numpy.cos(k / per_leg * angle) * a + numpy.sin(k / per_leg * angle) * side)
-    return numpy.stack(found)
+    return torch.from_numpy(numpy.stack(found))
 
 
 def line(a, b, t):
@@ -125,7 +125,8 @@ def tokens(order, reverse=False, wrong_split=False):
 def gaps_by_numpy(places, seen):
     there = numpy.flatnonzero(seen.numpy())
     time = numpy.arange(len(seen))
-    return numpy.stack([numpy.interp(time, there, places.numpy()[there, k]) for k in range(2)], axis=1)
+    columns = [numpy.interp(time, there, places.numpy()[there, k]) for k in range(2)]
+    return torch.from_numpy(numpy.stack(columns, axis=1))
 
 
 def gaps_by_loop(places, seen):
