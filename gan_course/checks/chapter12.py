@@ -86,10 +86,8 @@ def _compare_walk(attempt: Attempt, count: int, width: int, per_leg: int, length
             torch.cat([_arc(a, b, shut) for a, b in legs]),
             "Anchors appear twice: a leg ends before the next begins.",
         ),
-        (torch.cat([_arc(a, b, t) for a, b in legs[:-1]]), "The walk is open: the last leg leads back to the start."),
         (right / length, "The points have length 1, the anchors don't."),
         (torch.cat([_arc(b, a, t) for a, b in legs]), "Each leg is walked backwards: it begins at its own anchor."),
-        (torch.cat([_arc(a, x[0], t) for a in x[1:]]), "A leg leads to the next anchor, not always to the first."),
     ]
     hint = "One leg first: its angle from the cosine, then sines of the shares of that angle. K legs in all."
     attempt.close(attempt(anchors, per_leg), right, hint, mistakes, what="the walk", tolerance=1e-4)
@@ -113,7 +111,6 @@ def _compare_tokens(attempt: Attempt, clips: int, count: int, channels: int, hei
     places = clips * height * width
     mistakes = [
         (x.reshape(places, count, channels), "The shape is right, but the numbers are shuffled: move the axes first."),
-        (x.flatten(2).transpose(1, 2), "That is attention over space: all places of one frame in a row."),
         (
             apart.permute(0, 4, 3, 1, 2).reshape(places, count, channels),
             "The places come column by column: go through each row of the picture first.",
@@ -127,7 +124,6 @@ def _compare_tokens(attempt: Attempt, clips: int, count: int, channels: int, hei
             "All clips of one place come together: all places of the first clip come first.",
         ),
         (apart.flip(1).permute(0, 3, 4, 1, 2).flatten(0, 2), "Time runs backwards."),
-        (apart.permute(0, 3, 4, 2, 1).flatten(0, 2), "Channels and frames are exchanged: a token has C numbers."),
     ]
     right = apart.permute(0, 3, 4, 1, 2).flatten(0, 2)
     hint = "Give clips and frames an axis each. Which axes have to stand in front, and which two last?"
@@ -170,7 +166,6 @@ def _compare_gaps(attempt: Attempt, places: list[tuple[float, float]], seen: lis
         (nearest, "The nearest seen place is taken: the thing jumps halfway."),
         (halved, "All frames of a gap lie halfway: weigh by the time to either neighbour."),
         (outward, "Before the first and after the last seen frame nobody knows the speed: hold the nearest place."),
-        (x[known], "The frames that were not seen are missing from the result."),
     ]
     hint = "For a frame that was not seen: which seen frames come before and after it, and how far off are they?"
     attempt.close(attempt(a, known), right, hint, mistakes, what="the places")

@@ -39,6 +39,12 @@ def ink(clips: Coloured) -> Tensor:
     return ((bright - 0.25) / 0.75).clamp(min=0)
 
 
+def _area(mass: Tensor) -> Tensor:
+    """On how many pixels of each frame the ink is more than 0.4 of the clip's brightest: ``[N, T]``."""
+    peak = mass.amax(dim=(1, 2, 3), keepdim=True).clamp_min(0.1)
+    return (mass > 0.4 * peak).sum(dim=(2, 3)).float()
+
+
 def centres(clips: Coloured) -> Tensor:
     """Where the ink's centre of mass lies: ``[N, T, 2]``, pixels to the right of the picture's middle and below it.
 
@@ -80,7 +86,7 @@ def flicker(clips: Coloured) -> Tensor:
     """
     steady = centred(clips)
     change = steady.diff(dim=1).abs().mean(dim=2).sum(dim=(2, 3)) / 2
-    area = (ink(steady) > 0.3).sum(dim=(2, 3)).float()
+    area = _area(ink(steady))
     return (change / ((area[:, 1:] + area[:, :-1]) / 2).clamp_min(LEAST_INK)).mean(dim=1)
 
 
@@ -90,7 +96,7 @@ def permanent(clips: Coloured) -> Tensor:
     It is where its ink never falls below half of the clip's median, never rises above twice that, and the median is
     that of something at all.
     """
-    area = (ink(clips) > 0.3).sum(dim=(2, 3)).float()
+    area = _area(ink(clips))
     usual = area.median(dim=1, keepdim=True).values
     return ((area >= usual / 2) & (area <= 2 * usual)).all(dim=1) & (usual[:, 0] >= LEAST_INK)
 

@@ -185,16 +185,16 @@ WRONG = {
         (walk(line), "straight lines"),
         (walk(line_on_the_sphere), "Divide the angle"),
         (walk(shares=lambda n: torch.linspace(0, 1, n)), "Anchors appear twice"),
-        (walk(legs=pairwise), "The walk is open"),
+        (walk(legs=pairwise), "K legs in all"),
         (lambda x, n: walk()(x, n) / x.norm(dim=1)[0], "have length 1"),
         (walk(lambda a, b, t: arc(b, a, t)), "walked backwards"),
     ],
     "tokens_over_time": [
         (lambda maps, n: maps.reshape(-1, n, maps.shape[1]), "shuffled"),
-        (lambda maps, n: maps.flatten(2).transpose(1, 2), "attention over space"),
+        (lambda maps, n: maps.flatten(2).transpose(1, 2), "an axis each"),
         (tokens((0, 4, 3, 1, 2)), "column by column"),
         (tokens((0, 3, 4, 1, 2), reverse=True), "Time runs backwards"),
-        (tokens((0, 3, 4, 2, 1)), "Channels and frames are exchanged"),
+        (tokens((0, 3, 4, 2, 1)), "an axis each"),
     ],
     "fill_gaps": [
         (lambda places, seen: places, "Nothing was filled"),
@@ -203,7 +203,7 @@ WRONG = {
         (gaps(lambda x, i, a, b: x[min(a, i) if a <= i else a]), "is held until the next"),
         (gaps(lambda x, i, a, b: x[a] if i - a <= b - i else x[b]), "jumps halfway"),
         (gaps(lambda x, i, a, b: (x[a] + x[b]) / 2), "halfway: weigh by the time"),
-        (lambda places, seen: places[seen], "missing from the result"),
+        (lambda places, seen: places[seen], "which seen frames come before and after"),
     ],
 }
 
