@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -94,7 +95,8 @@ class SpaceTimeUNet(nn.Module):
 
         high = over(self.high_time, self.high(self.first(F.pixel_unshuffle(x.flatten(0, 1), 2)), emb))
         low = self.down(high)
-        for space, look_back, look_around, near in self.low:
+        blocks: Any = self.low
+        for space, look_back, look_around, near in blocks:
             low = look_around.over_space(over(near, over(look_back, space(low, emb))))
         space, look_back = self.last_low
         low = over(look_back, space(low, emb))
