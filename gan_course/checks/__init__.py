@@ -16,6 +16,7 @@ from gan_course.checks import (  # noqa: F401  each adds its checks to CHECKS
     chapter08,
     chapter09,
     chapter11,
+    chapter12,
     chapter14,
 )
 from gan_course.checks.report import CHECKS, CheckFailed
