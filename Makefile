@@ -12,7 +12,7 @@ ifdef GAN_COURSE_DATA
 export GAN_COURSE_DATA := $(or $(shell cd "$(GAN_COURSE_DATA)" 2>/dev/null && pwd),$(GAN_COURSE_DATA))
 endif
 
-.PHONY: help course lab test check site bench browser colab exercises clean
+.PHONY: help course lab test check site bench browser colab hub kit exercises clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,14 @@ browser: $(STAMP) ## drive chapters in JupyterLab with Chromium, as a student wo
 
 colab: $(STAMP) ## install and run the course beside the packages that Colab ships
 	$(BIN)/python -m pytest -rs --capture=no tests/colab
+
+hub: $(STAMP) ## start a JupyterHub and log a class of ten in at once
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[hub]"
+	npm install --silent --no-audit --no-fund --prefix build/node configurable-http-proxy@5
+	$(BIN)/python -m pytest -rs --capture=no tests/hub
+
+kit: $(STAMP) ## bundle the course, install it with no network and run chapter 00: ten minutes
+	$(BIN)/python -m pytest -rs --capture=no tests/kit
 
 bench: $(STAMP) ## measure what the course promises about speed and quality
 	$(BIN)/python -m bench

@@ -31,13 +31,18 @@ html_static_path: list[str] = []
 
 
 def name_cells(app, doctree):
-    """Give each code cell the anchor that it has in JupyterLab, so that the ledger can point at it."""
+    """Give each code cell the anchor that it has in JupyterLab, for the ledger, and its pictures their width."""
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         for node in doctree.findall(nodes.container):
             if node.get("nb_element") == "cell_code":
-                node["ids"].append(f"cell-id={cells[node['cell_index']]['id']}")
+                cell = cells[node["cell_index"]]
+                node["ids"].append(f"cell-id={cell['id']}")
+                outputs = [output.get("metadata", {}).get("image/png") for output in cell["outputs"]]
+                # Pictures hold more pixels than they take up on the page; MyST doesn't read how wide they should be.
+                for image, described in zip(node.findall(nodes.image), filter(None, outputs), strict=False):
+                    image["width"] = f"{described['width']}px" if "width" in described else "auto"
 
 
 def link_pages(app, pagename, templatename, context, doctree):

@@ -62,6 +62,38 @@ def parser() -> argparse.ArgumentParser:
 
     command = add("doctor", doctor, "say whether this computer is ready for the course")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the findings as JSON")
+    command.add_argument("--report", action="store_true", help="print a short code, too, to be read out to a helper")
+    command.add_argument("--explain", metavar="CODE", help="print the findings that such a code stands for")
+
+    command = add("bundle", bundle, "make a folder from which the course installs with no network")
+    command.add_argument("target", metavar="FOLDER", help="the folder to make, on a stick or a shared drive")
+    command.add_argument("--platform", metavar="NAME", help="linux, linux-arm, mac or windows (default: this system)")
+    command.add_argument("--python", metavar="VERSION", help="such as 3.12 (default: this one's)")
+    command.add_argument(
+        "--data", nargs="*", default=["mnist"], metavar="NAME", help="data sets that it holds (default: mnist)"
+    )
+
+    command = add("plan", plan, "compute what a hub needs for a class, and show the arithmetic", anywhere=True)
+    command.add_argument("--students", type=int, required=True, metavar="N", help="in the class")
+    command.add_argument("--at-once", type=int, metavar="N", help="who work at the same time (default: all)")
+    command.add_argument(
+        "--wait", type=float, default=10, metavar="MIN", help="that the longest chapter may take then (default: 10)"
+    )
+    command.add_argument("--hours", type=float, default=8, metavar="H", help="that the hub is up (default: 8)")
+
+    command = add("new", new, "write the skeleton of a chapter and of its exercises")
+    command.add_argument("name", metavar="NAME", help="such as 16_my_chapter")
+    command.add_argument("title", metavar="TITLE", help="such as 'My chapter'")
+
+    command = add("slides", slides, "write each chapter as slides that need no network")
+    command.add_argument("--only", nargs="+", default=[], metavar="CHAPTER", help="numbers or names, such as 00 03")
+    command.add_argument(
+        "--out", default="build/slides", metavar="FOLDER", help="where they go (default: build/slides)"
+    )
+
+    command = add("timings", timings, "write docs/timings.md: seconds and memory of each chapter, from runs made here")
+    command.add_argument("--out", nargs="+", default=["build"], metavar="FOLDER", help="where gan-course run left them")
+    command.add_argument("--note", default="", metavar="TEXT", help="how they ran, a sentence for the page")
 
     command = add("badges", badges, "stamp the course's public address into every link to itself")
     command.add_argument("--repo", metavar="OWNER/NAME", help="the new address (default: the one in pyproject.toml)")
@@ -72,6 +104,26 @@ def parser() -> argparse.ArgumentParser:
 
     command = add("exercises", exercises, "write exercises/ from solutions/")
     command.add_argument("--check", action="store_true", help="change nothing, say whether exercises/ is up to date")
+
+    command = add("grade", grade, "grade a folder of exercise notebooks, each in a sandbox")
+    command.add_argument("folder", metavar="FOLDER", help="holds the students' notebooks")
+    command.add_argument("--out", default="grades", metavar="FOLDER", help="where the tables go (default: grades)")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="submissions side by side (default: 1)")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that grades instead")
+    command.add_argument(
+        "--seconds", type=float, default=10, metavar="S", help="of processor that one check may take (default: 10)"
+    )
+    command.add_argument(
+        "--memory", type=int, default=2000, metavar="MB", help="that one submission may take (default: 2000)"
+    )
+    command.add_argument("--trust", action="store_true", help="run them without isolation where there is none")
+
+    command = add("nbgrader-export", nbgrader_export, "lay out an nbgrader course from solutions/")
+    command.add_argument("directory", metavar="DIR", help="an empty folder, or one that this command has made")
+
+    command = add("nbgrader-check", nbgrader_check, "find submissions that nbgrader would grade wrongly", anywhere=True)
+    command.add_argument("directory", metavar="DIR", help="the nbgrader course, with submitted/ in it")
+    command.add_argument("--assignment", metavar="NAME", help="look at this one only")
 
     command = add("train", train, "train a network of the zoo and write its weights and its card")
     command.add_argument("name", metavar="NAME", help="such as glyphs_classifier or text_to_image")
@@ -117,6 +169,36 @@ def doctor(**options) -> int:
     return module.doctor(**options)
 
 
+def bundle(**options) -> int:
+    from gan_course.commands import bundle as module
+
+    return module.bundle(**options)
+
+
+def timings(**options) -> int:
+    from gan_course.commands import timings as module
+
+    return module.timings(**options)
+
+
+def plan(**options) -> int:
+    from gan_course.commands import plan as module
+
+    return module.plan(**options)
+
+
+def slides(**options) -> int:
+    from gan_course.commands import slides as module
+
+    return module.slides(**options)
+
+
+def new(**options) -> int:
+    from gan_course.commands import new as module
+
+    return module.new(**options)
+
+
 def badges(**options) -> int:
     from gan_course.commands import badges as module
 
@@ -127,6 +209,24 @@ def exercises(**options) -> int:
     from gan_course.commands import exercises as module
 
     return module.exercises(**options)
+
+
+def grade(**options) -> int:
+    from gan_course.commands import grade as module
+
+    return module.grade_folder(**options)
+
+
+def nbgrader_export(**options) -> int:
+    from gan_course.commands import nbgrader_export as module
+
+    return module.export(**options)
+
+
+def nbgrader_check(**options) -> int:
+    from gan_course.commands import nbgrader_check as module
+
+    return module.check(**options)
 
 
 def train(root: str, name: str, seed: int, steps: int | None, out: str | None) -> int:

@@ -125,7 +125,7 @@ def modes_covered(points: Points, centres: Points, radius: Positive = 0.2, share
 
 
 def frechet_distance(a: Floats, b: Floats) -> float:
-    """The Fréchet distance between ``a [N, F]`` and ``b [M, F]``, each taken as one Gaussian: 0 or more.
+    """The squared Fréchet distance between ``a [N, F]`` and ``b [M, F]``, each taken as one Gaussian: 0 or more.
 
     ``|mean_a - mean_b|² + trace(C_a + C_b - 2 (C_a C_b)^½)``, ``C`` being the covariances (Heusel et al. 2017,
     arXiv 1706.08500; in features of the Inception network it is called FID). Computed in 64 bits. It is biased: fewer
@@ -414,6 +414,27 @@ def _share(value: float, error: float, count: int) -> Measured:
     low, high = share_interval(value, count)
     around = _around(value, error)
     return Measured(value, max(0.0, min(low, around.low)), min(1.0, max(high, around.high)))
+
+
+def difference(a: Report, b: Report) -> Measured:
+    """By how much the Fréchet distance of ``a`` lies above that of ``b``, with its own 95 % interval.
+
+    Independent errors add like the sides of a right angle, so the gap is real where 0 lies outside. Raises
+    ``ValueError`` where the two were not measured alike: at unequal numbers of pictures the bias alone makes a gap.
+    """
+    for what, ours, theirs in (
+        ("samples", a.samples, b.samples),
+        ("real pictures", a.real, b.real),
+        ("features", a.features, b.features),
+    ):
+        if ours != theirs:
+            raise ValueError(
+                f"one figure was measured with {ours} as its {what} and the other with {theirs}: measure both alike, "
+                "because the Fréchet distance falls as the number of pictures grows and changes with the features"
+            )
+    gap = a.frechet.value - b.frechet.value
+    half = math.hypot(a.frechet.high - a.frechet.value, b.frechet.high - b.frechet.value)
+    return Measured(gap, gap - half, gap + half)
 
 
 def paired_interval(differences: Line) -> Measured:

@@ -23,6 +23,10 @@ from torch import Tensor
 from gan_course.arguments import Column, Count, Drawable, Points, Positive, guard
 
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
+PIXELS = 2  # stored for each pixel of the page, in either direction: sharp on today's screens
+GREEN, PURPLE = "#009E73", "#CC79A7"
+COLUMNS = {"real_logit": REAL, "fake_logit": FAKE, "held_out_logit": "#56B4E9", "d_loss": GREEN, "g_loss": PURPLE}
+OTHERS = (NEUTRAL, GREEN, PURPLE, "black")  # of what is neither real nor generated
 BELIEF = LinearSegmentedColormap.from_list("belief", ["#F2A46F", "#FFFFFF", "#7FB8DE"])  # 0 is fake, 1 is real
 
 
@@ -41,17 +45,20 @@ def new_figure(
 def mime_bundle(
     figure: Figure, alt: str, dpi: Count = 90, quick: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``figure`` as Jupyter displays it: a PNG, and metadata that hold its alternative text ``alt``.
+    """``figure`` as Jupyter displays it: a PNG, and metadata that hold its alternative text ``alt`` and its width.
 
-    ``quick``: in half the time and more bytes, for a picture that another one will soon replace. Raises ``ValueError``
-    where ``alt`` is too short to help a reader who can't see the figure.
+    ``dpi``: pixels of the page for each inch; the PNG has ``PIXELS`` times as many. ``quick``: no more than the page's,
+    in less time and more bytes, for a picture that another one will soon replace. Raises ``ValueError`` where ``alt``
+    is too short to help a reader who can't see the figure.
     """
     if len(alt) < 20:
         raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})  # "compact" compresses anew
+    fast = {"compress_level": 1}  # "compact" compresses anew
+    figure.savefig(buffer, format="png", dpi=dpi if quick else PIXELS * dpi, pil_kwargs=fast)
     png = buffer.getvalue() if quick else compact(buffer.getvalue())
-    return {"image/png": png, "text/plain": alt}, {"image/png": {"alt": alt}}
+    width = round(figure.get_figwidth() * dpi)
+    return {"image/png": png, "text/plain": alt}, {"image/png": {"alt": alt, "width": width}}
 
 
 def compact(png: bytes) -> bytes:
@@ -114,8 +121,13 @@ def image_grid(images: Drawable, columns: Count = 8, title: str = "", width: Pos
 
 
 def filmstrip(frames: Mapping[str, Drawable], columns: Count = 4, size: Positive = 1.9, title: str = "") -> Figure:
-    """Several grids of pictures side by side, each under its name: ``{"step 0": [N, C, H, W], ...}``."""
-    figure, axes = new_figure(1, len(frames), size=(size, size + 0.35), squeeze=False)
+    """Several grids of pictures side by side, each under its name: ``{"step 0": [N, C, H, W], ...}``.
+
+    Each grid is ``size`` inches wide, and the figure as high as the highest of them needs.
+    """
+    shapes = [tile(images, columns).shape for images in frames.values()]
+    height = max(rows / wide for rows, wide, _ in shapes)
+    figure, axes = new_figure(1, len(frames), size=(size, size * height + (0.6 if title else 0.35)), squeeze=False)
     for ax, (name, images) in zip(axes[0], frames.items(), strict=True):
         draw_images(ax, images, columns, name)
     if title:
@@ -132,11 +144,14 @@ def smooth(values: Column, window: Count = 25) -> np.ndarray:
 
 
 def draw_curves(ax: Axes, log: Mapping[str, Column], names: Mapping[str, str], window: Count = 25) -> None:
-    """Columns of a training log against its ``"step"``: ``names`` maps each column to its legend."""
-    colours = dict(zip(names, [REAL, FAKE, NEUTRAL, "#009E73"], strict=False))
-    for column, label in names.items():
-        ax.plot(log["step"], log[column], color=colours[column], alpha=0.2, linewidth=0.7)
-        ax.plot(log["step"], smooth(log[column], window), color=colours[column], label=label)
+    """Columns of a training log against its ``"step"``: ``names`` maps each column to its legend.
+
+    What is read off real samples is blue, off generated ones orange, and everything else neither.
+    """
+    for i, (column, label) in enumerate(names.items()):
+        colour = COLUMNS.get(column, OTHERS[i % len(OTHERS)])
+        ax.plot(log["step"], log[column], color=colour, alpha=0.2, linewidth=0.7)
+        ax.plot(log["step"], smooth(log[column], window), color=colour, label=label)
     ax.set_xlabel("step")
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, fontsize=9)

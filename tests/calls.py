@@ -11,20 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
-from gan_course import augment, data, losses, networks, plots, settings, translators, zoo
-from gan_course.data import attributes, glyphs, render, scenes
+from gan_course import augment, data, losses, metrics, networks, plots, settings, translators, zoo
+from gan_course.data import attributes, glyphs, pictures, render, scenes
 from gan_course.data.attributes import Attributes
 from gan_course.diffusion import cosine_betas, cumulative_alphas
-from gan_course.style import gatys, pictures
+from gan_course.style import gatys
 
 #: Modules whose functions are not for students, or whose arguments another test spoils.
 EXEMPT_MODULES = (
     "arguments",  # what is tested here
     "checks", "commands", "cli", "recipes", "files", "naming",
     "checkpoints",  # test_checkpoints: what comes from a file is refused as a whole
-    "data.landscape", "data.fetching", "data.outlines",  # inside of data sets: their own functions look first
+    "data.landscape", "data.fetching", "data.outlines", "data.folders",  # inside of data sets, which look first
     "ledger.arithmetic", "ledger.programs", "ledger.findings", "ledger.glossary", "ledger.reading", "ledger.pages",
     "widgets.",  # inside of the figures that gan_course.widgets makes; their constructors stand below
 )  # fmt: skip
@@ -43,7 +44,8 @@ EXEMPT = {
     "zoo.store": "for recipes", "zoo.store_files": "for recipes",
     "data.render.draw_fresh": "for recipes", "data.render.shorten": "for recipes", "data.render.Glyphs": "a source",
     "data.scene_sets.Panoramas": "a source", "data.downloads.read_idx": "for the loaders",
-    "data.downloads.mnist": "test_downloads", "data.downloads.fashion_mnist": "test_downloads",
+    "data.downloads.mnist": "test_downloads",
+    "data.downloads.files_of": "for the loaders", "data.downloads.fashion_mnist": "test_downloads",
     "stable_diffusion.networks.make_tokenizer": "for recipes", "stable_diffusion.networks.merge": "for make_tokenizer",
     "stable_diffusion.pipeline.rebuilt": "for the other functions", "stable_diffusion.pipeline.load_pipeline": "below",
     "stable_diffusion.distill.from_the_end": "takes pipelines alone",
@@ -184,6 +186,7 @@ CALLS = {
         "samples": squashed(24, 1, 4, 4), "real": squashed(24, 1, 4, 4, seed=1), "features": features, "k": 3, "seed": 1
     },
     "metrics.floor": lambda: {"real": squashed(50, 1, 4, 4), "count": 24, "features": features, "k": 3, "seed": 1},
+    "metrics.difference": lambda: dict.fromkeys("ab", metrics.evaluate(seeded(40, 3), seeded(40, 3, seed=1))),
     "metrics.default_features": lambda: {"real": squashed(4, 1, 28, 28)},
     "metrics.extract_features": lambda: {"images": squashed(8, 1, 8, 8), "features": judge()},
     "metrics.paired_interval": lambda: {"differences": seeded(5)},
@@ -304,12 +307,13 @@ CALLS = {
     "style.measures.patch_distance": lambda: {
         "a": squashed(2, 3, 12, 12), "b": squashed(2, 3, 12, 12, seed=1), "count": 80
     },
-    "style.pictures.Picture": lambda: {
+    "data.pictures.Picture": lambda: {
         "colours": np.zeros((4, 5, 3), np.uint8), "alpha": np.zeros((4, 5), np.uint8), "profile": b"profile"
     },
-    "style.pictures.read": lambda: {"path": small_file()},
-    "style.pictures.check_target": lambda: {"path": Path("made.png"), "height": 4, "width": 5},
-    "style.pictures.write": lambda: {
+    "data.pictures.read": lambda: {"path": small_file(), "least": 4},
+    "data.pictures.on_white": lambda: {"picture": pictures.Picture(np.zeros((4, 5, 3), np.uint8))},
+    "data.pictures.check_target": lambda: {"path": Path("made.png"), "height": 4, "width": 5},
+    "data.pictures.write": lambda: {
         "path": Path("made.png"), "picture": pictures.Picture(np.zeros((4, 5, 3), np.uint8))
     },
     "style.restyle.load_style": lambda: {"name": "pencil"},
@@ -326,6 +330,7 @@ CALLS = {
     },
     "data.Dataset.split": lambda: (digits(), {"first": 10}),
     "data.load": lambda: {"name": "digits"},
+    "data.from_folder": lambda: {"path": small_folder(), "size": 8, "grey": True, "fit": "pad"},
     "data.check_images": lambda: {"images": squashed(*FLAT)},
     "data.draw": lambda: {"images": squashed(*FLAT), "batch_size": 3, "generator": torch.Generator().manual_seed(0)},
     "data.attributes.Attributes": lambda: {
@@ -530,6 +535,15 @@ def small_file():
     path = Path("photograph.png")
     pictures.write(path, pictures.Picture(np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3)))
     return path
+
+
+def small_folder():
+    """Fifty tiny pictures in a folder of the working folder."""
+    folder = Path("own")
+    folder.mkdir(exist_ok=True)
+    for i in range(50):
+        Image.fromarray(np.full((8, 9), 5 * i, np.uint8)).save(folder / f"{i}.png")
+    return folder
 
 
 def depth_of():

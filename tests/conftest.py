@@ -6,6 +6,7 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["GAN_COURSE_PROGRESS"] = "off"  # tests pass tasks, but whoever runs them has not
 for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):  # a make that a test starts is not a child of `make test`
     os.environ.pop(name, None)
 

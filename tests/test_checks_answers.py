@@ -79,7 +79,7 @@ def test_answers_with_random_numbers_of_their_own_pass_every_time(task, answer, 
 
 
 def test_r1_does_not_confuse_the_discriminators_weights_with_its_input():
-    def weights_penalty(discriminator: nn.Module, real):
+    def weights_penalty(discriminator: nn.Module, real, fake, share):
         loss = discriminator(real).sum()
         gradients = torch.autograd.grad(loss, list(discriminator.parameters()), create_graph=True)
         return sum(g.square().sum() for g in gradients) / 2

@@ -91,6 +91,7 @@ case "$*" in
   course*) mkdir -p build chapters; cp all.json build/summary.json; echo page > build/index.html ;;
   test) echo "===== 7 passed, 1 skipped in 5.02s =====" ;;
   browser) echo "20 passed in 9.00s" ;;
+  hub) echo "2 passed in 40.00s" ;;
   colab) sleep 0.2; echo "10 passed in 0.2s" ;;
 esac
 """
@@ -108,14 +109,15 @@ def rows(*names: str, megabytes: int = 900, status: str = "ok") -> str:
 
 @pytest.fixture
 def clone(tmp_path) -> Path:
-    """A folder in which ``.ci/run`` finds stand-ins for make, Chromium and the course, and shared data beside it."""
+    """A folder in which ``.ci/run`` finds stand-ins for make, programs and the course, and shared data beside it."""
     clone = tmp_path / "clone"
     (tmp_path / "shared/data").mkdir(parents=True)
     for name in (".ci", "chapters", "bin", ".venv/bin"):
         (clone / name).mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", clone / ".ci/run")
     (clone / "chapters/03_training.ipynb").touch()
-    scripts = {"bin/make": MAKE, ".venv/bin/gan-course": RUN, "bin/chromium": "#!/bin/sh\n"}
+    scripts = {"bin/make": MAKE, ".venv/bin/gan-course": RUN}
+    scripts |= {f"bin/{name}": "#!/bin/sh\n" for name in ("chromium", "npm", "bwrap")}
     for name, text in scripts.items():
         (clone / name).write_text(text, encoding="utf-8")
         (clone / name).chmod(0o755)
@@ -135,15 +137,15 @@ def ci(clone: Path, fail: str = "nothing") -> tuple[int, list[str]]:
 @POSIX
 def test_ci_runs_every_stage_and_adds_up_the_tests(clone):
     code, lines = ci(clone)
-    assert (code, lines[-1]) == (0, "37 passed, 0 failed")
+    assert (code, lines[-1]) == (0, "39 passed, 0 failed")
     called = (clone / "calls").read_text(encoding="utf-8").splitlines()
     assert [line for line in called if line.startswith("make")] == [
         "make .venv/.installed", "make --question .venv/.installed", "make check", "make site",
-        "make course JOBS=2", "make test", "make browser", "make colab",
+        "make course JOBS=2", "make test", "make browser", "make hub", "make colab",
     ]  # fmt: skip
     assert "gan-course run --only 03 04 06 --dataset mnist --out build/mnist" in called
     ended = [line for line in lines if re.fullmatch(r"== .*: \d+ s", line)]
-    assert len(ended) == 11, "each stage says how long it took"
+    assert len(ended) == 12, "each stage says how long it took"
 
 
 @POSIX
@@ -156,6 +158,7 @@ def test_ci_runs_every_stage_and_adds_up_the_tests(clone):
         ("course JOBS=2", "make course, without data and network", 3),
         ("test", "make test, with the shared data", 3),
         ("browser", "make browser", 3),
+        ("hub", "make hub", 3),
         ("colab", "make colab", 3),
         ("mnist", "chapters 03, 04 and 06 on MNIST", 4),
     ],
@@ -170,6 +173,8 @@ def test_ci_names_the_stage_that_failed(clone, fail, stage, exit_code):
     [
         rows("03_training", status="failed"),
         rows("03_training", megabytes=1201),
+        rows("10_style_transfer", megabytes=1801),
+        rows("14_cost_and_market", megabytes=1201),
         rows("03_training", "04_convolutional_gans"),
         rows(),
     ],
@@ -181,15 +186,26 @@ def test_ci_wants_every_chapter_whole_and_small(clone, summary):
 
 
 @POSIX
+@pytest.mark.parametrize("chapter", ["07_diffusion", "10_style_transfer", "13_virtual_reality"])
+def test_ci_gives_the_chapters_of_larger_networks_more_memory(clone, chapter):
+    (clone / "all.json").write_text(rows(chapter, megabytes=1799), encoding="utf-8")
+    assert ci(clone)[0] == 0
+
+
+@POSIX
 def test_ci_without_shared_data(clone):
     shutil.rmtree(clone.parent / "shared")
     code, lines = ci(clone)
-    assert (code, lines[-1]) == (0, "27 passed, 0 failed")
+    assert (code, lines[-1]) == (0, "29 passed, 0 failed")
     assert "== make test, without shared data" in lines and not any("MNIST" in line for line in lines)
 
 
 @POSIX
 def test_ci_can_be_started_and_requires_what_others_may_skip():
     assert os.access(ROOT / ".ci/run", os.X_OK)
-    for command in ("GAN_COURSE_REQUIRE=1 make browser", "GAN_COURSE_REQUIRE=1 make colab"):
+    for command in (
+        "GAN_COURSE_REQUIRE=1 make browser",
+        "GAN_COURSE_REQUIRE=1 make hub",
+        "GAN_COURSE_REQUIRE=1 make colab",
+    ):
         assert command in read(".ci/run")

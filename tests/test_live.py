@@ -354,7 +354,7 @@ def test_in_a_real_kernel(tmp_path):
     (line,), (picture,), text = train
     assert line.startswith("100%") and "60/60" in line and "D " in line and "\n" not in line
     assert base64.b64decode(picture.data["image/png"]).startswith(b"\x89PNG")
-    assert picture.metadata["image/png"] == {"alt": "Blue real points and orange generated ones."}
+    assert picture.metadata["image/png"]["alt"] == "Blue real points and orange generated ones."
     assert text == ""
     assert list((tmp_path / "events").glob("events.out.tfevents.*"))
 
@@ -364,4 +364,4 @@ def test_in_a_real_kernel(tmp_path):
 
     lines, (picture,), text = show
     assert lines == [] and text == "90\n"
-    assert picture.metadata["image/png"] == {"alt": "An empty pair of axes, drawn by hand."}
+    assert picture.metadata["image/png"]["alt"] == "An empty pair of axes, drawn by hand."

@@ -138,3 +138,24 @@ def test_the_paired_interval_refuses(values, message):
 def test_the_verdict_follows_the_numbers(differences, words):
     sentence = metrics.verdict(torch.tensor(differences))
     assert sentence.startswith(words) and "4 runs" in sentence
+
+
+# ---------------------------------------------------------------------------------------------- two reports
+
+
+def report(value, half, **alike):
+    measured = metrics.Measured(value, value - half, value + half)
+    nothing = metrics.Measured(0.0, 0.0, 0.0)
+    known = {"samples": 1000, "real": 5000, "features": "those of a test"} | alike
+    return metrics.Report(measured, nothing, nothing, nothing, **known)
+
+
+def test_a_difference_has_an_interval_of_its_own():
+    gap = metrics.difference(report(5.0, 0.3), report(3.0, 0.4))
+    assert gap == pytest.approx((2.0, 1.5, 2.5))
+
+
+@pytest.mark.parametrize("alike", [{"samples": 300}, {"real": 4000}, {"features": "others"}])
+def test_figures_that_were_not_measured_alike_are_not_compared(alike):
+    with pytest.raises(ValueError, match="measure both alike"):
+        metrics.difference(report(5.0, 0.3), report(3.0, 0.4, **alike))

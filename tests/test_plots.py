@@ -18,9 +18,11 @@ ALT = "An empty figure that the tests draw."
 def test_mime_bundle_holds_a_png_and_its_alternative_text():
     figure, _ = plots.new_figure(size=(2, 1))
     data, metadata = plots.mime_bundle(figure, ALT, dpi=50)
-    assert imread(io.BytesIO(data["image/png"])).shape == (50, 100, 4)
+    assert imread(io.BytesIO(data["image/png"])).shape == (100, 200, 4)  # two pixels for each of the page's
     assert data["text/plain"] == ALT
-    assert metadata == {"image/png": {"alt": ALT}}
+    assert metadata == {"image/png": {"alt": ALT, "width": 100}}
+    quick, _ = plots.mime_bundle(figure, ALT, dpi=50, quick=True)
+    assert imread(io.BytesIO(quick["image/png"])).shape == (50, 100, 4)
 
 
 @pytest.mark.parametrize("alt", ["", "figure", "x" * 19])
@@ -118,6 +120,18 @@ def test_filmstrip_puts_each_grid_under_its_name():
     shown = [ax.get_images()[0].get_array()[0, 0] for ax in figure.axes]
     assert shown == pytest.approx([0.5, 0.75, 0.95])
     plots.show(figure, ALT)
+
+
+@pytest.mark.parametrize("count, columns", [(16, 4), (3, 3), (6, 3), (12, 2)])
+@pytest.mark.parametrize("title", ["", "training"])
+def test_a_filmstrip_leaves_no_blank_half(count, columns, title):
+    """Grids of any number of rows fill the figure: less than a third of its height is titles and margins."""
+    figure = plots.filmstrip({name: torch.zeros(count, 1, 8, 8) for name in "abc"}, columns=columns, title=title)
+    figure.canvas.draw()
+    pictures = [ax.get_window_extent() for ax in figure.axes]
+    width, height = figure.canvas.get_width_height()
+    assert sum(box.width for box in pictures) > 0.85 * width
+    assert height - pictures[0].height < 0.95 * figure.dpi
 
 
 # ---------------------------------------------------------------------------------------------- curves

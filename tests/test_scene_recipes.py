@@ -147,6 +147,37 @@ def test_the_text_encoder_learns_to_read_before_it_paints(start):
     assert (torch.cdist(last[100:], centres).argmin(dim=1) == lands[100:]).float().mean() > 0.9
 
 
+def test_scenes_point_to_what_they_name():
+    angles = torch.tensor([0.0, torch.pi / 2, torch.pi, -torch.pi / 2])  # north, east, south, west
+    scene = scenes.Scene("sea", "noon", "clear", "west", "tent", "south")
+    rows = scene_text_to_image.point(scene, angles)
+    pointed = {i: scenes.DIRECTIONS[row.argmax()] for i, row in enumerate(rows) if row.any()}
+    tent = 3 + list(scene_captions.THING_NAMES).index("tent")
+    assert pointed == {0: "north", 1: "east", 2: "west", tent: "south"}
+    nothing = scene_text_to_image.point(scenes.Scene("sea", "noon", "clear", "west", "none", None), angles)
+    assert torch.equal(nothing[:3], rows[:3]) and not nothing[3:].any()
+
+
+def test_the_unet_learns_to_point_before_it_paints_and_ships_without_pointers(start):
+    """Where north and east are it finds out soon. The rest of its output is what the finished U-Net gives."""
+    run = start("scenes_text_to_image", steps=150)
+    run.settings = dataclasses.replace(run.settings, batch=16)
+    first, last = run.learn(), {}
+    while run.done < 80:
+        run.done += 1
+        last = run.learn()
+    assert last["missed"] < 0.75 * first["missed"]
+    whole = run.conditional.network.eval()
+    noisy, words = torch.randn(2, *run.means.shape[1:]), run.tokenize(["a sea at dusk", ""])
+    with torch.no_grad():
+        both = whole(noisy, torch.tensor([900, 10]), words)
+        channels = noisy.shape[1]
+        assert both.shape[1] == channels + scene_text_to_image.POINTERS
+        whole.unet = run.finish_unet(whole.unet)
+        assert torch.equal(whole(noisy, torch.tensor([900, 10]), words), both[:, :channels])
+    assert whole.unet.conv_out.out_channels == whole.unet.config.out_channels == channels
+
+
 def test_the_decoder_alone_is_trained(start):
     run = start("scenes_decoder")
     frozen = {key: value.clone() for key, value in run.autoencoder.state_dict().items()}

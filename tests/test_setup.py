@@ -1,12 +1,23 @@
 """Profiles, seeds and the line that a chapter starts with."""
 
+import importlib.util
 import random
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from gan_course import setup
+from gan_course.commands import notebooks
+
+SETUP_CELL = next(
+    cell.source
+    for cell in notebooks.read(Path(__file__).parents[1] / "chapters/00_start_here.ipynb").cells
+    if "setup" in notebooks.tags(cell)
+).replace("    %pip install", "    installed = True  # %pip install")
 
 
 def pretend(monkeypatch, cuda=False, mps=False):
@@ -76,3 +87,21 @@ def test_start_says_one_line(monkeypatch, capsys):
     assert "about 1 min" in capsys.readouterr().out
     setup.start()
     assert "min" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("spec", [None, ModuleSpec("gan_course", None)])  # absent; a folder that holds a clone
+def test_the_setup_cell_offers_the_line_that_installs(monkeypatch, spec):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(ModuleNotFoundError, match=r"Kaggle.* Binder.*: %pip install \"gan_course.* @ git\+https://"):
+        exec(SETUP_CELL, {})
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    told: dict[str, object] = {}
+    exec(SETUP_CELL, told)
+    assert told["installed"]
+
+
+def test_the_setup_cell_does_nothing_where_the_course_is_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    told: dict[str, object] = {}
+    exec(SETUP_CELL, told)
+    assert "installed" not in told

@@ -196,7 +196,7 @@ def test_a_unet_without_the_layer_that_sees_all_takes_other_sizes():
     assert network(torch.rand(2, 1, 24, 40), torch.tensor([3, 7])).shape == (2, 1, 24, 40)
 
 
-@pytest.mark.parametrize("name", [n for n in recipes.RECIPES if n.startswith(("style_", "hatched_"))])
+@pytest.mark.parametrize("name", [n for n in recipes.RECIPES if n.startswith(("style_", "hatched_", "night_"))])
 def test_a_recipe_repeats_itself_learns_and_writes_a_card(tmp_path, name):
     recipe = recipes.find(name)
     small = {"pictures": 6, "batch": 2, "size": 32}
@@ -209,7 +209,7 @@ def test_a_recipe_repeats_itself_learns_and_writes_a_card(tmp_path, name):
         cards.append(run.finish(tmp_path, {"recipe": "a trial", "licence": "Apache-2.0"}))
     assert cards[0]["sha256"] == cards[1]["sha256"]
     assert cards[0]["metrics"] == cards[1]["metrics"] and all(np.isfinite(list(cards[0]["metrics"].values())))
-    network = zoo.load(name, tmp_path)
+    network = zoo.load(cards[0]["file"].removesuffix(".safetensors"), tmp_path)
     assert isinstance(network, DiffusionUNet if name == "hatched_drawings" else Translator)
 
 
@@ -218,6 +218,19 @@ def test_a_style_first_copies_then_paints():
     settings = type(recipe.settings)(batch=2, size=32, pictures=4, copying=1)
     run = recipe(0, 3, OneProcess(), settings)
     assert [set(run.step()) for _ in range(2)] == [{"copy"}, {"style", "content"}]
+
+
+def test_day_to_night_is_learned_from_places_that_no_night_shows_and_from_one_seed_alike():
+    with_cycle, without = (recipes.find(f"night_{kind}_cycle") for kind in ("with", "without"))
+    settings = type(with_cycle.settings)(pictures=6, size=32)
+    run = with_cycle(1, 3, OneProcess(), settings)
+    nights = looks.night(run.days)
+    assert not any(torch.equal(a, b) for a in nights for b in run.nights), "no picture has its partner"
+    other = without(1, 3, OneProcess(), type(settings)(**{**vars(settings), "cycle_weight": 0.0}))
+    assert torch.equal(run.days, other.days) and torch.equal(run.nights, other.nights)
+    pairs = zip(run.painters.network.parameters(), other.painters.network.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs), "the same first weights: the cycle alone differs"
+    assert [set(r.step()) for r in (run, other)] == [{"cycle", "judges"}, {"judges"}]
 
 
 # ---------------------------------------------------------------------------------------------- what is refused

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from gan_course import cli, style
-from gan_course.style import pictures, restyle
+from gan_course.data import pictures
+from gan_course.style import restyle
 from gan_course.translators import Translator
 
 
@@ -314,3 +315,10 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert cli.main(["stylize", str(tmp_path / "gone.png"), str(tmp_path / "out.jpg")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("can't read ") and said.count("\n") == 1
+
+
+def test_a_header_that_is_damaged_in_any_way_is_called_damaged(tmp_path):
+    """Pillow's readers raise whatever comes: here the ValueError of int()."""
+    (tmp_path / "broken.ppm").write_bytes(b"P6\n3\xb2 3\n255\n" + bytes(30))
+    with pytest.raises(ValueError, match=r"broken\.ppm is damaged \(.+\): copy or download it again"):
+        pictures.read(tmp_path / "broken.ppm")

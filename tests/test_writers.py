@@ -67,6 +67,8 @@ def test_the_scan_sees_writers():
 #: Who else may, and why.
 EXCEPTIONS = {
     "files.py": {"open", "os.replace", "os.write"},  # it is the one
+    "commands/grading/player.py": {"os.write"},  # into a pipe
+    "commands/grading/sandbox.py": {"os.write"},  # into the pipe's other end
     "stable_diffusion/networks.py": {"tokenizer.save_pretrained"},  # makes a folder of transformers' own
 }
 

@@ -278,7 +278,7 @@ def pixels(name: str, value: Any) -> np.ndarray:
     array = isinstance(value, np.ndarray)
     if not array or value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or value.size == 0:
         found = f"{value.dtype} {list(value.shape)}" if array else shown(value)
-        raise ValueError(f"a picture must be uint8 [H, W, 3] but is {found}: read one with style.pictures.read()")
+        raise ValueError(f"a picture must be uint8 [H, W, 3] but is {found}: read one with data.pictures.read()")
     return value
 
 

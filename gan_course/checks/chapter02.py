@@ -11,7 +11,7 @@ from torch.nn.functional import relu, softplus
 
 from gan_course.checks.players import Bowl, Plane, new_game
 from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
-from gan_course.checks.values import describe, near, normal
+from gan_course.checks.values import describe, near, normal, per_picture
 
 LOSSES = ("L_D", "L_G")
 HINTS = (
@@ -109,19 +109,28 @@ def check_losses_from_probabilities() -> Parts:
 # ------------------------------------------------------------------------------------------ from logits
 
 
-def _losses_of_logits(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    return softplus(-real).mean() + softplus(fake).mean(), softplus(-fake).mean()
+def _losses_of_logits(real: Tensor, fake: Tensor, smooth: float = 0.0) -> tuple[Tensor, Tensor]:
+    """(1 - s) softplus(-l) + s softplus(l) is softplus(-l) + s l."""
+    return softplus(-real).mean() + smooth * real.mean() + softplus(fake).mean(), softplus(-fake).mean()
 
 
-def _compare_logits(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
+def _compare_logits(attempt: Attempt, real: Tensor, fake: Tensor, smooth: float) -> None:
     twice = "These are the losses after two sigmoids. A loss 'with logits' applies one itself."
     p, q = real.sigmoid(), fake.sigmoid()
-    double = _losses_of_logits(p, q)
-    mistakes = (
-        [(double[0], twice), *_discriminator_mistakes(p, q)],
-        [(double[1], twice), *_generator_mistakes(q)],
-    )
-    _compare(attempt, attempt(real.clone(), fake.clone()), _losses_of_logits(real, fake), HINTS, *mistakes)
+    double, right = _losses_of_logits(p, q), _losses_of_logits(real, fake, smooth)
+    more = smooth * real.mean()
+    generator = [(double[1], twice), *_generator_mistakes(q)]
+    if not smooth:
+        discriminator = [(double[0], twice), *_discriminator_mistakes(p, q)]
+    else:
+        discriminator = [
+            (right[0] - more, "Nothing is smoothed: D is still asked to be sure of the real samples."),
+            (right[0] - smooth * fake.mean(), "Both sides are smoothed. Of the fakes, D may be sure."),
+            (right[0] - more - smooth * fake.mean(), "The fakes are smoothed, and the real samples are not."),
+            (right[0] + smooth * softplus(real).mean() - more, "The two shares must add up to 1."),
+            *[(value + more, hint) for value, hint in [(double[0], twice), *_discriminator_mistakes(p, q)]],
+        ]
+    _compare(attempt, attempt(real.clone(), fake.clone(), smooth), right, HINTS, discriminator, generator)
 
 
 def _compare_extremes(attempt: Attempt, logit: float) -> None:
@@ -131,15 +140,16 @@ def _compare_extremes(attempt: Attempt, logit: float) -> None:
         "logit to the loss without a stop at any of these?"
     )
     real, fake = torch.tensor([logit, 1.0]), torch.tensor([-logit, -1.0])
-    _compare(attempt, attempt(real.clone(), fake.clone()), _losses_of_logits(real, fake), (hint, hint))
+    right = _losses_of_logits(real, fake, 0.1)
+    _compare(attempt, attempt(real.clone(), fake.clone(), 0.1), right, (hint, hint))
 
 
 def _logit_gradients(attempt: Attempt) -> None:
     # None of them is 0: there the slope of clamp(x, 0) + log(1 + exp(-|x|)), a right answer, is a matter of convention.
     real = torch.tensor([-200.0, 0.4, 3.0, 200.0, -1.5], requires_grad=True)
     fake = torch.tensor([-200.0, -2.0, -0.3, 200.0, 1.0], requires_grad=True)
-    results = attempt.pair(attempt(real, fake), LOSSES)
-    expected = _losses_of_logits(real, fake)
+    results = attempt.pair(attempt(real, fake, 0.1), LOSSES)
+    expected = _losses_of_logits(real, fake, 0.1)
     hint = (
         "The gradient must stay alive where D is completely wrong: there it is needed most. A limit on the probability "
         "or on the logarithm kills it, and an exponential that overflows, be it in a branch that torch.where does not "
@@ -151,18 +161,18 @@ def _logit_gradients(attempt: Attempt) -> None:
         attempt.close(gradient, wanted, hint, what=f"d {LOSSES[which]} / d {name}_logits")
 
 
-@check("losses_from_logits(real_logits [N], fake_logits [N]) -> (L_D, L_G)")
+@check("losses_from_logits(real_logits [N], fake_logits [N], smooth) -> (L_D, L_G)")
 def check_losses_from_logits() -> Parts:
     column = torch.tensor([[-1.0], [4.0]]), torch.tensor([[0.3], [2.0]])  # is as good as a row
     return {
         "values": cases(
             _compare_logits,
-            (torch.tensor([2.0, 0.5]), torch.tensor([-1.0, -3.0])),
-            column,
-            (normal(7, seed=1), normal(7, seed=2) - 0.5),
-            (torch.tensor([-0.7]), torch.tensor([1.2])),
-            (torch.tensor([-5.1, -5.4]), torch.tensor([5.2, 5.3])),  # not yet a straight line
-            (torch.tensor([5.3]), torch.tensor([-5.2])),
+            (torch.tensor([2.0, 0.5]), torch.tensor([-1.0, -3.0]), 0.1),
+            (*column, 0.0),
+            (normal(7, seed=1) + 1, normal(7, seed=2) - 0.5, 0.2),
+            (torch.tensor([-0.7]), torch.tensor([1.2]), 0.0),
+            (torch.tensor([-5.1, -5.4]), torch.tensor([5.2, 5.3]), 0.1),  # not yet a straight line
+            (torch.tensor([5.3]), torch.tensor([-5.2]), 0.3),
         ),
         "extremes": cases(_compare_extremes, [-200.0], [200.0], [-30.0], [-110.0]),
         "gradients": _logit_gradients,
@@ -176,13 +186,15 @@ def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
-def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list[float]) -> None:
-    real, fake = torch.tensor(real_logits), torch.tensor(fake_logits)
+def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list[float], margin: float) -> None:
+    """Margins of any size are margins of 1 for logits in that unit, times it: so are all mistakes."""
+    given = torch.tensor(real_logits), torch.tensor(fake_logits)
+    real, fake = (logits / margin for logits in given)
     right = _hinge_discriminator(real, fake), -fake.mean()
     d_mistakes = [
         (
             _hinge_discriminator(-real, -fake),
-            "The signs are swapped: real logits shall lie above +1 and fake ones below -1.",
+            "The signs are swapped: real logits shall lie above the margin and fake ones below minus the margin.",
         ),
         (
             relu(1 - real.mean()) + relu(1 + fake.mean()),
@@ -210,22 +222,32 @@ def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list
         (softplus(-fake).mean(), "That is the non-saturating loss. The hinge pair uses the plain score."),
     ]
     hints = (
-        "Each real logit below +1 pays by how much it falls short. Each fake logit above -1 pays likewise.",
+        "Each real logit below the margin pays by how much it falls short, each fake logit above minus it likewise.",
         "The generator simply wants the fake logits high.",
     )
-    _compare(attempt, attempt(real.clone(), fake.clone()), right, hints, d_mistakes, g_mistakes)
+    expected = margin * right[0], margin * right[1]
+    scaled = [[(margin * value, hint) for value, hint in rows] for rows in (d_mistakes, g_mistakes)]
+    if margin != 1:
+        fixed = _hinge_discriminator(*given)
+        scaled[0] += [
+            (fixed, "The margin is that of the chapter: here it is given."),
+            (right[0], "The margin was made 1 by a division: the cost is the distance to it, in logits."),
+        ]
+    _compare(attempt, attempt(*(x.clone() for x in given), margin), expected, hints, *scaled)
 
 
-@check("hinge_losses(real_logits [N], fake_logits [N]) -> (L_D, L_G)")
+@check("hinge_losses(real_logits [N], fake_logits [N], margin) -> (L_D, L_G)")
 def check_hinge_losses() -> Parts:
     return {
-        "values": cases(_compare_hinge, ([0.5, -0.3], [-0.2, 0.7]), ([0.25], [0.5])),
+        "values": cases(
+            _compare_hinge, ([0.5, -0.3], [-0.2, 0.7], 1.0), ([0.25], [0.5], 2.0), ([0.3, -0.1], [0.2, -0.4], 0.5)
+        ),
         "margin": cases(
             _compare_hinge,
-            ([2.0, 5.0, -4.0], [-3.0, -1.5, 6.0]),
-            ([1.0, 3.0], [-1.0, -9.0]),
-            ([0.2, 4.0, -1.0, 2.5], [-2.0, 1.5, -0.3, -7.0]),
-            ([7.0], [-0.6]),
+            ([2.0, 5.0, -4.0], [-3.0, -1.5, 6.0], 1.0),
+            ([1.0, 3.0], [-1.0, -9.0], 1.0),
+            ([0.2, 4.0, -1.0, 2.5], [-2.0, 1.5, -0.3, -7.0], 3.0),
+            ([7.0], [-0.6], 0.5),
         ),
     }
 
@@ -409,7 +431,20 @@ def _gradients(discriminator: nn.Module, real: Tensor) -> Tensor:
     return torch.autograd.grad(discriminator(moving).sum(), moving, create_graph=True)[0].flatten(1)
 
 
-def _compare_r1(attempt: Attempt, discriminator: nn.Module, real: Tensor) -> None:
+def _between(real: Tensor, seed: int = 7) -> tuple[Tensor, Tensor, Tensor]:
+    """Generated samples, a share for each, and the places between."""
+    fake, share = normal(*real.shape, seed=seed) + 0.5, torch.linspace(0.2, 0.9, len(real))
+    return fake, share, real + per_picture(share, real) * (fake - real)
+
+
+def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> None:
+    fake, share, real = _between(given)  # what the name "real" means below: the places that are looked at
+    elsewhere = {
+        "That is R1, at the real samples. This one looks between real and generated ones.": given,
+        "That is R2, at the generated samples. This one looks between real and generated ones.": fake,
+        "The shares are the other way round: a share of 0 is the real sample.": given + fake - real,
+        "Each pair has a share of its own.": given + share.mean() * (fake - given),
+    }
     rows = _gradients(discriminator, real).detach()
     squares = rows.square().sum(1)
     right = squares.mean() / 2
@@ -425,23 +460,28 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, real: Tensor) -> Non
         ),
         (squares.sqrt().mean() / 2, "The length is not squared."),
         (squares.sqrt().mean(), "The length is not squared, and the half is missing."),
-        ((squares.sqrt() - 1).square().mean(), "That pulls the length to 1, as WGAN-GP does. R1 pulls it to 0."),
+        ((squares.sqrt() - 1).square().mean(), "That pulls the length to 1, as WGAN-GP does. Here it is pulled to 0."),
         (
             right / len(rows) ** 2,
             "Each gradient is too small by the batch size. Of what did you take it: the mean of the logits, or their "
             "sum?",
         ),
-        (of_belief.mean() / 2, "That is the slope of the probability. R1 looks at the logit."),
+        (of_belief.mean() / 2, "That is the slope of the probability. The penalty looks at the logit."),
+        *[
+            (_gradients(discriminator, place).detach().square().sum(1).mean() / 2, hint)
+            for hint, place in elsewhere.items()
+        ],
     ]
     hint = (
-        "How steep is the discriminator at each real sample? Take half the squared length of its gradient there, then "
-        "the mean over the batch."
+        "How steep is the discriminator at each place between? Take half the squared length of its gradient there, "
+        "then the mean over the batch."
     )
-    attempt.close(attempt(discriminator, real.clone()), right, hint, mistakes)
+    attempt.close(attempt(discriminator, given.clone(), fake.clone(), share.clone()), right, hint, mistakes)
 
 
-def _r1_trains(attempt: Attempt, discriminator: nn.Module, real: Tensor) -> None:
-    result = attempt(discriminator, real.clone())
+def _r1_trains(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> None:
+    fake, share, real = _between(given)
+    result = attempt(discriminator, given.clone(), fake.clone(), share.clone())
     if isinstance(result, Tensor) and not result.requires_grad:
         attempt.fail(
             "a penalty that does not depend on the discriminator's weights",
@@ -458,7 +498,7 @@ def _r1_trains(attempt: Attempt, discriminator: nn.Module, real: Tensor) -> None
 def _r1_clean(attempt: Attempt) -> None:
     bowl = _bowl()
     bowl.weight.grad = torch.tensor(7.0)
-    attempt(bowl, torch.ones(2, 1, 2, 2))
+    attempt(bowl, torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2), torch.tensor([0.5, 0.2]))
     if bowl.weight.grad is None or not near(bowl.weight.grad, torch.tensor(7.0)):
         attempt.fail(
             f"the weight's .grad went from 7 to {describe(bowl.weight.grad)}",
@@ -468,7 +508,7 @@ def _r1_clean(attempt: Attempt) -> None:
         )
 
 
-@check("r1_penalty(discriminator, real [N, ...]) -> scalar")
+@check("r1_penalty(discriminator, real [N, ...], fake [N, ...], share [N]) -> scalar")
 def check_r1_penalty() -> Parts:
     images = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4) * torch.tensor([1.0, 0.5])[:, None, None, None]
     values = (

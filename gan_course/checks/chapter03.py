@@ -177,17 +177,19 @@ def _check_trains(attempt: Attempt, network: nn.Module, batch: Tensor) -> None:
     """Each result must depend on its own sample and on nothing else, and every weight must receive a gradient."""
     network.eval()  # no dropout, and batch norm with fixed numbers
     with torch.no_grad():
-        results, again, alone = network(batch), network(batch), network(batch[:1])
+        results, again = network(batch), network(batch)
+        alone = [network(batch[i : i + 1]) for i in range(len(batch))]
     if not isinstance(results, Tensor):
         attempt.fail(describe(results), "a tensor", "What comes out of the last layer?")
-    rows, repeated, first = (plain(r).flatten() for r in (results, again, alone))
+    rows, repeated = (plain(r).flatten() for r in (results, again))
+    each = torch.cat([plain(r).flatten() for r in alone])
     if not near(rows, repeated):
         attempt.fail(
             "in evaluation mode, other results for the same input at a second call",
             "the same results",
             "What comes out must follow from what goes in. Does the network draw random numbers of its own?",
         )
-    if not near(rows[: len(first)], first):
+    if not near(rows[: len(each)], each):
         attempt.fail(
             "in evaluation mode, another result for a sample alone than for the same sample in a batch",
             "the same result",
@@ -230,24 +232,29 @@ def _noise(count: int, size: int, scale: float = 1.0) -> Tensor:
     return scale * normal(count, size, seed=0)
 
 
+def _asked(count: int, scale: float = 1.0) -> Tensor:
+    """100 numbers of noise and 10 that name a class: ``[count, 110]``."""
+    return torch.cat([_noise(count, 100, scale), torch.eye(10)[torch.arange(count) % 10]], dim=1)
+
+
 def _generator_shape(attempt: Attempt) -> None:
     with _network(attempt) as network:
-        call = "network = make_generator(); network(noise) with noise [5, 100]"
-        images = _forward(attempt, network, _noise(5, 100), call)
-        _check_sizes(attempt, network, [(100, 256), (256, 784)])
+        call = "network = make_generator(); network(asked) with asked [5, 110]"
+        images = _forward(attempt, network, _asked(5), call)
+        _check_sizes(attempt, network, [(110, 256), (256, 784)])
         hint = "The last layer makes 784 numbers a picture. The discriminator and the plots expect [N, 1, 28, 28]."
         attempt.tensor(images, [5, 1, 28, 28], hint=hint, what="the pictures")
         network.eval()
-        one = _forward(attempt, network, _noise(1, 100), "network = make_generator().eval(); network(noise [1, 100])")
+        one = _forward(attempt, network, _asked(1), "network = make_generator().eval(); network(asked [1, 110])")
         attempt.tensor(one, [1, 1, 28, 28], hint=hint, what="the pictures")
-        _check_trains(attempt, network, _noise(5, 100))
+        _check_trains(attempt, network, _asked(5))
         _check_new(attempt, network)
 
 
 def _generator_range(attempt: Attempt) -> None:
-    call = "network = make_generator(); network(noise) with large noise [16, 100]"
+    call = "network = make_generator(); network(asked) with large noise, [16, 110]"
     with _network(attempt) as network:
-        images = _forward(attempt, network, _noise(16, 100, scale=100), call)
+        images = _forward(attempt, network, _asked(16, scale=100), call)
     images = attempt.tensor(
         images, [16, 1, 28, 28], [16, 784], hint="The pictures must be numbers.", what="the pictures"
     )
@@ -264,9 +271,9 @@ def _generator_range(attempt: Attempt) -> None:
 def _generator_bends(attempt: Attempt) -> None:
     with _network(attempt) as network:
         network.eval()
-        batch = _noise(600, 100)
-        _forward(attempt, network, batch, "network = make_generator(); network(noise) with noise [600, 100]")
-        _check_bent(attempt, network, batch, (100, 784))
+        batch = _asked(600)
+        _forward(attempt, network, batch, "network = make_generator(); network(asked) with asked [600, 110]")
+        _check_bent(attempt, network, batch, (110, 784))
 
 
 @check("make_generator() -> network")
@@ -275,7 +282,7 @@ def check_make_generator() -> Parts:
 
 
 def _images(count: int) -> Tensor:
-    return _noise(count, 784).clamp(-1, 1).reshape(count, 1, 28, 28)
+    return _noise(count, 3072).clamp(-1, 1).reshape(count, 3, 32, 32)
 
 
 def _discriminator_shape(attempt: Attempt) -> None:
@@ -284,10 +291,10 @@ def _discriminator_shape(attempt: Attempt) -> None:
         for count in (5, 1):
             if count == 1:
                 network.eval()  # a single picture has no batch statistics
-            call = f"network = make_discriminator(); network(images) with images [{count}, 1, 28, 28]"
+            call = f"network = make_discriminator(); network(images) with images [{count}, 3, 32, 32]"
             logits = _forward(attempt, network, _images(count), call)
             attempt.tensor(logits, [count], [count, 1], hint=hint, what="the logits")
-        _check_sizes(attempt, network, [(784, 128), (128, 1)])
+        _check_sizes(attempt, network, [(3072, 128), (128, 1)])
         _check_trains(attempt, network, _images(5))
         _check_new(attempt, network)
 
@@ -295,7 +302,7 @@ def _discriminator_shape(attempt: Attempt) -> None:
 def _discriminator_logits(attempt: Attempt) -> None:
     """Behind the last linear layer nothing may bend, also where it says very large numbers."""
     with _network(attempt) as network:
-        call = "network = make_discriminator(); network(images) with images [16, 1, 28, 28]"
+        call = "network = make_discriminator(); network(images) with images [16, 3, 32, 32]"
         before = _forward(attempt, network, _images(16), call)
         if type(before) is not Tensor or len(before) != 16 or before.numel() != 16:
             hint = "What is the last layer of your network?"
@@ -322,9 +329,9 @@ def _discriminator_bends(attempt: Attempt) -> None:
     with _network(attempt) as network:
         network.eval()
         images = _images(400)
-        call = "network = make_discriminator(); network(images) with images [400, 1, 28, 28]"
+        call = "network = make_discriminator(); network(images) with images [400, 3, 32, 32]"
         _forward(attempt, network, images, call)
-        _check_bent(attempt, network, images, (784, 1))
+        _check_bent(attempt, network, images, (3072, 1))
 
 
 @check("make_discriminator() -> network")

@@ -74,7 +74,7 @@ def _elementwise(a: Tensor, b: Tensor) -> float:
 
 
 def _compare_features(attempt: Attempt, a: Tensor, b: Tensor, hint: str) -> None:
-    result = attempt(a.clone(), b.clone())
+    result = attempt(a.clone(), b.double().mean(0), b.double().T.cov())
     right = frechet_distance(a, b)
     x, y = a.double(), b.double()
     apart = (x.mean(0) - y.mean(0)).square().sum().item()
@@ -109,7 +109,7 @@ def _compare_features(attempt: Attempt, a: Tensor, b: Tensor, hint: str) -> None
     attempt.close(result, right, hint, mistakes, what="the distance", tolerance=1e-2)
 
 
-@check("frechet_of_features(a [N, F], b [M, F]) -> number")
+@check("frechet_of_features(a [N, F], mean [F], covariance [F, F]) -> number")
 def check_frechet_of_features() -> Parts:
     straight = torch.eye(2)  # and two clouds that are as wide in each feature, but slanted
     right = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
@@ -158,15 +158,15 @@ def _mmd(a: Tensor, b: Tensor, power: int = 3, shift: float = 1.0, scale: float 
     return (within(a) + within(b) - 2 * kernel(a, b).mean()).item()
 
 
-def _compare_kernel(attempt: Attempt, a: Tensor, b: Tensor) -> None:
-    right = _mmd(a, b)
+def _compare_kernel(attempt: Attempt, a: Tensor, b: Tensor, power: int) -> None:
+    right = _mmd(a, b, power)
     x, y = a.double(), b.double()
-    across = ((x @ y.T / x.shape[1] + 1) ** 3).mean().item()
-    diagonal = [((s.square().sum(1) / s.shape[1] + 1) ** 3).sum().item() / len(s) / (len(s) - 1) for s in (x, y)]
-    zeroed = [((s @ s.T / s.shape[1] + 1) ** 3).fill_diagonal_(0).mean().item() for s in (x, y)]
+    across = ((x @ y.T / x.shape[1] + 1) ** power).mean().item()
+    diagonal = [((s.square().sum(1) / s.shape[1] + 1) ** power).sum().item() / len(s) / (len(s) - 1) for s in (x, y)]
+    zeroed = [((s @ s.T / s.shape[1] + 1) ** power).fill_diagonal_(0).mean().item() for s in (x, y)]
     mistakes = [
         (
-            _mmd(a, b, self_too=True),
+            _mmd(a, b, power, self_too=True),
             "Each sample was compared with itself, too. That makes two equal sets look different, the more so the "
             "fewer samples there are.",
         ),
@@ -174,11 +174,11 @@ def _compare_kernel(attempt: Attempt, a: Tensor, b: Tensor) -> None:
         (sum(zeroed) - 2 * across, "The diagonal is left out of the sums, but the means still count it."),
         (right + across, "The product term counts twice, as in (r - s)² = r² + s² - 2 r s."),
         (right + 4 * across, "The sign of the mixed term: alike sets must give about 0."),
-        (_mmd(a, b, scale=1), "The product was not divided by the number of features."),
-        (_mmd(a, b, scale=x.shape[1] ** 0.5), "Divide by the number of features, not by its root."),
-        (_mmd(a, b, shift=0), "The kernel adds 1 before the power."),
-        (_mmd(a, b, power=2), "The power is 3: it makes the third moments count."),
-        (_mmd(a, b, power=1), "The power is missing: without it, only the means are compared."),
+        (_mmd(a, b, power, scale=1), "The product was not divided by the number of features."),
+        (_mmd(a, b, power, scale=x.shape[1] ** 0.5), "Divide by the number of features, not by its root."),
+        (_mmd(a, b, power, shift=0), "The kernel adds 1 before the power."),
+        *([] if power == 3 else [(_mmd(a, b, 3), "The power is that of the chapter: here it is given.")]),
+        *([] if power == 1 else [(_mmd(a, b, 1), "The power is missing: without it, only the means are compared.")]),
         (-right, "Only the sign is wrong: far apart means large."),
         (abs(right), "A result below 0 is right: an unbiased estimate of 0 falls on both sides of it."),
         (max(right, 0), "A result below 0 is right: an unbiased estimate of 0 falls on both sides of it."),
@@ -188,10 +188,12 @@ def _compare_kernel(attempt: Attempt, a: Tensor, b: Tensor) -> None:
         "Three means of the kernel: pairs within the first set, pairs within the second, and pairs across. Which of "
         "them have a plus?"
     )
-    attempt.close(attempt(a.clone(), b.clone()), right, hint, mistakes, what="the kernel distance", tolerance=1e-3)
+    attempt.close(
+        attempt(a.clone(), b.clone(), power), right, hint, mistakes, what="the kernel distance", tolerance=1e-3
+    )
 
 
-@check("kernel_distance(a [N, F], b [M, F]) -> number")
+@check("kernel_distance(a [N, F], b [M, F], power) -> number")
 def check_kernel_distance() -> Parts:
     g = torch.Generator().manual_seed(0)
     a, b = torch.randn(30, 4, generator=g), torch.randn(30, 4, generator=g)
@@ -200,13 +202,13 @@ def check_kernel_distance() -> Parts:
     g = torch.Generator().manual_seed(6)
     wide = torch.randn(20, 16, generator=g), torch.randn(45, 16, generator=g)
     return {
-        "values": cases(_compare_kernel, (a, 0.5 * b + 1), (three, zeros)),
+        "values": cases(_compare_kernel, (a, 0.5 * b + 1, 3), (three, zeros, 2)),
         "sizes": cases(
             _compare_kernel,
-            wide,
-            torch.randn(60, 3, generator=g).split([20, 40]),
-            torch.randn(90, 6, generator=g).split([50, 40]),
-            (torch.randn(7, 5, generator=g), 0.3 + torch.randn(4, 5, generator=g)),
+            (*wide, 3),
+            (*torch.randn(60, 3, generator=g).split([20, 40]), 2),
+            (*torch.randn(90, 6, generator=g).split([50, 40]), 3),
+            (torch.randn(7, 5, generator=g), 0.3 + torch.randn(4, 5, generator=g), 4),
         ),
     }
 

@@ -15,9 +15,12 @@ from gan_course.checks.values import normal, per_picture
 # ------------------------------------------------------------------------------------------ many steps in one
 
 
-def _jump(attempt: Attempt, shape: tuple[int, ...], steps: list[int], betas: Tensor) -> None:
+def _jump(attempt: Attempt, shape: tuple[int, ...], start: int, steps: list[int], betas: Tensor) -> None:
+    """From ``start``, the steps up to it are as good as gone: betas of 0."""
     x, noise = normal(2, *shape, seed=shape[0])
-    x, t, left = x.clamp(-1, 1), torch.tensor(steps), diffusion.cumulative_alphas(betas)
+    given, x, t = betas, x.clamp(-1, 1), torch.tensor(steps)
+    betas = torch.where(torch.arange(len(given)) <= start, 0.0, given)
+    left, from_clean = (diffusion.cumulative_alphas(b) for b in (betas, given))
 
     def mixed(alpha_bar: Tensor, rest: Tensor | None = None) -> Tensor:
         """√ᾱ x + √rest noise, each picture with its own timestep."""
@@ -25,7 +28,10 @@ def _jump(attempt: Attempt, shape: tuple[int, ...], steps: list[int], betas: Ten
         return per_picture(alpha_bar[t].sqrt(), x) * x + per_picture(rest[t].sqrt(), x) * noise
 
     earlier, later = torch.cat([torch.ones(1), left[:-1]]), torch.cat([left[1:], left[-1:] * (1 - betas[-1])])
+    overlap = left * (1 - given[max(start, 0)])
     mistakes = [
+        *([] if start < 0 else [(mixed(from_clean), "This starts at the clean picture. Some noise is in it already.")]),
+        *([] if start < 0 else [(mixed(overlap), "The step of the start itself has acted: it must not act again.")]),
         (mixed(1 - betas), "This is one step, from a clean picture. How much has been kept by all steps up to t?"),
         (mixed(betas), "Betas say how much noise comes in. What is kept of the picture's power is 1 - beta."),
         (mixed(torch.cumprod(betas, 0)), "Betas say how much noise comes in. What is kept is 1 - beta."),
@@ -41,24 +47,24 @@ def _jump(attempt: Attempt, shape: tuple[int, ...], steps: list[int], betas: Ten
         ),
     ]
     hint = "Which share of the picture's power is kept by all steps up to t? The noise has the rest of the power."
-    result = attempt(x.clone(), noise.clone(), t.clone(), betas.clone())
+    result = attempt(x.clone(), noise.clone(), start, t.clone(), given.clone())
     shape_hint = "The pictures keep their shape. A share for each picture must be shaped so that it can multiply it."
     attempt.tensor(result, list(x.shape), hint=shape_hint, what="the noisy pictures")
     attempt.close(result, mixed(left), hint, mistakes, what="the noisy pictures")
 
 
-@check("jump_to(x [N, C, H, W], noise, t [N], betas [T]) -> [N, C, H, W]")
+@check("jump_to(x [N, C, H, W], noise, start, t [N], betas [T]) -> [N, C, H, W]")
 def check_jump_to() -> Parts:
     betas = torch.tensor([0.1, 0.2, 0.4])
     return {
         "same": cases(
-            _jump, ((1, 1, 1, 2), [1], betas), ((2, 1, 2, 2), [2, 2], betas), ((1, 3, 4, 2), [0], betas)
+            _jump, ((1, 1, 1, 2), 0, [2], betas), ((2, 1, 2, 2), -1, [2, 2], betas), ((1, 3, 4, 2), 0, [1], betas)
         ),  # one timestep for all
         "own": cases(
             _jump,
-            ((3, 3, 4, 4), [0, 40, 99], diffusion.linear_betas(100)),
-            ((4, 1, 4, 4), [7, 0, 3, 9], diffusion.cosine_betas(10)),
-            ((2, 2, 3, 5), [1, 4], torch.tensor([0.3, 0.05, 0.2, 0.5, 0.1])),
+            ((3, 3, 4, 4), 10, [11, 40, 99], diffusion.linear_betas(100)),
+            ((4, 1, 4, 4), -1, [7, 0, 3, 8], diffusion.cosine_betas(10)),
+            ((2, 2, 3, 5), 1, [2, 4], torch.tensor([0.3, 0.05, 0.2, 0.5, 0.1])),
         ),
     }
 
@@ -427,13 +433,27 @@ def _euler(field: _Field, x: Tensor, times: Tensor, sign: float = 1.0, at_end: b
     return x
 
 
-def _walk(attempt: Attempt, count: int, curved: bool, shape: tuple[int, ...] = (3, 2)) -> None:
+def _shifted(times: Tensor, shift: float) -> Tensor:
+    return shift * times / (1 + (shift - 1) * times)
+
+
+def _walk(attempt: Attempt, count: int, shift: float, curved: bool, shape: tuple[int, ...] = (3, 2)) -> None:
     field, noise = _Field(curved), torch.linspace(-1.5, 2, math.prod(shape)).reshape(shape)
-    times = torch.linspace(1, 0, count + 1, dtype=torch.float64)
-    short = torch.linspace(1, 0, max(count, 2), dtype=torch.float64)
+    even = torch.linspace(1, 0, count + 1, dtype=torch.float64)
+    times = _shifted(even, shift)
+    short = _shifted(torch.linspace(1, 0, max(count, 2), dtype=torch.float64), shift)
     start, right = noise.double(), _euler(field, noise.double(), times)
-    result = attempt(field, noise.clone(), count)
+    result = attempt(field, noise.clone(), count, shift)
     mistakes = [
+        *([] if shift == 1 else [(_euler(field, start, even), "These steps are equal. Here the times are shifted.")]),
+        *(
+            []
+            if shift == 1
+            else [
+                (_euler(field, start, _shifted(even, 1 / shift)), "Shifted to the wrong side."),
+                (_equal_steps(field, start, times), "The times are shifted, but the steps are still equally long."),
+            ]
+        ),
         (_euler(field, start, times, sign=-1.0), "The walk goes the wrong way: time falls from 1 to 0."),
         (_euler(field, start, times.flip(0)), "The walk starts at time 0. That is the picture; noise is at time 1."),
         (_euler(field, start, times.flip(0), sign=-1.0), "Time runs from 0 to 1 while the points walk from 1 to 0."),
@@ -443,7 +463,7 @@ def _walk(attempt: Attempt, count: int, curved: bool, shape: tuple[int, ...] = (
         (start - field.value(start, 1.0), "One big step was made, whatever the count says."),
         (_sum_of_steps(field, start, times), "Each step is as long as the whole way. How long is one of count steps?"),
     ]
-    hint = "From time 1 to 0 in equal steps: ask the field where you are, then go straight on for one step."
+    hint = "From time 1 to 0: ask the field where you are, then go straight on until the next of the shifted times."
     attempt.close(result, right, hint, mistakes, what="the points", tolerance=1e-3)
     if field.shape:
         hint = "All points are at the same time: this field wants to be told once."
@@ -455,15 +475,25 @@ def _walk(attempt: Attempt, count: int, curved: bool, shape: tuple[int, ...] = (
         attempt.fail(asked, f"{count}, one for each step", hint)
 
 
+def _equal_steps(field: _Field, x: Tensor, times: Tensor) -> Tensor:
+    for t in times[:-1].tolist():
+        x = x - field.value(x, t) / (len(times) - 1)
+    return x
+
+
 def _sum_of_steps(field: _Field, x: Tensor, times: Tensor) -> Tensor:
     for t in times[:-1].tolist():
         x = x - field.value(x, t)
     return x
 
 
-@check("flow_walk(field, noise [N, ...], count) -> [N, ...]", changes="noise")
+@check("flow_walk(field, noise [N, ...], count, shift) -> [N, ...]", changes="noise")
 def check_flow_walk() -> Parts:
     return {
-        "straight": cases(_walk, (1, False), (4, False)),  # where one step is as good as ten
-        "curved": cases(_walk, (1, True), (2, True), (5, True), (3, True, (2, 3, 2, 4)), (8, True, (1, 5))),
+        "straight": cases(_walk, (1, 1.0, False), (4, 1.0, False), (3, 3.0, False)),  # one step is as good as ten
+        "curved": cases(
+            _walk,
+            *((1, 1.0, True), (2, 1.0, True), (5, 3.0, True), (4, 0.5, True)),
+            *((3, 2.0, True, (2, 3, 2, 4)), (8, 3.0, True, (1, 5))),
+        ),
     }

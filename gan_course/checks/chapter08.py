@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check
-from gan_course.checks.values import describe, near, normal
+from gan_course.checks.values import describe, near, normal, per_picture
 
 # ------------------------------------------------------------------------------------------ guidance
 
 
-def _compare_guidance(attempt: Attempt, both: Tensor, weight: float) -> None:
+def _compare_guidance(attempt: Attempt, both: Tensor, scales: list[float]) -> None:
     away, towards = both.chunk(2)
+    given = torch.tensor(scales)
+    weight = per_picture(given, away)
     right = away + weight * (towards - away)
     mistakes = [
         (
@@ -29,19 +31,21 @@ def _compare_guidance(attempt: Attempt, both: Tensor, weight: float) -> None:
         (weight * (towards - away), "This is the way alone. From where does it start?"),
         (weight * towards, "Where is the answer for the negative prompt?"),
         (towards, "The guidance has no effect."),
+        (away + given.mean() * (towards - away), "Each picture has a guidance of its own."),
     ]
     hint = "Start at the answer for the negative prompt and walk towards the prompt's: 1 arrives there, 2 twice as far."
-    attempt.close(attempt(both.clone(), weight), right, hint, mistakes, what="the guided answer")
+    attempt.close(attempt(both.clone(), given.clone()), right, hint, mistakes, what="the guided answer")
 
 
-@check("guided(both [2N, ...], guidance_scale) -> [N, ...]")
+@check("guided(both [2N, ...], scales [N]) -> [N, ...]")
 def check_guided() -> Parts:
     by_hand = torch.tensor([[1.0, 0.0], [3.0, -2.0]])
     one, other = normal(2, 2, 3, 3, seed=1), normal(2, 2, 3, 3, seed=2)
-    many = [(normal(2 * n, 2, 3, 3, seed=n), weight) for n, weight in ((2, 3.0), (3, 1.0), (5, 0.5))]
-    many += [(normal(8, 5, seed=8), 1.5), (normal(6, 3, 2, 4, seed=9), 7.5), (normal(4, 1, 3, 2, seed=10), 0.0)]
+    each = [3.0, 1.0, 0.5, 7.5, 0.0]
+    many = [(normal(2 * n, 2, 3, 3, seed=n), each[:n]) for n in (2, 3, 5)]
+    many += [(normal(8, 5, seed=8), [1.5, 2.0, 0.0, 4.0]), (normal(6, 3, 2, 4, seed=9), [7.5, 7.5, 2.0])]
     return {
-        "one": cases(_compare_guidance, (by_hand, 1.0), (by_hand, 3.0), (one, 0.0), (other, 7.5)),
+        "one": cases(_compare_guidance, (by_hand, [1.0]), (by_hand, [3.0]), (one, [0.0]), (other, [7.5])),
         "many": cases(_compare_guidance, *many),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +65,21 @@ class Descent(torch.optim.SGD):
         super().__init__(network.parameters(), lr=RATE)
         self.description = f"SGD(lr={RATE})"
         self.arrived, self.steps, self.found = False, 0, False
-        for parameter in network.parameters():
-            parameter.register_post_accumulate_grad_hook(self._arrive)
+        self._listen()
+
+    def _listen(self) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.register_post_accumulate_grad_hook(self._arrive)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its own memory, too, which PyTorch would leave out: ``gan-course grade`` sends it to another process."""
+        own = {name: getattr(self, name) for name in ("description", "arrived", "steps", "found")}
+        return super().__getstate__() | own
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._listen()
 
     def _arrive(self, parameter: Tensor) -> None:
         self.arrived = True

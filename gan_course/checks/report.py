@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, equal, nn
 
 from gan_course.checks.evidence import Evidence, Mistakes
+from gan_course.checks.passed import note
 from gan_course.checks.sandbox import SECONDS, SEED, Originals, OutOfTime, little_output, no_trace, time_limit
 from gan_course.checks.values import as_double, describe, finite, looks_random, near, origin, plain, shortened
 
@@ -32,7 +33,14 @@ RETURNS_NOTHING = "Does your function end in a return statement?"
 
 
 class CheckFailed(AssertionError):
-    """The answer is not right yet. Jupyter shows the message alone, without a traceback through the course's code."""
+    """The answer is not right yet. Jupyter shows the message alone, without a traceback through the course's code.
+
+    ``facts``: what the message says, by its names: tried, got, expected, hint.
+    """
+
+    def __init__(self, message: str, facts: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.facts = dict(facts or {})
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()
@@ -126,7 +134,8 @@ def _run(name: str, answer: Any, arguments: Sequence[str], changes: str, parts: 
     if failed:
         first = next(iter(failed.values()))
         facts = first.facts | {"hint": evidence.hint(first.about, first.hint)}
-        raise CheckFailed(_message(title, passed, list(failed), facts, of_many=part is None)) from None
+        raise CheckFailed(_message(title, passed, list(failed), facts, of_many=part is None), facts) from None
+    note(name, chosen, len(parts))
     print(f"{title}: all {calls} tests passed" if calls > 1 else f"{title}: passed")
 
 
@@ -232,9 +241,12 @@ class Attempt:
 
     def crashed(self, error: BaseException) -> NoReturn:
         """Report an exception that the student's code raised, with the line of that code."""
-        code = getattr(self.function, "__code__", None)
-        lines = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
-        where = f" (in the line: {shortened(lines[-1].line, 200)})" if lines and lines[-1].line else ""
+        line = getattr(error, "line", None)  # of an answer that runs in another process
+        if not isinstance(line, str):
+            code = getattr(self.function, "__code__", None)
+            frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
+            line = frames[-1].line if frames else ""
+        where = f" (in the line: {shortened(line, 200)})" if line else ""
         self.fail(
             f"the error {error_text(error)}{where}",
             "an answer, no error",
@@ -363,7 +375,7 @@ def error_text(error: BaseException) -> str:
 
 def _not_written_yet(error: NotImplementedError) -> NotImplementedError:
     """The stub's own error with a friendly text; still a plain ``NotImplementedError``, as nbgrader expects."""
-    name = traceback.extract_tb(error.__traceback__)[-1].name
+    name = getattr(error, "within", None) or traceback.extract_tb(error.__traceback__)[-1].name
     text = f"{name} is not written yet: put your code where its cell says YOUR CODE HERE, and run that cell first."
     friendly = NotImplementedError(text)
     friendly._render_traceback_ = lambda: [f"NotImplementedError: {text}"]  # type: ignore[attr-defined]

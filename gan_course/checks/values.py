@@ -147,7 +147,12 @@ class _Watch(TorchFunctionMode):
 
 
 def origin(function: Callable[..., Any], values: tuple[Any, ...], kind: str) -> str:
-    """Where in ``function(*values)`` the first ``kind`` ("NaN" or "infinity") arises, or "" if it can't be seen."""
+    """Where in ``function(*values)`` the first ``kind`` ("NaN" or "infinity") arises, or "" if it can't be seen.
+
+    A function that runs in another process looks for itself.
+    """
+    if callable(elsewhere := getattr(function, "origin", None)):
+        return str(elsewhere(values, kind))
     watch = _Watch(getattr(getattr(function, "__code__", None), "co_filename", ""))
     with contextlib.suppress(Exception), watch:
         function(*values)

@@ -1,6 +1,6 @@
 """``gan-course doctor``: is this computer ready for the course, and if not, what to do.
 
-Each check is a pure function of plain facts, so that a test can break one thing at a time; ``examine`` gathers them.
+Each check is a pure function of plain facts, so that a test can break one thing at a time; ``gather`` collects them.
 Nothing here needs the course's own dependencies: the doctor must be able to say that torch is missing.
 """
 
@@ -38,33 +38,81 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(root: str | Path = ".", as_json: bool = False) -> int:
-    """Print the findings and return 0, or 1 where something is to be fixed."""
-    findings = examine(Path(root))
+@dataclass(frozen=True)
+class Facts:
+    """What the checks look at: the arguments of each, gathered on this computer or read from a report's code."""
+
+    python: Sequence[int]
+    system: str  # as sys.platform has it
+    torch: tuple[str | None, str, str | None]
+    memory_gb: float | None
+    disk_gb: Mapping[str, float]
+    kernel: tuple[str | None, str]
+    widgets: tuple[str | None, str | None, str | None]
+    data: tuple[str | None, bool]
+    cache: tuple[str, bool]
+    network: bool
+    colab: bool
+
+
+def doctor(root: str | Path = ".", as_json: bool = False, report: bool = False, explain: str | None = None) -> int:
+    """Print the findings and return 0, or 1 where something is to be fixed.
+
+    report: print a code of eight characters, too, that says the same. explain: such a code of another computer, whose
+    findings are printed instead of this one's; ``CourseError`` where it is none.
+    """
+    from gan_course.commands import report_code
+
+    facts = gather(Path(root)) if explain is None else report_code.decode(explain)
+    findings = judge(facts)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
-    else:
-        for finding in findings:
-            mark = "[ok] " if finding.ok else "[fix]"
-            print(f"{mark} {finding.name}: {finding.says}{'. ' + finding.remedy if finding.remedy else ''}")
+        return int(not all(finding.ok for finding in findings))
+    if explain is not None:
+        print(
+            f"A computer with {facts.system}. Memory and disk are rounded down; paths and reasons are not in the code."
+        )
+    for finding in findings:
+        mark = "[ok] " if finding.ok else "[fix]"
+        print(f"{mark} {finding.name}: {finding.says}{'. ' + finding.remedy if finding.remedy else ''}")
+    if report:
+        code = report_code.encode(facts)
+        print(f"Code: {code}. Whoever helps you gets these findings with: gan-course doctor --explain {code}")
     return int(not all(finding.ok for finding in findings))
 
 
-def examine(root: Path, env: Mapping[str, str] = os.environ) -> list[Finding]:
-    """All findings about this computer, this Python and this environment."""
+def gather(root: Path, env: Mapping[str, str] = os.environ) -> Facts:
+    """The facts about this computer, this Python and this environment."""
     cache = cache_folder(env)
     data = env.get("GAN_COURSE_DATA")
+    return Facts(
+        python=sys.version_info[:3],
+        system=sys.platform,
+        torch=torch_facts(),
+        memory_gb=free_memory_gb(),
+        disk_gb={str(place): free_disk_gb(place) for place in (root.resolve(), cache)},
+        kernel=kernel_facts(),
+        widgets=(version("ipywidgets"), version("jupyterlab"), version("jupyterlab_widgets")),
+        data=(data, bool(data) and Path(data or "").is_dir()),
+        cache=(str(cache), is_writable(cache)),
+        network=any(answers(host) for host in DATA_HOSTS),
+        colab="COLAB_RELEASE_TAG" in env,
+    )
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """All findings, in the order in which a student should read them."""
     return [
-        check_python(sys.version_info[:3]),
-        check_torch(*torch_facts()),
-        check_memory(free_memory_gb()),
-        check_disk({str(place): free_disk_gb(place) for place in (root.resolve(), cache)}),
-        check_kernel(*kernel_facts()),
-        check_widgets(*(version(name) for name in ("ipywidgets", "jupyterlab", "jupyterlab_widgets"))),
-        check_data(data, bool(data) and Path(data or "").is_dir()),
-        check_cache(str(cache), is_writable(cache)),
-        check_network(any(answers(host) for host in DATA_HOSTS)),
-        check_colab("COLAB_RELEASE_TAG" in env),
+        check_python(facts.python),
+        check_torch(*facts.torch),
+        check_memory(facts.memory_gb),
+        check_disk(facts.disk_gb),
+        check_kernel(*facts.kernel),
+        check_widgets(*facts.widgets),
+        check_data(*facts.data),
+        check_cache(*facts.cache),
+        check_network(facts.network),
+        check_colab(facts.colab),
     ]
 
 

@@ -20,12 +20,18 @@ from gan_course.files import write_whole
 PICTURE = """
 {%- block data_KIND scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+{%- set width = output | get_metadata('width', 'MIME') %}
 <img alt="{{ (output | get_metadata('alt', 'MIME') or 'Output of the cell above') | string | escape_html }}"
+{%- if width is integer %} width="{{ width }}"{% endif %}
 src="data:MIME;base64,{{ output.data['MIME'] | escape_html }}">
 </div>
 {%- endblock -%}
 """
-TEMPLATE = """
+PICTURES = "".join(
+    PICTURE.replace("KIND", kind).replace("MIME", mime) for kind, mime in (("png", "image/png"), ("jpg", "image/jpeg"))
+)
+TEMPLATE = (
+    """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
@@ -38,8 +44,8 @@ TEMPLATE = """
   .jp-RenderedText.jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
 }</style>
 {%- endblock -%}
-""" + "".join(
-    PICTURE.replace("KIND", kind).replace("MIME", mime) for kind, mime in (("png", "image/png"), ("jpg", "image/jpeg"))
+"""
+    + PICTURES
 )
 
 STYLE = """

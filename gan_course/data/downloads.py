@@ -131,10 +131,18 @@ def _subset(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     return images, labels, len(images) - TEST_PICTURES
 
 
+def files_of(source: FileSet, patience: float = PATIENCE) -> list[Path]:
+    """The files that hold ``source``: those of the local copy, or else those in the cache, downloaded where need be.
+
+    Raises ``ValueError`` for a damaged local copy, ``ConnectionError`` when no mirror delivers.
+    """
+    return _local_copy(source) or fetch(source, patience)
+
+
 def _load(source: FileSet, split: str, patience: float) -> Dataset:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)} but is {split!r}: 'train' is for training")
-    paths = _local_copy(source) or fetch(source, patience)
+    paths = files_of(source, patience)
     if len(paths) == 1:
         images, labels, train = _subset(paths[0])
     else:

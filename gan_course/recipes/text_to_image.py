@@ -278,6 +278,10 @@ class TextToImageRun(Run):
     def make_unet(self) -> nn.Module:
         return make_unet(self.settings.width, self.settings.widths)
 
+    def finish_unet(self, unet: Any) -> Any:
+        """What of the trained U-Net ships: for glyphs all of it."""
+        return unet
+
     def learn(self) -> dict[str, Tensor]:
         s = self.settings
         draw = random_numbers(self.seed, self.done)
@@ -292,15 +296,24 @@ class TextToImageRun(Run):
         length = self.scheduler.config.num_train_timesteps
         timesteps = (part * length).long().clamp(max=length - 1)  # rounding may bring a part up to 1
         captions = self.write(records, draw)
-        ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        ids = self.tokenize(captions)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         wanted = noise
         if s.prediction == "v_prediction":
             wanted = self.scheduler.get_velocity(latents, noise, timesteps)
         found = self.conditional.wrapped(self.shard(noisy), self.shard(timesteps), self.shard(ids))
-        loss = F.mse_loss(found, self.shard(wanted))
+        loss, shown = self.compare(found, self.shard(wanted), records)
         self.update(self.conditional, loss)
-        return {"loss": loss}
+        return shown
+
+    def compare(self, found: Tensor, wanted: Tensor, records: list[Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a step, and what of it is shown. ``records`` are those of the whole batch, all processes'."""
+        loss = F.mse_loss(found, wanted)
+        return loss, {"loss": loss}
+
+    def tokenize(self, captions: list[str]) -> Tensor:
+        """Token ids ``[N, longest]``, filled up with the mark of the end."""
+        return self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
 
     def vary(self, latents: Tensor, records: list[Any], draw: torch.Generator) -> tuple[Tensor, list[Any]]:
         """Latents and records changed together by chance, where the pictures allow it: glyphs don't."""
@@ -322,7 +335,7 @@ class TextToImageRun(Run):
             vae=load_autoencoder(folder / self.model),
             text_encoder=finished.text_encoder,
             tokenizer=self.tokenizer,
-            unet=finished.unet,
+            unet=self.finish_unet(finished.unet),
             scheduler=self.scheduler,
             safety_checker=None,
             feature_extractor=None,

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from gan_course import zoo
 from gan_course.arguments import Pixels, Seed, guard
+from gan_course.data import pictures
 from gan_course.naming import nearest
-from gan_course.style import pictures
 from gan_course.translators import Translator
 
 TILE = 512  # pixels: some 100 MB for the maps of a tile, whatever the size of the picture

@@ -76,7 +76,7 @@ def load(name: str, folder: Path = FOLDER) -> nn.Module:
         known = ", ".join(names(folder)) or "none"
         raise ValueError(f"{name} is not a single network: load one of {known}, or use stable_diffusion.load_pipeline")
     path = folder / about["file"]
-    remedy = f"install the course again, or train the network anew with gan-course train {name}"
+    remedy = f"install the course again, or make the file anew: {about.get('recipe', f'gan-course train {name}')}"
     try:
         content = read_whole(path)
     except FileNotFoundError as error:

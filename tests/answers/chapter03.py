@@ -27,14 +27,14 @@ def discriminator_with(*layers):
     return lambda: nn.Sequential(*[copy.deepcopy(layer) for layer in layers])
 
 
-first, second = nn.Linear(100, 256), nn.Linear(256, 784)
-inner, outer = nn.Linear(784, 128), nn.Linear(128, 1)
+first, second = nn.Linear(110, 256), nn.Linear(256, 784)
+inner, outer = nn.Linear(3072, 128), nn.Linear(128, 1)
 
 
 class GeneratorClass(nn.Module):
     def __init__(self):
         super().__init__()
-        self.first, self.second = nn.Linear(100, 256), nn.Linear(256, 784)
+        self.first, self.second = nn.Linear(110, 256), nn.Linear(256, 784)
 
     def forward(self, z):
         return (2 * torch.sigmoid(self.second(F.leaky_relu(self.first(z), 0.2))) - 1).view(-1, 1, 28, 28)
@@ -43,7 +43,7 @@ class GeneratorClass(nn.Module):
 class DiscriminatorClass(nn.Module):
     def __init__(self, last=lambda logits: logits):
         super().__init__()
-        self.first, self.second, self.last = nn.Linear(784, 128), nn.Linear(128, 1), last
+        self.first, self.second, self.last = nn.Linear(3072, 128), nn.Linear(128, 1), last
 
     def forward(self, images):
         return self.last(self.second(F.relu(self.first(images.reshape(len(images), -1))))[:, 0])
@@ -212,13 +212,13 @@ RIGHT = {
         lambda x: torch.from_numpy(x.numpy()[:, None].astype("float32")).sub(127.5).div(127.5),
     ],
     "make_generator": [
-        networks.MLPGenerator,
+        lambda: networks.MLPGenerator(latent_dim=110),
         GeneratorClass,
         generator_with(first, nn.ReLU(), second, nn.Tanh()),
         generator_with(first, nn.LayerNorm(256), nn.GELU(), nn.Dropout(0.1), second, nn.Tanh()),
     ],
     "make_discriminator": [
-        networks.MLPDiscriminator,
+        lambda: networks.MLPDiscriminator(image_shape=(3, 32, 32)),
         DiscriminatorClass,
         discriminator_with(nn.Flatten(), inner, nn.LeakyReLU(0.2), outer),
         discriminator_with(nn.Flatten(), inner, nn.Dropout(0.3), nn.Tanh(), outer, nn.Flatten(0)),
@@ -255,7 +255,7 @@ WRONG = {
         (lambda x: to_tensors(x).squeeze(), "where does its axis stand"),
     ],
     "make_generator": [
-        (lambda: nn.Sequential(first, nn.ReLU()), "got: linear layers: 100 to 256 expected"),
+        (lambda: nn.Sequential(first, nn.ReLU()), "got: linear layers: 110 to 256 expected"),
         (generator_with(first, nn.ReLU()), "the error RuntimeError"),
         (lambda: nn.Sequential(first, nn.ReLU(), second, nn.Tanh()), "[N, 1, 28, 28]"),
         (generator_with(first, nn.ReLU(), second, nn.ReLU()), "No pixel is ever dark"),
@@ -264,7 +264,7 @@ WRONG = {
         (generator_with(first, nn.ReLU(), second), "which one goes from -1 to 1".capitalize()),
         (generator_with(first, second, nn.Tanh()), "one straight line"),
         (generator_with(first, nn.BatchNorm1d(256), second, nn.Tanh()), "one straight line"),
-        (generator_with(nn.Linear(100, 128), nn.ReLU(), nn.Linear(128, 784), nn.Tanh()), "100 to 128, then 128 to 784"),
+        (generator_with(nn.Linear(110, 128), nn.ReLU(), nn.Linear(128, 784), nn.Tanh()), "110 to 128, then 128 to 784"),
         (lambda: GeneratorClass, "returned the class"),
         (lambda: None, "return statement"),
         (generator_with(first, nn.ReLU(), nn.Linear(128, 784), nn.Tanh()), "two sizes don't fit"),
@@ -275,12 +275,15 @@ WRONG = {
         (lambda: DiscriminatorClass(torch.tanh), "bends its output"),
         (lambda: DiscriminatorClass(torch.relu), "bends its output"),
         (discriminator_with(inner, nn.ReLU(), nn.Flatten(), outer), "two sizes don't fit"),
-        (discriminator_with(nn.Flatten(), nn.Linear(784, 1)), "784 to 1"),
+        (discriminator_with(nn.Flatten(), nn.Linear(3072, 1)), "3072 to 1"),
         (discriminator_with(nn.Flatten(), inner, nn.ReLU(), nn.Linear(128, 2)), "One number a picture"),
         (discriminator_with(nn.Flatten(), inner, outer), "one straight line"),
         (Squeezing, "even for a single picture"),
-        (discriminator_with(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 1)), "784 to 64, then 64 to 1"),
-        (discriminator_with(nn.Flatten(0), nn.Linear(784, 128)), "two sizes don't fit"),
+        (
+            discriminator_with(nn.Flatten(), nn.Linear(3072, 64), nn.ReLU(), nn.Linear(64, 1)),
+            "3072 to 64, then 64 to 1",
+        ),
+        (discriminator_with(nn.Flatten(0), nn.Linear(3072, 128)), "two sizes don't fit"),
     ],
     "discriminator_step": [
         (d_step(loss=lambda r, f: F.softplus(-r).mean()), "Only the real half"),
@@ -341,7 +344,7 @@ class LastFirst(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.last, self.first = nn.Linear(256, 784), nn.Linear(100, 256)
+        self.last, self.first = nn.Linear(256, 784), nn.Linear(110, 256)
 
     def forward(self, z):
         return torch.tanh(self.last(F.silu(self.first(z)))).reshape(-1, 1, 28, 28)
@@ -352,7 +355,7 @@ class Matrices(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b = (nn.Parameter(0.05 * torch.randn(*size)) for size in ((784, 128), (128, 1)))
+        self.a, self.b = (nn.Parameter(0.05 * torch.randn(*size)) for size in ((3072, 128), (128, 1)))
 
     def forward(self, images):
         return F.relu(images.flatten(1) @ self.a) @ self.b
@@ -396,8 +399,8 @@ RIGHT["make_generator"] += [
 ]
 RIGHT["make_discriminator"] += [
     Matrices,
-    lambda: nn.Sequential(nn.Flatten(), spectral(nn.Linear(784, 128)), nn.ReLU(), spectral(nn.Linear(128, 1))),
-    lambda: nn.Sequential(nn.Flatten(), weighted(nn.Linear(784, 128)), nn.ReLU(), weighted(nn.Linear(128, 1))),
+    lambda: nn.Sequential(nn.Flatten(), spectral(nn.Linear(3072, 128)), nn.ReLU(), spectral(nn.Linear(128, 1))),
+    lambda: nn.Sequential(nn.Flatten(), weighted(nn.Linear(3072, 128)), nn.ReLU(), weighted(nn.Linear(128, 1))),
 ]
 
 
@@ -406,7 +409,7 @@ class Generator(nn.Module):
 
     def __init__(self, draw=lambda z: z, last=torch.tanh, hidden=torch.relu):
         super().__init__()
-        self.first, self.second = nn.Linear(100, 256), nn.Linear(256, 784)
+        self.first, self.second = nn.Linear(110, 256), nn.Linear(256, 784)
         self.draw, self.hidden, self.last = draw, hidden, last
 
     def forward(self, z):

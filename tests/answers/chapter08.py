@@ -14,22 +14,26 @@ from gan_course.stable_diffusion import attention
 # ------------------------------------------------------------------------------------------ guidance, scale, steps
 
 
-def guided(away_first=True, weigh=diffusion.guide):
-    def answer(both, guidance_scale):
+def guided(away_first=True, weigh=lambda away, towards, scale: away + scale * (towards - away)):
+    def answer(both, scales):
         away, towards = both.chunk(2) if away_first else both.chunk(2)[::-1]
-        return weigh(away, towards, guidance_scale)
+        return weigh(away, towards, scales.view(-1, *[1] * (away.ndim - 1)))
 
     return answer
 
 
-def guided_as_a_mixture(both, guidance_scale):
+def guided_as_a_mixture(both, scales):
     n = len(both) // 2
-    weights = torch.tensor([1 - guidance_scale, guidance_scale]).view(2, 1, *[1] * (both.ndim - 1))
+    weights = torch.stack([1 - scales, scales]).view(2, n, *[1] * (both.ndim - 1))
     return (weights * both.view(2, n, *both.shape[1:])).sum(dim=0)
 
 
-def guided_alternating(both, guidance_scale):
-    return both[0::2] + guidance_scale * (both[1::2] - both[0::2])
+def guided_alternating(both, scales):
+    return both[0::2] + scales.view(-1, *[1] * (both.ndim - 1)) * (both[1::2] - both[0::2])
+
+
+def guided_all_alike(both, scales):
+    return diffusion.guide(*both.chunk(2), scales.mean().item())
 
 
 def scale_by_numpy(latents):
@@ -155,7 +159,8 @@ WRONG = {
         (guided(weigh=lambda a, t, w: w * t), "Where is the answer for the negative prompt?"),
         (guided(weigh=lambda a, t, w: t), "The guidance has no effect"),
         (guided(weigh=lambda a, t, w: None), "a return statement"),
-        (lambda both, w: both[:1] + w * (both[1:] - both[:1]), "the guided answer with shape"),
+        (lambda both, w: both[:1] + w[0] * (both[1:] - both[:1]), "the guided answer with shape"),
+        (guided_all_alike, "a guidance of its own"),
         (guided_alternating, "Start at the answer for the negative prompt"),
     ],
     "latent_scale": [

@@ -123,7 +123,6 @@ def test_an_interrupt_keeps_what_was_learned(chapter):
         "print(view.done, sum(float(p.detach().double().sum()) for p in network.parameters()),"
         " all(bool(p.isfinite().all()) for p in network.parameters()))"
     )
-    chapter.run(chapter.cell("total_steps=STEPS"))  # a new optimizer: the schedule of the old one is used up
     _, before, _ = chapter.ask(print_state).split()
     chapter.run(cell)
     chapter.page.wait_for_function(

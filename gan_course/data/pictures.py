@@ -50,9 +50,10 @@ class Picture:
             )
 
 
-def read(path: str | Path) -> Picture:
+def read(path: str | Path, least: Count | None = None) -> Picture:
     """The picture in the file ``path``: RGB, grey, palette, CMYK, 8 or 16 bits, turned as its EXIF data says.
 
+    ``least``: pixels that the shorter side needs; a large JPEG may then be read smaller, which is many times faster.
     Raises ``FileNotFoundError`` where there is no file, and ``ValueError`` for a file that holds no picture, a damaged
     one, one without pixels or with more than ``LARGEST``, several frames, or numbers that are not whole; ``OSError``
     for one that may not be read.
@@ -64,16 +65,20 @@ def read(path: str | Path) -> Picture:
     content = read_whole(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
+            warnings.simplefilter("ignore")  # of odd EXIF data and palettes; the limit of size below is ours
             with Image.open(io.BytesIO(content)) as image:
                 _check(path, image)
+                if least is not None:
+                    image.draft(None, (least, least))
                 image.load()
                 return _upright(path, image)
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} holds no picture that can be read: take a JPEG, PNG, WebP, TIFF or BMP") from error
     except Image.DecompressionBombError as error:
         raise ValueError(_too_large(path, "far")) from error
-    except (OSError, SyntaxError, EOFError) as error:  # Pillow's words for what is cut or damaged
+    except Exception as error:  # what is cut or damaged may raise anything in Pillow's readers
+        if str(error).startswith(str(path)):  # a sentence from below
+            raise
         raise ValueError(f"{path} is damaged ({error}): copy or download it again") from error
 
 
@@ -130,6 +135,14 @@ def check_target(path: str | Path, height: Count = 1, width: Count = 1) -> tuple
     return path, format_
 
 
+def on_white(picture: Picture) -> Pixels:
+    """The colours of ``picture``, uint8 ``[H, W, 3]``, with white behind what is transparent."""
+    if picture.alpha is None:
+        return picture.colours
+    share = picture.alpha[:, :, None].astype(np.uint16)
+    return ((picture.colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+
+
 def write(path: str | Path, picture: Picture) -> None:
     """Write ``picture`` as JPEG, PNG or WebP, by the ending of ``path``; JPEG lays what is transparent on white.
 
@@ -138,9 +151,8 @@ def write(path: str | Path, picture: Picture) -> None:
     height, width = picture.colours.shape[:2]
     path, format_ = check_target(path, height, width)
     colours = picture.colours
-    if picture.alpha is not None and format_ == "JPEG":
-        share = picture.alpha[:, :, None].astype(np.uint16)
-        colours = ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    if format_ == "JPEG":
+        colours = on_white(picture)
     elif picture.alpha is not None:
         colours = np.concatenate([colours, picture.alpha[:, :, None]], axis=2)
     buffer = io.BytesIO()
