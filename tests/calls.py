@@ -388,7 +388,7 @@ CALLS = {
                           "over_time": False}
     ),
     "video.network.shifted": lambda: {"t": torch.tensor([0.1, 0.7]), "shift": 2.0},
-    "video.network.draw_noise": lambda: {"network": small(clips_of), "count": 2, "seed": 1},
+    "video.network.draw_noise": lambda: {"network": small(clips_of), "count": 2, "seed": 1, "shared": 0.5},
     "video.network.sample": lambda: {
         "network": small(clips_of), "noise": seeded(2, 3, 1, 8, 8), "labels": torch.tensor([1, 2]), "steps": 2,
         "guidance_scale": 1.5, "over_time": True

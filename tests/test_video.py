@@ -253,6 +253,18 @@ def test_sampling_follows_a_field_that_is_known():
         torch.testing.assert_close(made, known.target, atol=1e-4, rtol=0)
 
 
+def test_shared_noise_has_the_variance_and_the_correlation_that_it_should(unet):
+    own = network.draw_noise(unet, 40, seed=3)
+    for shared in (0.0, 0.4, 1.0):
+        noise = network.draw_noise(unet, 40, seed=3, shared=shared)
+        assert noise.var() == pytest.approx(1, abs=0.02)
+        assert (noise[:, 0] * noise[:, 2]).mean() == pytest.approx(shared, abs=0.02), "between frames of a clip"
+        assert (noise[0::2, 0] * noise[1::2, 0]).mean() == pytest.approx(0, abs=0.03), "between clips"
+        assert (noise * own).mean() == pytest.approx((1 - shared) ** 0.5, abs=0.02)
+    with pytest.raises(ValueError, match="shared must be"):
+        network.draw_noise(unet, 1, shared=1.5)
+
+
 def test_shifted_times_keep_the_ends_and_lean_to_the_noise():
     t = network.shifted(torch.linspace(0, 1, 5))
     assert t[0] == 0 and t[-1] == 1 and (t.diff() > 0).all() and t[2] == pytest.approx(0.75)
@@ -279,7 +291,8 @@ def test_the_recipe_repeats_itself_and_says_what_it_measured(tmp_path, short_run
     assert cards[0] == cards[1]
     found = cards[0]["metrics"]
     assert found["clips_of_each"] == 4 and found["real"]["permanent"] == 1.0
-    assert found["clips"].keys() == found["frame_by_frame"].keys() == found["real"].keys()
+    kinds = [f"{kind}_{noise}_noise" for kind in ("clips", "frame_by_frame") for noise in ("fresh", "shared")]
+    assert all(found[kind].keys() == found["real"].keys() for kind in kinds)
 
 
 def test_the_recipe_goes_on_from_its_checkpoint_bit_for_bit(tmp_path, short_run):

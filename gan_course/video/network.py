@@ -19,6 +19,7 @@ from gan_course.arguments import (
     PictureShape,
     Positive,
     Seed,
+    Share,
     Time,
     guard,
     refuse,
@@ -29,6 +30,7 @@ from gan_course.unet import timestep_embedding, zero_init
 
 EMB_DIM = 128  # numbers that tell every block the time and the class
 STEPS, GUIDANCE = 12, 2.0  # of sampling
+SHARED = 0.5  # of the noise of a clip: see draw_noise
 SHIFT = 3.0  # frames that show the same thing drown later in noise: their times lie nearer to 1
 
 
@@ -176,10 +178,16 @@ def shifted(t: Time, shift: Positive = SHIFT) -> Tensor:
     return shift * t / (1 + (shift - 1) * t)
 
 
-def draw_noise(network: SpaceTimeUNet, count: Count, seed: Seed = 0) -> Tensor:
-    """What :func:`sample` starts from: ``[count, frames, *picture_shape]``, the same for the same seed."""
+def draw_noise(network: SpaceTimeUNet, count: Count, seed: Seed = 0, shared: Share = 0.0) -> Tensor:
+    """What :func:`sample` starts from: ``[count, frames, *picture_shape]``, the same for the same seed.
+
+    ``shared`` in ``[0, 1]``: the share of its variance that all frames of a clip have in common (Ge and others 2023,
+    arXiv 2305.10474). Its variance is 1 all the same, and what is a frame's own does not depend on ``shared``.
+    """
     random = torch.Generator().manual_seed(seed)
-    return torch.randn(count, network.frames, *network.picture_shape, generator=random)
+    own = torch.randn(count, network.frames, *network.picture_shape, generator=random)
+    common = torch.randn(count, 1, *network.picture_shape, generator=random)
+    return (1 - shared) ** 0.5 * own + shared**0.5 * common
 
 
 @torch.no_grad()
