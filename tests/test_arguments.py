@@ -37,7 +37,7 @@ ZERO = set(
     "average_decay beta1 beta2 border classes d_fake d_real decay_after discriminator_lr end eta "
     "fixed_usd_per_month free_share generator_lr gpu_usd_per_hour guidance_scale images_per_month middle minutes "
     "noise offset other_seconds_per_image pitch previous price_usd_per_image quarters r1_weight scale "
-    "seconds_per_step seed seeds share shift spread start steps strength t total training_usd turn turns "
+    "seconds_per_step seed seeds share shared shift spread start steps strength t total training_usd turn turns "
     "value yaw".split()
 )
 REFUSES_ZERO = {("diffusion", "steps"), ("spaced", "steps"),
