@@ -70,6 +70,8 @@ def loose_shape(name, argument, what):
         return "one_hot" in name or (what != "empty" and not (what == "number" and "jitter" in name))
     if name == "networks.MLPDiscriminator.forward" and what in ("added axis", "dropped axis"):
         return True  # it flattens
+    if name == "video.clips.bounce":  # distances of any shape
+        return what != "empty"
     return name in ("data.draw", "data.views.perspective", "data.views.check_panorama", "losses.r1_penalty")
 
 

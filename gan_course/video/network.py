@@ -21,6 +21,7 @@ from gan_course.arguments import (
     Seed,
     Share,
     Time,
+    checked,
     guard,
     refuse,
 )
@@ -212,4 +213,9 @@ def sample(
     return x.clamp(-1, 1)
 
 
+def _check_noise(*, network: Any, noise: Tensor, **rest: Any) -> None:
+    check_precision("noise", noise, network)
+
+
+sample = checked(sample, also=_check_noise)
 guard(__name__)
