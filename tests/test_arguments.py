@@ -38,7 +38,7 @@ ZERO = set(
     "average_decay beta1 beta2 border classes d_fake d_real decay_after discriminator_lr end eta "
     "fixed_usd_per_month free_share generator_lr gpu_usd_per_hour guidance_scale images_per_month middle minutes "
     "noise offset other_seconds_per_image pitch previous price_usd_per_image quarters r1_weight scale "
-    "seconds_per_step seed seeds share shift spread start steps strength t total training_usd turn turns "
+    "seconds_per_step seed seeds share shared shift spread start steps strength t total training_usd turn turns "
     "value yaw".split()
 )
 REFUSES_ZERO = {("diffusion", "steps"), ("spaced", "steps"),
@@ -71,6 +71,8 @@ def loose_shape(name, argument, what):
         return "one_hot" in name or (what != "empty" and not (what == "number" and "jitter" in name))
     if name == "networks.MLPDiscriminator.forward" and what in ("added axis", "dropped axis"):
         return True  # it flattens
+    if name == "video.clips.bounce":  # distances of any shape
+        return what != "empty"
     return name in ("data.draw", "data.views.perspective", "data.views.check_panorama", "losses.r1_penalty")
 
 

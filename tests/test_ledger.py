@@ -291,7 +291,7 @@ def test_names_of_authors():
 
 def test_each_question_has_one_right_choice_and_a_reply_to_each():
     questions = quiz.questions()
-    assert len(questions) == 20
+    assert len(questions) >= 20
     letters = ["ABCD"[[choice.right for choice in q.choices].index(True)] for q in questions]
     assert max(map(letters.count, "ABC")) <= 8, "the right letter must not be guessed"
     for q in questions:
@@ -301,7 +301,7 @@ def test_each_question_has_one_right_choice_and_a_reply_to_each():
         )
         assert all(choice.reply.startswith("Yes") == choice.right for choice in q.choices), q.ask
     assert len({q.chapter for q in questions}) >= 10, "over the whole course"
-    assert quiz.check("".join(letters)).endswith("20 of 20 right")
+    assert quiz.check("".join(letters)).endswith(f"{len(letters)} of {len(letters)} right")
 
 
 def test_checking_answers():
@@ -312,8 +312,8 @@ def test_checking_answers():
     assert quiz.check("--") == "0 of 0 right"
     with pytest.raises(ValueError, match="choose from A, B"):
         quiz.check("Z")
-    with pytest.raises(ValueError, match="there are 20 questions"):
-        quiz.check("A" * 21)
+    with pytest.raises(ValueError, match=f"there are {len(quiz.questions())} questions but 99"):
+        quiz.check("A" * 99)
 
 
 def test_a_question_without_a_right_choice_is_refused():
