@@ -18,6 +18,7 @@ floor  modules                                                       holds
 2      ``unet``, ``classifiers``, ``translators``                    larger networks
 2      ``panorama``                                                  chapter 13: places to look around in
 2      ``augment``                                                   chapter 11's many small runs side by side
+2      ``video``                                                     chapter 12: clips, their network, MP4
 2      ``costs``, ``ledger``                                         figures of chapters 14 and 15, checked
 2      ``live``, ``settings``                                        progress; what a training is set up with
 1      ``networks``, ``losses``, ``diffusion``                       parts and formulas

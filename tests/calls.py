@@ -6,6 +6,7 @@ nor in ``EXEMPT`` fails a test.
 
 import functools
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,10 @@ EXEMPT = {
     "stable_diffusion.pipeline.rebuilt": "for the other functions", "stable_diffusion.pipeline.load_pipeline": "below",
     "stable_diffusion.distill.from_the_end": "takes pipelines alone",
     "networks.check_sides": "checks",
+    "video.clips.MovingGlyphs": "a result", "video.measures.Measures": "a result",
+    "video.measures.Measures.means": "of a result",
+    "video.network.Attention": "a layer: SpaceTimeUNet looks first", "video.network.Attention.forward": "the same",
+    "video.network.Attention.over_space": "the same", "video.network.Attention.look": "the same",
 }  # fmt: skip
 
 
@@ -344,6 +349,50 @@ CALLS = {
     "data.attributes.as_indices": lambda: {"records": [record()]},
     "data.glyphs.glyphs": lambda: {"count": 3, "seed": 1, "characters": "17", "colour": False},
     "data.glyphs.colour_glyphs": lambda: {"attributes": [record()], "seed": 1, "characters": "17"},
+    "video.clips.bounce": lambda: {"distance": seeded(4), "reach": 2.0},
+    "video.clips.moving_glyphs": lambda: {"count": 2, "seed": 1, "frames": 3},
+    "video.walks.linear": lambda: {"a": seeded(2, 3), "b": seeded(2, 3, seed=1), "t": torch.tensor([0.1, 0.7])},
+    "video.walks.spherical": lambda: {"a": seeded(2, 3), "b": seeded(2, 3, seed=1), "t": torch.tensor([0.1, 0.7])},
+    "video.measures.ink": lambda: {"clips": squashed(2, 3, 3, 8, 8)},
+    "video.measures.centres": lambda: {"clips": squashed(2, 3, 3, 8, 8)},
+    "video.measures.centred": lambda: {"clips": squashed(2, 3, 3, 8, 8)},
+    "video.measures.speed": lambda: {"clips": squashed(2, 3, 3, 8, 8)},
+    "video.measures.acceleration": lambda: {"clips": squashed(2, 3, 3, 8, 8)},
+    "video.measures.flicker": lambda: {"clips": squashed(2, 3, 3, 8, 8)},
+    "video.measures.permanent": lambda: {"clips": squashed(2, 3, 3, 8, 8)},
+    "video.measures.readings": lambda: {"clips": squashed(2, 3, 3, 32, 32), "reader": small(reader_of)},
+    "video.measures.measure": lambda: {
+        "clips": squashed(2, 3, 3, 32, 32), "labels": torch.tensor([1, 4]), "reader": small(reader_of)
+    },
+    "video.movies.side_by_side": lambda: {"clips": squashed(2, 3, 3, 8, 8), "columns": 2},
+    "video.movies.to_pixels": lambda: {"frames": squashed(3, 3, 8, 8), "scale": 2},
+    "video.movies.check_target": lambda: {"path": Path("clip.gif")},
+    "video.movies.encode": lambda: {"frames": squashed(3, 3, 8, 8), "kind": "GIF", "fps": 5.0, "scale": 2},
+    "video.movies.write": lambda: {
+        "path": Path(tempfile.gettempdir(), "clip.gif"), "frames": squashed(3, 3, 8, 8), "fps": 5.0, "scale": 2
+    },
+    "video.movies.page": lambda: {
+        "frames": squashed(3, 3, 8, 8), "alt": "grey noise that flickers", "fps": 5.0, "scale": 2
+    },
+    "video.movies.show": lambda: {
+        "frames": squashed(3, 3, 8, 8), "alt": "grey noise that flickers", "fps": 5.0, "scale": 2
+    },
+    "video.movies.frame_row": lambda: {
+        "clips": squashed(2, 3, 3, 8, 8), "names": ["one", "other"], "every": 2, "title": "two clips"
+    },
+    "video.network.SpaceTimeUNet": lambda: {
+        "classes": 3, "picture_shape": (1, 8, 8), "frames": 4, "width": 8, "deep": 8
+    },
+    "video.network.SpaceTimeUNet.forward": lambda: (
+        small(clips_of), {"x": seeded(2, 3, 1, 8, 8), "t": torch.tensor([0.2, 0.6]), "labels": torch.tensor([1, 3]),
+                          "over_time": False}
+    ),
+    "video.network.shifted": lambda: {"t": torch.tensor([0.1, 0.7]), "shift": 2.0},
+    "video.network.draw_noise": lambda: {"network": small(clips_of), "count": 2, "seed": 1, "shared": 0.5},
+    "video.network.sample": lambda: {
+        "network": small(clips_of), "noise": seeded(2, 3, 1, 8, 8), "labels": torch.tensor([1, 2]), "steps": 2,
+        "guidance_scale": 1.5, "over_time": True
+    },
     "data.photos.photograph": lambda: {"name": "coffee"},
     "data.photos.photos": lambda: {"size": 8, "count": 1, "seed": 1, "of": ("cat",)},
     "data.photos.squares": lambda: {"of": ("cat", "rocket"), "size": 8},
@@ -468,6 +517,12 @@ CALLS = {
 }  # fmt: skip
 
 
+def clips_of():
+    from gan_course.video.network import SpaceTimeUNet
+
+    return SpaceTimeUNet(3, (1, 8, 8), 4, 8, 8).eval()
+
+
 def unet_of(classes):
     from gan_course.unet import DiffusionUNet
 
@@ -559,6 +614,17 @@ def of_stable_diffusion(pipeline, panorama_pipeline):
             "records": [record(), record()],
             "reader": small(reader_six),
             "source": render.GLYPHS,
+        },
+        "stable_diffusion.stencils.cut_out": lambda: {
+            "images": pictures.clone(),
+            "records": [record(), record()],
+            "side": 12,
+        },
+        "stable_diffusion.stencils.paint_anew": lambda: {
+            "images": pictures.clone(),
+            "records": [record(), record()],
+            "wanted": [record()],
+            "seed": 1,
         },
         "stable_diffusion.attention.watch": lambda: {"unet": pipeline.unet},
         "stable_diffusion.attention.maps": lambda: {"calls": [seeded(2, 4, 16, 5).softmax(-1)], "side": 8},

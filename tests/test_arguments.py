@@ -6,6 +6,7 @@ gives the clean call's result, or refuses. Where it means something else, it ref
 raised by the course itself, in one line that names the argument, within the time limit, and with nothing changed.
 """
 
+import copy
 import dataclasses
 import importlib
 import inspect
@@ -37,7 +38,7 @@ ZERO = set(
     "average_decay beta1 beta2 border classes d_fake d_real decay_after discriminator_lr end eta "
     "fixed_usd_per_month free_share generator_lr gpu_usd_per_hour guidance_scale images_per_month middle minutes "
     "noise offset other_seconds_per_image pitch previous price_usd_per_image quarters r1_weight scale "
-    "seconds_per_step seed seeds share shift spread start steps strength t total training_usd turn turns "
+    "seconds_per_step seed seeds share shared shift spread start steps strength t total training_usd turn turns "
     "value yaw".split()
 )
 REFUSES_ZERO = {("diffusion", "steps"), ("spaced", "steps"),
@@ -70,6 +71,8 @@ def loose_shape(name, argument, what):
         return "one_hot" in name or (what != "empty" and not (what == "number" and "jitter" in name))
     if name == "networks.MLPDiscriminator.forward" and what in ("added axis", "dropped axis"):
         return True  # it flattens
+    if name == "video.clips.bounce":  # distances of any shape
+        return what != "empty"
     if name in ("panorama.poles.calm_poles", "panorama.stereo.parallax"):
         return what in ("dropped axis", "added axis")  # one or many
     return name in ("data.draw", "data.views.perspective", "data.views.check_panorama", "losses.r1_penalty")
@@ -569,6 +572,12 @@ def test_unknown_words_are_named_with_the_nearest_known_one(tokenizer, capsys):
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 2 and "'yelow'" in said[0] and "did you mean 'yellow'?" in said[0]
     assert "'7'" in said[1] and "did you mean 'seven'?" in said[1]
+    taught = copy.deepcopy(tokenizer)
+    taught.add_tokens(["kay"])
+    name_unknown_words(taught, "a large red kay")
+    assert capsys.readouterr().out == ""
+    name_unknown_words(taught, "a large red kaay")
+    assert "did you mean 'kay'?" in capsys.readouterr().out
     for prompt, letter in ((CHINESE, "红"), (ARABIC, "س"), (EMOJI, "😀")):
         with pytest.raises(ValueError, match=f"holds '{letter}', which this model's tokenizer doesn't know"):
             check_letters(tokenizer, prompt)

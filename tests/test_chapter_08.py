@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ast
+import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 import torch
+import torch.nn.functional as F
 
 pytest.importorskip("diffusers")
+pytest.importorskip("peft")
 
 from gan_course import diffusion
 from gan_course import stable_diffusion as sd
+from gan_course.data.attributes import DIGITS
 from gan_course.stable_diffusion.networks import make_scheduler, make_tokenizer
 
 CHAPTER = Path(__file__).parents[1] / "chapters" / "08_stable_diffusion.ipynb"
@@ -89,3 +94,40 @@ def test_with_a_gpu_a_real_folder_is_loaded_by_the_same_function(chapter, pipeli
     assert model is not pipeline and sentence == f"This is {tmp_path}, in 16 bits."
     made = sd.text_to_image(model, "a red seven", steps=2)
     assert torch.equal(made, sd.text_to_image(pipeline, "a red seven", steps=2))
+
+
+def test_cross_attention_by_hand_is_the_librarys_and_knows_no_order(chapter, pipeline):
+    words = torch.randn(2, 24, pipeline.unet.config.cross_attention_dim, generator=torch.Generator().manual_seed(3))
+    layers = [layer for name, layer in pipeline.unet.named_modules() if name.endswith("attn2")]
+    assert layers
+    for layer in layers:
+        places = torch.randn(2, 16, layer.to_q.in_features, generator=torch.Generator().manual_seed(4))
+        with torch.no_grad():
+            theirs = layer(places, encoder_hidden_states=words)
+            assert torch.allclose(chapter["cross_attention"](layer, places, words), theirs, atol=1e-5)
+            assert torch.allclose(chapter["cross_attention"](layer, places, words.flip(1)), theirs, atol=1e-5)
+
+
+def test_teaching_a_word_changes_the_word_and_the_adapters_and_nothing_else(chapter, pipeline, monkeypatch):
+    import peft
+
+    monkeypatch.setattr(sd, "load_pipeline", lambda device: copy.deepcopy(pipeline))
+    layers = ["to_q", "to_v", "conv1"]
+    chapter |= {"WORD": "kay", "RANK": 2, "LAYERS": layers, "DIGITS": DIGITS, "SEED": 0, "NEW": 3, "OLD": 2, "F": F}
+    chapter |= {"profile": SimpleNamespace(device="cpu"), "unet": pipeline.unet}
+    chapter |= {"LoraConfig": peft.LoraConfig, "TrainableTokensConfig": peft.TrainableTokensConfig}
+    learner, known = chapter["make_learner"](), ["a red seven", ""]
+    noise = torch.randn(2, 4, pipeline.unet.config.in_channels, 8, 8, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        t, words = torch.tensor([400] * 4), chapter["encode"](known * 2)
+        asked = {"timestep": t, "encoder_hidden_states": words}
+        assert torch.equal(learner.unet(noise[0], **asked).sample, pipeline.unet(noise[0], **asked).sample)
+    before = {name: p.clone() for part in (learner.unet, learner.text_encoder) for name, p in part.named_parameters()}
+    lines = []
+    view = SimpleNamespace(update=lambda step, text: lines.append((step, text)))
+    chapter["teach"](learner, noise[0], ["a large red kay"] * 4, noise[1, :2], chapter["encode"](known), 3, view)
+    assert [step for step, _ in lines] == [1, 2, 3] and all("new word" in text for _, text in lines)
+    after = {name: p for part in (learner.unet, learner.text_encoder) for name, p in part.named_parameters()}
+    changed = {name for name, p in after.items() if not torch.equal(p, before[name])}
+    assert changed and all("lora_" in name or "trainable_tokens" in name for name in changed)
+    assert any("lora_B" in name for name in changed) and any("trainable_tokens" in name for name in changed)

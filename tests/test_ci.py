@@ -54,7 +54,7 @@ def test_the_workflow_covers_three_systems_and_every_python():
 def test_the_workflow_installs_what_make_installs(job):
     (install,) = [line for line in recipe("$(STAMP)") if "pip install" in line]
     assert commands(job)[0] == install
-    assert "[run,dev,diffusion]" in install, "chapters 08 and 09 need diffusers"
+    assert "[run,dev,diffusion,video]" in install, "chapters 08, 09 and 12 need diffusers, 12 ffmpeg"
 
 
 def test_contributing_installs_and_runs_what_make_does():

@@ -25,7 +25,7 @@ from gan_course import cli
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-CI_EXTRAS = ("run", "dev", "diffusion", "browser", "hub", "docs")  # what constraints.txt pins
+CI_EXTRAS = ("run", "dev", "diffusion", "video", "browser", "hub", "docs")  # what constraints.txt pins
 COLAB = {
     "torch": "2.11.0",
     "numpy": "2.1.3",

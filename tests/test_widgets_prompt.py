@@ -179,6 +179,16 @@ def test_a_malformed_seed_becomes_a_sentence(view, painter, wrong, capsys):
     assert len(painter.asked) == 1 and shown(view) == 1 and capsys.readouterr() == ("", "")
 
 
+def test_a_negative_prompt_without_guidance_becomes_a_sentence(view, painter, capsys):
+    view.knobs["negative_prompt"].value, view.knobs["guidance_scale"].value = "a large seven", 1.0
+    view.button.click()
+    assert said(view).startswith("Not painted: a negative prompt acts through guidance, and at a guidance_scale of 1")
+    assert len(painter.asked) == 1 and capsys.readouterr() == ("", "")
+    view.knobs["guidance_scale"].value = 3.0
+    view.button.click()
+    assert painter.asked[1:] == [(*painter.asked[0][:-1], "a large seven")]
+
+
 def test_a_negative_prompt_that_is_too_long_becomes_a_sentence(view, painter, capsys):
     view.knobs["negative_prompt"].value = "turquoise " * 9
     view.button.click()

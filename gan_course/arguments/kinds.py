@@ -253,6 +253,26 @@ def photographs(name: str, value: Any) -> Tensor:
     return x
 
 
+def clip(name: str, value: Any) -> Tensor:
+    """For one clip, ``[T, C, H, W]`` in about ``[-1, 1]``, none of it NaN, or a list of its pictures ``[C, H, W]``."""
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and len(value):
+        frames = [floats(f"{name}[{i}]", frame) for i, frame in enumerate(value)]
+        for i, frame in enumerate(frames):
+            if frame.shape != frames[0].shape:
+                sizes = f"{name}[0] is {list(frames[0].shape)} and {name}[{i}] {list(frame.shape)}"
+                raise ValueError(f"all frames must have the same size but {sizes}: crop or resize them")
+        value = torch.stack(frames)
+    x = floats(name, value)
+    if x.ndim != 4:
+        refuse(name, "one clip, [T, C, H, W],", x, "of several clips choose one, clips[0]; a picture is no clip")
+    check_finite(name, x)
+    check_not_from_0(name, x)
+    return x
+
+
+clips = shaped("[N, T, C, H, W], clips,", lambda x: x.ndim == 5, "of one clip make a batch with clip[None]")
+
+
 def pixels(name: str, value: Any) -> np.ndarray:
     """For one picture as files hold it: an array uint8 ``[H, W, 3]``."""
     array = isinstance(value, np.ndarray)
@@ -357,6 +377,8 @@ Samples = Annotated[Tensor, samples]
 Colours = Annotated[Tensor, colours]
 Colour = Annotated[Tensor, colour]
 Photographs = Annotated[Tensor, photographs]
+Clip = Annotated[Tensor, clip]
+Clips = Annotated[Tensor, clips]
 Pixels = Annotated[np.ndarray, pixels]
 Labels = Annotated[Tensor, labels]
 Timesteps = Annotated[Tensor | int, timesteps]

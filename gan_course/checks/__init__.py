@@ -17,6 +17,7 @@ from gan_course.checks import (  # noqa: F401  each adds its checks to CHECKS
     chapter09,
     chapter10,
     chapter11,
+    chapter12,
     chapter13,
     chapter14,
     chapter16,

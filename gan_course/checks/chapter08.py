@@ -310,3 +310,96 @@ def check_keep_outside() -> Parts:
         "last": cases(_compare_outside, (1, 4, 1, 1.0), (3, 4, 2, 1.0)),  # the clean end: no noise at all
         "on_the_way": cases(_compare_outside, (2, 8, 3, 0.25), (2, 8, 4, 0.7), (2, 8, 5, 0.0)),
     }
+
+
+# ------------------------------------------------------------------------------------------ an adapter
+
+
+def _compare_merged(attempt: Attempt, shape: tuple[int, ...], rank: int, scale: float, seed: int) -> None:
+    out, *into = shape
+    weight, down, up = normal(*shape, seed=seed), normal(rank, *into, seed=seed + 1), normal(out, rank, seed=seed + 2)
+    given_up = up.reshape(out, rank, *[1] * (len(into) - 1))
+    w, a, b = weight.double(), down.double().flatten(1), up.double()
+    change = (b @ a).reshape(shape)
+    right = w + scale * change
+    mistakes = [
+        (w + change, "The scale is forgotten."),
+        (w - scale * change, "The sign is wrong: the adapter's answer is added to the layer's."),
+        (scale * change, "This is the addition alone. What becomes of the layer's own weight?"),
+        (scale * (w + change), "The scale belongs to the addition, not to the weight."),
+        ((1 - scale) * w + scale * change, "The weight keeps its full share: nothing is mixed here, it is added."),
+        (w + scale / rank * change, "The scale is what peft multiplies with. Don't divide by the rank again."),
+        (w + scale**2 * change, "The scale is applied twice."),
+        (w, "The adapter has no effect."),
+    ]
+    if out == into[0] and len(into) == 1:
+        transposed = "The order of the factors is wrong: A comes first, so it stands on the right, next to x."
+        mistakes.append((w + scale * change.T, transposed))
+    if len(into) > 1:
+        flat = (b @ a).reshape(out, *into[1:], into[0]).movedim(-1, 1)
+        mistakes.append((w + scale * flat, "The axes behind the first are folded in another order than they were cut."))
+    hint = "Flatten all axes but the first. What is the product of B and A then, and which shape has it to get back?"
+    result = attempt(weight.clone(), down.clone(), given_up.clone(), scale)
+    attempt.close(result, right, hint, mistakes, what="the weight")
+
+
+@check("merged(weight [O, I, ...], down [R, I, ...], up [O, R, ...], scale) -> [O, I, ...]")
+def check_merged() -> Parts:
+    return {
+        "linear": cases(
+            _compare_merged, ((2, 3), 1, 1.0, 1), ((6, 4), 2, 0.5, 2), ((5, 5), 3, 2.0, 3), ((8, 3), 4, -0.7, 4)
+        ),
+        "convolution": cases(
+            _compare_merged, ((4, 3, 3, 3), 2, 0.5, 5), ((3, 5, 1, 1), 2, 2.0, 6), ((2, 2, 3, 5), 3, 1.5, 7)
+        ),
+    }
+
+
+def _compare_rank(attempt: Attempt, shapes: list[tuple[int, ...]], kilobytes: float, bytes_each: int) -> None:
+    def numbers(of: tuple[int, ...]) -> int:  # of rank 1: a row of A and a column of B
+        return of[0] + math.prod(of[1:])
+
+    each = sum(numbers(shape) for shape in shapes)
+    exact = 1000 * kilobytes / (bytes_each * each)
+    right = math.floor(exact + 1e-9)
+    mistakes = [
+        (exact, "A rank is a whole number."),
+        (math.ceil(exact - 1e-9), "Then it no longer fits: round down."),
+        (round(exact), "Then it may no longer fit: round down."),
+        (math.floor(1024 * kilobytes / (bytes_each * each)), "A kilobyte is 1,000 bytes here."),
+        (math.floor(1000 * kilobytes / each), "How many bytes does each number take?"),
+        (math.floor(8000 * kilobytes / (bytes_each * each)), "The numbers are given in bytes, not in bits."),
+        (math.floor(kilobytes / (bytes_each * each)), "The limit is in kilobytes: how many bytes is that?"),
+        (math.floor(1000 * kilobytes / (bytes_each * sum(math.prod(s) for s in shapes))), "That is the whole weight."),
+        (
+            math.floor(1000 * kilobytes / (bytes_each * sum(s[0] + s[1] for s in shapes))),
+            "A convolution's A has all the taps of its kernel: [rank, in, height, width].",
+        ),
+        (
+            math.floor(1000 * kilobytes / (bytes_each * sum(sum(s) for s in shapes))),
+            "The taps of a kernel multiply, they don't add.",
+        ),
+        (math.floor(1000 * kilobytes / (bytes_each * max(numbers(s) for s in shapes))), "All layers need room."),
+        (math.floor(1000 * kilobytes / (bytes_each * numbers(shapes[0]))), "That is the first layer alone."),
+        (
+            math.floor(1000 * kilobytes / (bytes_each * sum(math.prod(s[1:]) for s in shapes))),
+            "This counts A. And B?",
+        ),
+        (math.floor(1000 * kilobytes / (bytes_each * sum(s[0] for s in shapes))), "This counts B. And A?"),
+        (max(1, right), "If not even rank 1 fits, the answer is 0."),
+    ]
+    hint = "How many numbers hold A and B of one layer at rank 1? How many at rank r, and how many bytes in all layers?"
+    given = attempt([tuple(shape) for shape in shapes], kilobytes, bytes_each)
+    attempt.close(given, float(right), hint, mistakes, what="the rank", tolerance=1e-6)
+
+
+@check("fitting_rank(shapes, kilobytes, bytes_each) -> number")
+def check_fitting_rank() -> Parts:
+    attention = [(48, 48), (48, 96), (48, 96), (48, 48)]
+    mixed = [*attention, (64, 48, 3, 3), (384, 48), (48, 112, 1, 1), (32, 8, 3, 5)]
+    return {
+        "linear": cases(
+            _compare_rank, ([(10, 15)], 1.0, 4), (attention, 20, 4), (attention, 20, 2), ([(320, 320)] * 8, 51.2, 2)
+        ),
+        "mixed": cases(_compare_rank, (mixed, 100, 2), (mixed[::-1], 50, 4), (mixed[4:], 3, 4), (mixed, 500, 2)),
+    }

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course.arguments import Count, Seed, guard
+from gan_course.arguments import Count, Points, Seed, guard
 from gan_course.data import Dataset
 from gan_course.data.attributes import (
     COLOURS,
@@ -184,11 +184,16 @@ def _printed_pose(u: Tensor, attributes: Sequence[Attributes]) -> _Pose:
     )
 
 
-def colour_glyphs(attributes: Sequence[Attributes], seed: Seed = 0, characters: str | None = None) -> Dataset:
+def colour_glyphs(
+    attributes: Sequence[Attributes], seed: Seed = 0, characters: str | None = None, places: Points | None = None
+) -> Dataset:
     """One picture of each record, with its caption: ``[len(attributes), 3, 32, 32]``.
 
     ``seed`` decides what the records leave open: the font within the style, the exact tones and the exact place.
-    Labels index ``characters``, by default those that occur, in order. Raises ``ValueError`` without any record.
+    Labels index ``characters``, by default those that occur, in order. ``places [len(attributes), 2]``: put the middle
+    of each glyph so many pixels to the right of the picture's, and below it, whatever the records say; two calls that
+    differ in nothing else draw the same glyphs elsewhere. Raises ``ValueError`` without any record, and for a number of
+    places that is not theirs.
     """
     if not attributes:
         raise ValueError("there are no attributes to draw: make some with random_attributes(count)")
@@ -197,6 +202,8 @@ def colour_glyphs(attributes: Sequence[Attributes], seed: Seed = 0, characters: 
     bank = outlines(characters)
     if missing := [a.character for a in attributes if a.character not in characters]:
         raise ValueError(f"character {missing[0]!r} is not among {characters!r}: add it there or leave characters out")
+    if places is not None and len(places) != len(attributes):
+        raise ValueError(f"there are {len(attributes)} records but {len(places)} places: pass one for each")
     g = torch.Generator().manual_seed(seed)
     images = torch.empty(len(attributes), 3, 32, 32)
     labels = torch.tensor([characters.index(a.character) for a in attributes])
@@ -206,7 +213,10 @@ def colour_glyphs(attributes: Sequence[Attributes], seed: Seed = 0, characters: 
         u = torch.rand(CHUNK, NOISE, generator=g)[: len(some)]
         choice = [STYLES[a.style] for a in some]
         font = torch.tensor([FONTS.index(c[int(v * len(c))]) for c, v in zip(choice, u[:, 14].tolist(), strict=True)])
-        ink = _ink(bank, font, labels[rows], _printed_pose(u, some), side=32, margin=1.5, by_box=True)[:, None]
+        pose = _printed_pose(u, some)
+        if places is not None:  # the same shape everywhere: what bends it is tied to the picture, not to the glyph
+            pose = replace(pose, place=places[rows], wobble=torch.zeros_like(pose.wobble))
+        ink = _ink(bank, font, labels[rows], pose, side=32, margin=1.5, by_box=True)[:, None]
         tone = torch.tensor([(COLOURS[a.background], COLOURS[a.colour]) for a in some])[..., None, None]
         tone = tone + 0.04 * (u[:, 15:17, None, None, None] - 0.5)  # a little lighter or darker
         images[rows] = 2 * (tone[:, 0] + ink * (tone[:, 1] - tone[:, 0])).clamp(0, 1) - 1

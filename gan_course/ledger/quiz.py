@@ -1,4 +1,4 @@
-"""The closing quiz: some twenty questions with self-checking answers, from ``quiz.toml``."""
+"""The closing quiz: questions over the whole course with self-checking answers, from ``quiz.toml``."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ RECIPES = {
     "night_with_cycle": "gan_course.recipes.style:NightRun",
     "night_without_cycle": "gan_course.recipes.style:NightWithoutCycleRun",
     "hatched_drawings": "gan_course.recipes.style:DrawingsRun",
+    "moving_glyphs": "gan_course.recipes.video:MovingGlyphsRun",
     "enlarger_l1": "gan_course.recipes.enlargers:EnlargerRun",
     "enlarger_adversarial": "gan_course.recipes.enlargers:JudgedEnlargerRun",
 }

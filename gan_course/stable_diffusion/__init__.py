@@ -19,6 +19,7 @@ from gan_course.stable_diffusion.pipeline import (
     quietly,
     text_to_image,
 )
+from gan_course.stable_diffusion.stencils import cut_out, paint_anew
 
 __all__ = [
     "AT_ONCE",
@@ -29,11 +30,13 @@ __all__ = [
     "Pipeline",
     "Request",
     "check_request",
+    "cut_out",
     "image_to_image",
     "inpaint",
     "load_pipeline",
     "measure_adherence",
     "paint",
+    "paint_anew",
     "quietly",
     "text_to_image",
 ]

@@ -49,7 +49,7 @@ class Request:
     """What a pipeline is asked for: a picture for each of ``prompts``. Picture ``i`` starts from the noise of seed + i.
 
     ``guidance_scale`` up to 1 follows the prompt as it is, more exaggerates it; ``negative_prompt`` says what to move
-    away from. An empty prompt asks for anything.
+    away from, and needs a guidance above 1. An empty prompt asks for anything.
     """
 
     prompts: Prompts  # kept as a tuple
@@ -280,8 +280,12 @@ def check_request(pipeline: Pipeline, request: Request) -> None:
         raise ValueError(f"steps must be a whole number from 1 to {schedule}, the schedule's length, but is {steps}")
     if scale < 0:
         raise ValueError(f"guidance_scale must be a number from 0 up but is {scale}: 1 is none, try {GUIDANCE:g}")
-    for prompt in dict.fromkeys([*asked, request.negative_prompt or ""]):
-        name_unknown_words(pipeline.tokenizer, prompt)
+    if request.negative_prompt and scale <= 1:
+        raise ValueError(
+            f"a negative prompt acts through guidance, and at a guidance_scale of {scale:g} there is none: choose one "
+            f"above 1, such as {GUIDANCE:g}, or leave the negative prompt out"
+        )
+    name_unknown_words(pipeline.tokenizer, " ".join([*asked, request.negative_prompt or ""]))  # each of them once
 
 
 def check_letters(tokenizer: Any, prompt: str) -> None:
@@ -303,7 +307,7 @@ def name_unknown_words(tokenizer: Any, prompt: str) -> None:
     known = {token.removesuffix("</w>") for token in tokenizer.get_vocab() if token.endswith("</w>")}
     if len(known) > SMALL_VOCABULARY:  # a real tokenizer puts words together of pieces that it has seen
         return
-    whole = {word for word in known if len(word) > 1} | {"a"}
+    whole = {word for word in known if len(word) > 1} | {"a"} | set(tokenizer.get_added_vocab())  # words of one's own
     for word in dict.fromkeys(re.findall(r"[a-z]+|[0-9]", prompt.lower())):
         if word not in whole:
             near = [DIGITS[int(word)]] if word.isdigit() else difflib.get_close_matches(word, whole, n=1, cutoff=0.85)

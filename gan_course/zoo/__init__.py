@@ -21,12 +21,22 @@ from gan_course.naming import nearest
 from gan_course.panorama.enlarge import Enlarger
 from gan_course.translators import PhotoFeatures, Translator
 from gan_course.unet import DiffusionUNet
+from gan_course.video.network import SpaceTimeUNet
 
 FOLDER = Path(__file__).parent
 #: What a card's "network" may name.
 NETWORKS = {
     kind.__name__: kind
-    for kind in (AttributeClassifier, Classifier, DepthEstimator, DiffusionUNet, Enlarger, PhotoFeatures, Translator)
+    for kind in (
+        AttributeClassifier,
+        Classifier,
+        DepthEstimator,
+        DiffusionUNet,
+        Enlarger,
+        PhotoFeatures,
+        SpaceTimeUNet,
+        Translator,
+    )
 }
 
 

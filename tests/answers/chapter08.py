@@ -141,7 +141,56 @@ def word_map_by_loops(probabilities, word):
     return result
 
 
+# ------------------------------------------------------------------------------------------ an adapter
+
+
+def merged(change=lambda a, b: b.flatten(1) @ a.flatten(1), add=lambda w, c, s: w + s * c):
+    return lambda weight, down, up, scale: add(weight, change(down, up).reshape(weight.shape), scale)
+
+
+def merged_by_einsum(weight, down, up, scale):
+    if weight.ndim == 2:
+        return weight + scale * torch.einsum("or,ri->oi", up, down)
+    return weight + scale * torch.einsum("or,rikl->oikl", up[:, :, 0, 0], down)
+
+
+def merged_by_probing(weight, down, up, scale):
+    """A linear layer's adapter is what it answers to each unit vector; a convolution's kernels are mixed by another."""
+    if weight.ndim == 2:
+        units = torch.eye(weight.shape[1])
+        return weight + scale * F.linear(F.linear(units, down), up).T
+    return weight + scale * F.conv2d(down.transpose(0, 1), up).transpose(0, 1)
+
+
+def merged_linear_alone(weight, down, up, scale):
+    return weight + scale * up @ down
+
+
+def merged_in_place(weight, down, up, scale):
+    return weight.add_(scale * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape))
+
+
+def other_order(down, up):
+    product = up.flatten(1) @ down.flatten(1)
+    return product.reshape(len(up), *down.shape[2:], down.shape[1]).movedim(-1, 1)
+
+
+def rank(one=lambda s: s[0] + math.prod(s[1:]), whole=int, kilo=1000, every=sum):
+    return lambda shapes, kilobytes, bytes_each: whole(
+        kilo * kilobytes / (bytes_each * every([one(s) for s in shapes]))
+    )
+
+
+def rank_by_trying(shapes, kilobytes, bytes_each):
+    r = 0
+    while sum((r + 1) * (torch.Size(s[1:]).numel() + s[0]) for s in shapes) * bytes_each <= 1000 * kilobytes:
+        r += 1
+    return r
+
+
 RIGHT = {
+    "merged": [merged(), merged_by_einsum, merged_by_probing],
+    "fitting_rank": [rank(), rank_by_trying, rank(whole=lambda x: np.int64(np.floor(x)))],
     "guided": [guided(), guided_as_a_mixture, guided(weigh=lambda a, t, w: torch.lerp(a, t, w))],
     "latent_scale": [lambda latents: 1 / latents.std(), scale_by_numpy, scale_by_hand],
     "steps_walked": [walked(), walked(count=lambda n, s: math.floor(n * s)), walked_by_diffusers],
@@ -151,6 +200,37 @@ RIGHT = {
 }
 
 WRONG = {
+    "merged": [
+        (merged(add=lambda w, c, s: w + c), "The scale is forgotten"),
+        (merged(add=lambda w, c, s: w - s * c), "The sign is wrong"),
+        (merged(add=lambda w, c, s: s * c), "This is the addition alone"),
+        (merged(add=lambda w, c, s: s * (w + c)), "belongs to the addition"),
+        (merged(add=lambda w, c, s: torch.lerp(w, c, s)), "keeps its full share"),
+        (merged(add=lambda w, c, s: w), "The adapter has no effect"),
+        (merged(add=lambda w, c, s: None), "a return statement"),
+        (lambda w, a, b, s: w + s / len(a) * merged()(0 * w, a, b, 1.0), "Don't divide by the rank again"),
+        (lambda w, a, b, s: merged()(w, a, b, s**2), "applied twice"),
+        (lambda w, a, b, s: w + s * (a.flatten(1).T @ b.flatten(1).T).reshape(w.shape), "Flatten all axes"),
+        (merged(change=other_order), "folded in another order"),
+        (merged_linear_alone, "got: the error"),
+        (merged_in_place, "weight was changed"),
+    ],
+    "fitting_rank": [
+        (rank(whole=lambda x: x), "A rank is a whole number"),
+        (rank(whole=math.ceil), "round down"),
+        (rank(whole=round), "round down"),
+        (rank(kilo=1), "how many bytes is that"),
+        (rank(kilo=8000), "not in bits"),
+        (rank(one=math.prod), "That is the whole weight"),
+        (rank(one=lambda s: s[0] + s[1]), "all the taps of its kernel"),
+        (rank(one=sum), "they don't add"),
+        (rank(one=lambda s: math.prod(s[1:])), "This counts A. And B?"),
+        (rank(one=lambda s: s[0]), "This counts B. And A?"),
+        (rank(every=max), "All layers need room"),
+        (rank(every=lambda n: n[0]), "the first layer alone"),
+        (lambda shapes, k, b: rank()(shapes, k, 1), "does each number take"),
+        (lambda shapes, k, b: None, "a return statement"),
+    ],
     "guided": [
         (guided(away_first=False), "have changed places"),
         (guided(weigh=lambda a, t, w: a - w * (t - a)), "The sign is wrong"),
@@ -248,6 +328,8 @@ WRONG["keep_outside"] += [(lambda x, o, n, m, a: outside()(x, o, n.mul_(0.5), m,
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {
+    "merged": [(merged_linear_alone, "linear", "convolution"), (merged(change=other_order), "linear", "convolution")],
+    "fitting_rank": [(rank(one=lambda s: s[0] + s[1]), "linear", "mixed"), (rank(one=sum), "linear", "mixed")],
     "guided": [(guided_alternating, "one", "many")],
     "latent_scale": [
         (lambda x: 1 / x.std(dim=(0, 2, 3)).mean(), "even", "uneven"),
