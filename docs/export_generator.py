@@ -1,10 +1,11 @@
-"""Write the network of the page that paints in the browser: ``python docs/export_generator.py`` in the course folder.
+"""The network of the page that paints in the browser, made of the zoo's weights whenever the site is built.
 
-The zoo's one-step student with its text encoder and decoder becomes one ONNX file: token ids and noise in, a picture
-out. Needs ``pip install onnx``. The words of the captions and their token ids go into a file beside it.
+The one-step student with its text encoder and decoder becomes one ONNX file: token ids and noise in, a picture out. The
+words of the captions and their token ids go into a file beside it.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,6 @@ from gan_course import stable_diffusion as sd
 from gan_course import zoo
 from gan_course.stable_diffusion import distill
 from gan_course.stable_diffusion.networks import glyph_words
-
-FOLDER = Path(__file__).parent / "static/generator"
 
 
 class Painter(nn.Module):
@@ -57,11 +56,12 @@ def halve(model: onnx.ModelProto) -> None:
         graph.node.insert(0, cast)
 
 
-def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / "student.onnx"
+def export(folder: Path) -> None:
+    """Write ``student.onnx`` and ``words.json`` into ``folder``."""
+    path = folder / "student.onnx"
     example = (torch.full((1, 24), 253, dtype=torch.int32), torch.randn(1, 8, 8, 8))
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is the old one; the new one needs one more package
         torch.onnx.export(
             Painter().eval(), example, str(path), input_names=["ids", "noise"], output_names=["picture"],
             opset_version=17, dynamo=False,
@@ -70,10 +70,4 @@ def main() -> None:
     halve(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    words = json.dumps(token_ids())
-    (FOLDER / "words.json").write_text(f"{words}\n", encoding="utf-8")
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    main()
+    (folder / "words.json").write_text(f"{json.dumps(token_ids())}\n", encoding="utf-8")
