@@ -1,11 +1,12 @@
-"""Write the networks of the page that paints in the browser: ``python docs/export_generator.py`` in the course folder.
+"""The networks of the page that paints in the browser, made of the zoo's weights whenever the site is built.
 
-The zoo's GAN of digits becomes one ONNX file: noise, steps along six directions and the digit in, a picture out. Its
-one-step student with text encoder and decoder becomes another: token ids and noise in, a picture out. The words of the
-captions and their token ids go into a file beside them. Needs ``pip install onnx``.
+The GAN of digits becomes one ONNX file: noise, steps along six directions and the digit in, a picture out. The one-step
+student with its text encoder and decoder becomes another: token ids and noise in, a picture out. The words of the
+captions and their token ids go into a file beside them.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from gan_course import zoo
 from gan_course.stable_diffusion import distill
 from gan_course.stable_diffusion.networks import glyph_words
 
-FOLDER = Path(__file__).parent / "static/generator"
 DIRECTIONS = 6
 
 
@@ -77,9 +77,10 @@ def halve(model: onnx.ModelProto) -> None:
         graph.node.insert(0, cast)
 
 
-def export(network: nn.Module, name: str, **inputs: Tensor) -> None:
-    path = FOLDER / f"{name}.onnx"
-    with torch.no_grad():
+def write(network: nn.Module, path: Path, **inputs: Tensor) -> None:
+    """Write ``network`` as an ONNX file; ``inputs`` are examples by their names."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is the old one; the new one needs one more package
         torch.onnx.export(
             network.eval(), tuple(inputs.values()), str(path), input_names=list(inputs), output_names=["picture"],
             opset_version=17, dynamo=False,
@@ -88,19 +89,12 @@ def export(network: nn.Module, name: str, **inputs: Tensor) -> None:
     halve(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
-def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    export(
-        Sketcher(), "digits",
-        noise=torch.randn(1, 64), steps=torch.zeros(1, DIRECTIONS), digit=torch.eye(10)[:1],
-    )  # fmt: skip
-    export(Painter(), "student", ids=torch.full((1, 24), 253, dtype=torch.int32), noise=torch.randn(1, 8, 8, 8))
-    words = json.dumps(token_ids())
-    (FOLDER / "words.json").write_text(f"{words}\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def export(folder: Path) -> None:
+    """Write ``digits.onnx``, ``student.onnx`` and ``words.json`` into ``folder``."""
+    digit = torch.eye(10)[:1]
+    write(Sketcher(), folder / "digits.onnx", noise=torch.randn(1, 64), steps=torch.zeros(1, DIRECTIONS), digit=digit)
+    ids = torch.full((1, 24), 253, dtype=torch.int32)
+    write(Painter(), folder / "student.onnx", ids=ids, noise=torch.randn(1, 8, 8, 8))
+    (folder / "words.json").write_text(f"{json.dumps(token_ids())}\n", encoding="utf-8")
