@@ -36,7 +36,6 @@ check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/mypy
 
 site: $(STAMP) ## build the site in build/site/ from the outputs that are committed, and follow its links
-	rm -rf build/site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/sphinx-build -q -W -j auto -c docs . build/site
 	$(BIN)/python docs/check_site.py build/site

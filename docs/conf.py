@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gan_course import arguments
 
-sys.path.insert(0, str(Path(__file__).parent))  # for site_pages
+sys.path.insert(0, str(Path(__file__).parent))  # for site_pages and what it imports
 
 project = "gan_course"
 author = "The gan_course authors"

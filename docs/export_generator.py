@@ -1,10 +1,12 @@
-"""Write the network of the page that paints in the browser: ``python docs/export_generator.py`` in the course folder.
+"""The networks of the page that paints in the browser, made of the zoo's weights whenever the site is built.
 
-The zoo's one-step student with its text encoder and decoder becomes one ONNX file: token ids and noise in, a picture
-out. Needs ``pip install onnx``. The words of the captions and their token ids go into a file beside it.
+The GAN of digits becomes one ONNX file: noise, steps along six directions and the digit in, a picture out. The one-step
+student with its text encoder and decoder becomes another: token ids and noise in, a picture out. The words of the
+captions and their token ids go into a file beside them.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from gan_course import zoo
 from gan_course.stable_diffusion import distill
 from gan_course.stable_diffusion.networks import glyph_words
 
-FOLDER = Path(__file__).parent / "static/generator"
+DIRECTIONS = 6
 
 
 class Painter(nn.Module):
@@ -34,6 +36,24 @@ class Painter(nn.Module):
         words = self.text_encoder(ids.long())[0]
         latents = distill.one_step(self.unet, self.scheduler, noise, words)
         return self.vae.decode(latents / self.vae.config.scaling_factor).sample.clamp(-1, 1)
+
+
+class Sketcher(nn.Module):
+    """``noise [1, 64]``, ``steps [1, 6]`` and ``digit [1, 10]`` (a row of zeros with one 1) → ``[1, 1, 28, 28]``.
+
+    The steps go along the directions of the noise that the generator's first layer stretches most (Shen and Zhou 2021,
+    arXiv 2007.06600): what changes a picture most.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = zoo.load("digits_gan")
+        self.layers = generator.layers
+        stretched = generator.layers[0].weight[:, : generator.latent_dim]
+        self.register_buffer("directions", torch.linalg.svd(stretched, full_matrices=False).Vh[:DIRECTIONS].clone())
+
+    def forward(self, noise: Tensor, steps: Tensor, digit: Tensor) -> Tensor:
+        return self.layers(torch.cat([noise + steps @ self.directions, digit], dim=1))
 
 
 def token_ids() -> dict[str, int]:
@@ -57,23 +77,24 @@ def halve(model: onnx.ModelProto) -> None:
         graph.node.insert(0, cast)
 
 
-def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / "student.onnx"
-    example = (torch.full((1, 24), 253, dtype=torch.int32), torch.randn(1, 8, 8, 8))
-    with torch.no_grad():
+def write(network: nn.Module, path: Path, **inputs: Tensor) -> None:
+    """Write ``network`` as an ONNX file; ``inputs`` are examples by their names."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is the old one; the new one needs one more package
         torch.onnx.export(
-            Painter().eval(), example, str(path), input_names=["ids", "noise"], output_names=["picture"],
+            network.eval(), tuple(inputs.values()), str(path), input_names=list(inputs), output_names=["picture"],
             opset_version=17, dynamo=False,
         )  # fmt: skip
     model = onnx.load(path)
     halve(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    words = json.dumps(token_ids())
-    (FOLDER / "words.json").write_text(f"{words}\n", encoding="utf-8")
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
-if __name__ == "__main__":
-    main()
+def export(folder: Path) -> None:
+    """Write ``digits.onnx``, ``student.onnx`` and ``words.json`` into ``folder``."""
+    digit = torch.eye(10)[:1]
+    write(Sketcher(), folder / "digits.onnx", noise=torch.randn(1, 64), steps=torch.zeros(1, DIRECTIONS), digit=digit)
+    ids = torch.full((1, 24), 253, dtype=torch.int32)
+    write(Painter(), folder / "student.onnx", ids=ids, noise=torch.randn(1, 8, 8, 8))
+    (folder / "words.json").write_text(f"{json.dumps(token_ids())}\n", encoding="utf-8")

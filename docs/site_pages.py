@@ -4,6 +4,7 @@
 - Under each task of an exercise stands its solution, folded.
 - Cells have the anchors that they have in JupyterLab, pictures their width, and nothing is fetched from elsewhere.
 - A word that a chapter sets in italics leads to the glossary, and says its meaning under the mouse.
+- The page that paints in the browser gets its network, made of the zoo's weights.
 """
 
 import html
@@ -12,6 +13,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from export_generator import export
 
 from gan_course.commands.formulas import mathml
 
@@ -181,10 +183,16 @@ def displayed_formula(writer, node):
     raise nodes.SkipNode
 
 
+def write_network(app, exception):
+    if exception is None:
+        export(Path(app.outdir, "_static/generator"))
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", (inline_formula, None), (displayed_formula, None))
     app.connect("source-read", prepare)
     app.connect("autodoc-process-signature", name_types)
     app.connect("doctree-read", finish)
     app.connect("html-page-context", write_page, priority=900)  # after furo has made its navigation
+    app.connect("build-finished", write_network)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,7 +12,7 @@ import torch
 pytest.importorskip("diffusers")
 
 
-from gan_course import diffusion, zoo
+from gan_course import diffusion, plots, zoo
 from gan_course import stable_diffusion as sd
 from gan_course.data.attributes import Attributes, as_indices, draw_attributes, random_attributes
 from gan_course.data.glyphs import colour_glyphs
@@ -370,6 +370,8 @@ def test_signs_painted_anew_show_what_was_wanted_and_keep_their_shape():
     assert adherence.each["size"].value == adherence.each["position"].value == adherence.each["colour"].value == 1
     signs, rendered = sd.cut_out(made, wanted), sd.cut_out(colour_glyphs(wanted, 4).images, wanted)
     assert (signs - rendered).square().mean() < (signs - sd.cut_out(pictures, records)[:1].flip(2)).square().mean()
+    grey = sd.paint_anew(pictures, records, [Attributes("4", "white", "grey", "small")])
+    plots.tile(grey, 1)  # white on grey is taken for what it is
     assert torch.equal(sd.paint_anew(pictures, records, wanted, seed=1), made)
     assert not torch.equal(sd.paint_anew(pictures, records, wanted, seed=2), made)
     with pytest.raises(ValueError, match="none of the signs is large or larger: show at least one that is"):

@@ -11,6 +11,8 @@ from matplotlib.image import imread
 from matplotlib.quiver import Quiver
 
 from gan_course import plots
+from gan_course.data.attributes import Attributes
+from gan_course.data.glyphs import colour_glyphs
 
 ALT = "An empty figure that the tests draw."
 
@@ -99,6 +101,16 @@ def test_tile_colour_keeps_channels_rows_and_columns_apart():
 def test_tile_clamps_and_needs_no_detached_tensor():
     canvas = plots.tile(torch.tensor([-3.0, 3.0], requires_grad=True).reshape(2, 1, 1, 1), columns=2)
     assert canvas.ravel().tolist() == [0, 1, 1]
+
+
+def test_pictures_from_0_to_1_are_refused_and_a_white_digit_on_grey_is_not():
+    for seed in range(40):
+        plots.tile(colour_glyphs([Attributes("3", "white", "grey")], seed).images, 1)
+    sure = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for images in (sure, torch.cat([sure[:1], torch.zeros(1, 3, 8, 8)]), (255 * sure[:1]).floor() / 255):
+        images = images - images.min()
+        with pytest.raises(ValueError, match=r"go from 0 to .*: multiply by 2 and subtract 1"):
+            plots.tile(images, 2)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -14,9 +14,9 @@ NAMES = ["glyphs_classifier", "mnist_classifier"]
 
 
 def test_names():
-    others = ["photo_features", "scenes_classifier", "scenes_depth", "scenes_features"]
+    others = ["moving_glyphs", "photo_features", "scenes_classifier", "scenes_depth", "scenes_features"]
     named = [name for name in zoo.names() if not name.startswith(("style_", "hatched_", "night_", "enlarger_"))]
-    assert named == ["attributes_classifier", *NAMES, *others]
+    assert named == ["attributes_classifier", "digits_gan", *NAMES, *others]
     trained = {re.sub(r"_\d$", "", name) for name in zoo.names()}  # a recipe, and where several seeds ship, the seed
     assert trained - {"photo_features"} <= set(recipes.RECIPES), "all but one were trained here"
 

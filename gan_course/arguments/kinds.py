@@ -283,11 +283,15 @@ def pixels(name: str, value: Any) -> np.ndarray:
 
 
 def check_not_from_0(name: str, x: Tensor) -> None:
-    """Raise ``ValueError`` for pictures whose range begins at 0: no picture of bytes in ``[-1, 1]`` is 0 anywhere."""
+    """Raise ``ValueError`` for pictures whose range begins at 0: no picture of bytes in ``[-1, 1]`` is 0 anywhere.
+
+    One picture alone may begin near 0, white on grey; then only 0 itself gives it away.
+    """
     low, high = (x.detach().min().item(), x.detach().max().item()) if x.device.type != "meta" else (-1, 1)
     if 0 <= low and high > 2:
         raise ValueError(f"{name} must lie in [-1, 1] but reach {high:g}: divide by 127.5 and subtract 1")
-    if 0 <= low < 1 / 256 and 0.5 < high <= 1:
+    nearly = 1 / 256 if len(x) > 1 else 0
+    if (low == 0 or 0 < low < nearly) and 0.5 < high <= 1:
         raise ValueError(f"{name} must lie in [-1, 1] but go from 0 to {high:g}: multiply by 2 and subtract 1")
 
 

@@ -21,6 +21,7 @@ RECIPES = {
     "glyphs_classifier": "gan_course.recipes.classifiers:GlyphsClassifierRun",
     "mnist_classifier": "gan_course.recipes.classifiers:MnistClassifierRun",
     "attributes_classifier": "gan_course.recipes.classifiers:AttributesRun",
+    "digits_gan": "gan_course.recipes.digits_gan:DigitsGanRun",
     "autoencoder": "gan_course.recipes.text_to_image:AutoencoderRun",
     "autoencoder_without_discriminator": "gan_course.recipes.text_to_image:PlainAutoencoderRun",
     "text_to_image": "gan_course.recipes.text_to_image:TextToImageRun",

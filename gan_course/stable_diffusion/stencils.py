@@ -61,7 +61,7 @@ def paint_anew(images: Pictures, records: Sequence[Attributes], wanted: Sequence
         cover = F.pad(sign, (x, picture[1] - x - width, y, picture[0] - y - height))
         back, ink = (2 * torch.tensor(COLOURS[c])[:, None, None] - 1 for c in (record.background, record.colour))
         made.append(back + cover * (ink - back))
-    return torch.stack(made)
+    return ((torch.stack(made) + 1) * 127.5).round() / 127.5 - 1  # of bytes, which are never exactly 0
 
 
 def _covers(images: Tensor, records: Sequence[Attributes]) -> list[Tensor]:

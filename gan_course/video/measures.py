@@ -122,6 +122,7 @@ class Measures:
     held: Tensor  # in which digit and colour are those that are read most often in this clip
 
     def means(self) -> dict[str, float]:
+        """The mean of each over the clips, rounded to four places."""
         return {name: round(values.double().mean().item(), 4) for name, values in vars(self).items()}
 
 

@@ -18,6 +18,7 @@ from gan_course.arguments import guard
 from gan_course.classifiers import AttributeClassifier, Classifier, DepthEstimator
 from gan_course.files import read_whole, write_whole
 from gan_course.naming import nearest
+from gan_course.networks import ConvGenerator
 from gan_course.panorama.enlarge import Enlarger
 from gan_course.translators import PhotoFeatures, Translator
 from gan_course.unet import DiffusionUNet
@@ -30,6 +31,7 @@ NETWORKS = {
     for kind in (
         AttributeClassifier,
         Classifier,
+        ConvGenerator,
         DepthEstimator,
         DiffusionUNet,
         Enlarger,

@@ -10,10 +10,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
 from gan_course import stable_diffusion as sd
+from gan_course import zoo
 from gan_course.stable_diffusion import distill
 
 if TYPE_CHECKING:
@@ -73,6 +75,48 @@ def test_it_paints_what_pytorch_paints(painter):
     assert (expected[0] - expected[1]).abs().max() > 0.5, "they are different pictures"
 
 
+def test_the_gan_makes_what_pytorch_makes(painter):
+    """Also away from the noise: its six directions are those that the first layer stretches most, of either sign."""
+    generator = zoo.load("digits_gan")
+    _, _, directions = np.linalg.svd(generator.layers[0].weight[:, : generator.latent_dim].numpy())
+    sketch = (
+        "([noise, steps, digit]) => painter.sketch(Float32Array.from(noise), Float32Array.from(steps), digit)"
+        ".then(found => Array.from(found))"
+    )
+
+    def made(noise, steps, digit):
+        picture = painter.evaluate(sketch, [noise.tolist(), steps, digit])
+        return torch.tensor(picture).reshape(1, 1, 28, 28)
+
+    def right(noise, digit):
+        with torch.no_grad():
+            return generator(noise[None], torch.tensor([digit]))
+
+    noises = torch.randn(6, 64, generator=torch.Generator().manual_seed(0))
+    for slider, (noise, direction, digit) in enumerate(zip(noises, directions, (0, 3, 8, 9, 1, 4), strict=False)):
+        still = made(noise, [0] * 6, digit)
+        assert (still - right(noise, digit)).abs().max() < 1e-3
+        moved = made(noise, [2.5 * (place == slider) for place in range(6)], digit)
+        ways = (right(noise + 2.5 * sign * torch.from_numpy(direction), digit) for sign in (1, -1))
+        assert min((moved - way).abs().max() for way in ways) < 1e-3
+        assert (moved - still).abs().max() > 0.1, "the slider does something"
+
+
+def test_sliders_and_digits_change_the_picture(painter):
+    shown = "() => document.getElementById('digit-painting').toDataURL()"
+    before = painter.evaluate(shown)
+    painter.locator("#digit-choices").get_by_label("digit").select_option("3")
+    painter.wait_for_function(f"() => document.getElementById('digit-painting').toDataURL() !== {before!r}")
+    three = painter.evaluate(shown)
+    slider = painter.get_by_label("direction 1")
+    slider.focus()
+    for _ in range(10):
+        painter.keyboard.press("ArrowRight")
+    painter.wait_for_function(f"() => document.getElementById('digit-painting').toDataURL() !== {three!r}")
+    painter.get_by_role("button", name="sliders back to 0").click()
+    painter.wait_for_function(f"() => document.getElementById('digit-painting').toDataURL() === {three!r}")
+
+
 def test_a_picture_takes_less_than_a_second(painter, capsys):
     timed = """async () => {
       const noise = new Float32Array(512).fill(0.5), times = [];
@@ -92,7 +136,7 @@ def test_a_picture_takes_less_than_a_second(painter, capsys):
 def test_choices_change_the_picture_and_what_is_said_of_it(painter):
     shown = "() => document.getElementById('painting').toDataURL()"
     before = painter.evaluate(shown)
-    painter.get_by_label("digit").select_option("three")
+    painter.locator("#choices").get_by_label("digit").select_option("three")
     painter.wait_for_function("() => document.getElementById('painting').getAttribute('aria-label').includes('three')")
     after = painter.evaluate(shown)
     assert after != before

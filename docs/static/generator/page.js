@@ -1,7 +1,9 @@
-// The page that paints: choices become token ids, noise comes from here, and the network from student.onnx.
+// The page that paints: noise comes from here, choices from the forms, and the networks from digits.onnx and
+// student.onnx.
 (function () {
   const folder = new URL(".", document.currentScript.src);
   const form = document.getElementById("choices"), canvas = document.getElementById("painting");
+  const digitForm = document.getElementById("digit-choices"), digitCanvas = document.getElementById("digit-painting");
   const start = document.getElementById("start-painting"), says = document.getElementById("painter-says");
   const CHOICES = {
     size: ["large", "medium", "small"],
@@ -11,8 +13,8 @@
     background: ["white", "black", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink"],
     position: ["in the middle", "at the top left", "at the top right", "at the bottom left", "at the bottom right"],
   };
-  const TOKENS = 24, LATENTS = [1, 8, 8, 8];
-  let session, ort, ids, noises, busy = false, again = false;
+  const TOKENS = 24, LATENTS = [1, 8, 8, 8], NOISE = 64, DIRECTIONS = 6, DIGITS = 10;
+  let student, digits, ort, ids, noises, digitNoise;
 
   function article(word) {
     return `${"aeiou".includes(word[0]) ? "an" : "a"} ${word}`;
@@ -44,40 +46,67 @@
 
   // [3 · 32 · 32] numbers in [-1, 1].
   async function paint(text, noise) {
-    const found = await session.run({
+    const found = await student.run({
       ids: new ort.Tensor("int32", tokens(text), [1, TOKENS]),
       noise: new ort.Tensor("float32", noise, LATENTS),
     });
     return found.picture.data;
   }
 
-  function show(picture) {
-    const context = canvas.getContext("2d"), image = context.createImageData(32, 32), size = 32 * 32;
+  // [28 · 28] numbers in [-1, 1].
+  async function sketch(noise, steps, digit) {
+    const wanted = Float32Array.from({ length: DIGITS }, (_, place) => Number(place === digit));
+    const found = await digits.run({
+      noise: new ort.Tensor("float32", noise, [1, NOISE]),
+      steps: new ort.Tensor("float32", steps, [1, DIRECTIONS]),
+      digit: new ort.Tensor("float32", wanted, [1, DIGITS]),
+    });
+    return found.picture.data;
+  }
+
+  function show(canvas, picture) { // grey pictures hold each number once
+    const context = canvas.getContext("2d"), size = canvas.width * canvas.height;
+    const image = context.createImageData(canvas.width, canvas.height), grey = picture.length === size;
     for (let place = 0; place < size; place++) {
       for (let colour = 0; colour < 3; colour++) {
-        image.data[4 * place + colour] = Math.round((picture[colour * size + place] + 1) * 127.5);
+        image.data[4 * place + colour] = Math.round((picture[(grey ? 0 : colour * size) + place] + 1) * 127.5);
       }
       image.data[4 * place + 3] = 255;
     }
     context.putImageData(image, 0, 0);
   }
 
-  async function update() {
-    again = busy;
-    if (busy) return;
-    busy = true;
-    do {
-      again = false;
-      const text = prompt(), loudness = Number(form.elements.loudness.value);
-      const noise = between(Number(form.elements.walk.value)).map((value) => loudness * value);
-      const from = performance.now();
-      show(await paint(text, noise));
-      says.textContent = `Painted in ${Math.round(performance.now() - from)} milliseconds.`;
-      document.getElementById("prompt").textContent = text;
-      canvas.setAttribute("aria-label", `What the network painted for: ${text}`);
-    } while (again);
-    busy = false;
+  // One picture at a time; whatever was asked for meanwhile becomes one more.
+  function oneAtATime(act) {
+    let busy = false, again = false;
+    return async () => {
+      again = busy;
+      if (busy) return;
+      busy = true;
+      do {
+        again = false;
+        const from = performance.now();
+        await act();
+        says.textContent = `Painted in ${Math.round(performance.now() - from)} milliseconds.`;
+      } while (again);
+      busy = false;
+    };
   }
+
+  const update = oneAtATime(async () => {
+    const text = prompt(), loudness = Number(form.elements.loudness.value);
+    const noise = between(Number(form.elements.walk.value)).map((value) => loudness * value);
+    show(canvas, await paint(text, noise));
+    document.getElementById("prompt").textContent = text;
+    canvas.setAttribute("aria-label", `What the network painted for: ${text}`);
+  });
+
+  const updateDigit = oneAtATime(async () => {
+    const digit = Number(digitForm.elements.digit.value);
+    const steps = Float32Array.from({ length: DIRECTIONS }, (_, place) => digitForm.elements[`step${place}`].value);
+    show(digitCanvas, await sketch(digitNoise, steps, digit));
+    digitCanvas.setAttribute("aria-label", `What the generator made when asked for a ${digit}`);
+  });
 
   async function bytes(name) {
     const answer = await fetch(new URL(name, folder));
@@ -99,7 +128,9 @@
       ort = await import(new URL("ort.wasm.bundle.min.mjs", folder));
       ort.env.wasm.numThreads = 1;
       ort.env.wasm.wasmBinary = await unpacked(await bytes("ort-wasm-simd-threaded.wasm.gz"));
-      session = await ort.InferenceSession.create(await bytes("student.onnx"), { executionProviders: ["wasm"] });
+      const options = { executionProviders: ["wasm"] };
+      digits = await ort.InferenceSession.create(await bytes("digits.onnx"), options);
+      student = await ort.InferenceSession.create(await bytes("student.onnx"), options);
       ids = JSON.parse(new TextDecoder().decode(await bytes("words.json")));
     } catch (error) {
       start.disabled = false;
@@ -109,17 +140,25 @@
       return;
     }
     noises = [gaussian(512), gaussian(512)];
+    digitNoise = gaussian(NOISE);
     start.hidden = true;
-    form.hidden = false;
+    form.hidden = digitForm.hidden = false;
+    await updateDigit();
     await update();
-    window.painter = { paint, prompt };
+    window.painter = { paint, prompt, sketch };
   }
 
   for (const [name, values] of Object.entries(CHOICES)) {
     for (const value of values) form.elements[name].add(new Option(value));
   }
   form.addEventListener("input", update);
-  form.addEventListener("submit", (event) => event.preventDefault());
+  digitForm.addEventListener("input", updateDigit);
+  for (const one of [form, digitForm]) one.addEventListener("submit", (event) => event.preventDefault());
   form.elements.noise.addEventListener("click", () => { noises = [gaussian(512), gaussian(512)]; update(); });
+  digitForm.elements.noise.addEventListener("click", () => { digitNoise = gaussian(NOISE); updateDigit(); });
+  digitForm.elements.back.addEventListener("click", () => {
+    for (let place = 0; place < DIRECTIONS; place++) digitForm.elements[`step${place}`].value = 0;
+    updateDigit();
+  });
   start.addEventListener("click", load);
 })();
