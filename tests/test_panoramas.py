@@ -177,3 +177,19 @@ def test_what_cannot_be_asked(panorama_pipeline, pipeline):
         text_to_panorama(pipeline, "a red seven")
     with pytest.raises(ValueError, match="there are 1 prompts but noise for 2: pass one for each"):
         text_to_latents(panorama_pipeline, [PROMPT], torch.zeros(2, 4, 8, 16))
+
+
+def test_panoramas_are_changed_and_mended_like_other_pictures(panorama_pipeline):
+    """By diffusers' classes that know squares alone: rows and columns of a U-Net's maps are two numbers here."""
+    from gan_course import stable_diffusion as sd
+
+    images = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    masks = torch.zeros(2, 1, 64, 128)
+    masks[:, :, :, 64:] = 1
+    prompts = [PROMPT, "a forest at night in fog"]
+    changed = sd.image_to_image(panorama_pipeline, images, prompts, 0.6, steps=4)
+    for made in (changed, sd.inpaint(panorama_pipeline, images, masks, prompts, 0.6, steps=4)):
+        assert made.shape == images.shape and not torch.equal(made[..., 64:], images[..., 64:])
+    other = sd.image_to_image(panorama_pipeline, images, prompts[::-1], 0.6, steps=4)
+    assert not torch.equal(changed, other), "the prompt counts"
+    assert list(panorama_pipeline.unet.config.sample_size) == [8, 16], "and nothing was changed for it"

@@ -6,6 +6,7 @@ The mini model ships with the course; any Stable Diffusion of the Hugging Face h
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import math
 import re
@@ -241,7 +242,13 @@ def _repaint(pipeline: Pipeline, images: Tensor, masks: Tensor, request: Request
 def rebuilt(pipeline: Pipeline, kind: Any = None, **parts: Any) -> Pipeline:
     """Another pipeline of the same networks: of another ``kind``, or with these ``parts`` in place of its own."""
     kind = kind or type(pipeline)
-    other = kind(**{**pipeline.components, **parts}, requires_safety_checker=False)
+    components = {**pipeline.components, **parts}
+    side = components["unet"].config.sample_size
+    if kind is not type(pipeline) and not isinstance(side, int):
+        # of panoramas it is rows and columns, which the other classes would compare with a number
+        components["unet"] = view = copy.copy(components["unet"])  # the same weights
+        view.register_to_config(sample_size=max(side))
+    other = kind(**components, requires_safety_checker=False)
     other.set_progress_bar_config(disable=True)
     return other
 
