@@ -75,7 +75,8 @@ class ScenesTextToImageRun(TextToImageRun):
     name, steps = "scenes_text_to_image", 8000
     settings = ScenesTextToImageSettings()
     source = SCENES
-    model, autoencoder_recipe = MODEL, "scenes_autoencoder"
+    model, autoencoder_recipe = MODEL, "scenes_decoder"
+    precision = torch.float16
 
     @staticmethod
     def make_tokenizer(folder: Path) -> Any:

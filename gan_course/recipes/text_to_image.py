@@ -69,6 +69,7 @@ class AutoencoderRun(Run):
     settings = AutoencoderSettings()
     source: Source = GLYPHS
     model = sd.MINI  # where in the zoo it goes
+    precision = torch.float32  # to which weights are rounded in the end, and in which they are stored
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: AutoencoderSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
@@ -123,11 +124,11 @@ class AutoencoderRun(Run):
         return 0.0
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
-        autoencoder = self.trip.finished().autoencoder
+        autoencoder = self.trip.finished().autoencoder.to(self.precision).float()
         normalise(autoencoder, self.source.render(self.source.draw(4000, 5), 5))
         about = facts | {"settings": asdict(self.settings), "metrics": self.measure(autoencoder)}
         with scratch_folder() as place:
-            autoencoder.save_pretrained(place / "vae")
+            autoencoder.to(self.precision).save_pretrained(place / "vae")
             return zoo.store_files(self.model, place, {"autoencoder": about}, folder)
 
     def measure(self, autoencoder: Any) -> dict[str, float]:
@@ -237,6 +238,7 @@ class TextToImageRun(Run):
     source: Source = GLYPHS
     model = sd.MINI  # where in the zoo it finds its autoencoder, made by
     autoencoder_recipe = "autoencoder"  # this, and goes itself
+    precision = torch.float32  # to which weights are rounded in the end, and in which they are stored
 
     def __init__(
         self,
@@ -251,7 +253,7 @@ class TextToImageRun(Run):
         s, device = self.settings, self.accelerator.device
         self.tokenizer, self.scheduler = tokenizer, make_scheduler(s.prediction)
         self.records = self.source.draw(s.pictures, seed + 1)
-        self.depend_on(autoencoder=autoencoder)
+        self.depend_on(encoder=autoencoder.encoder, last_layer=autoencoder.quant_conv)  # no decoder
         self.means, self.spreads = self.encode(autoencoder.to(device), seed + 1)
         self.conditional = self.add(
             "model", lambda: Conditional(self.make_text_encoder(), self.make_unet()), s.learning_rate, decay=s.decay
@@ -330,7 +332,7 @@ class TextToImageRun(Run):
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         from diffusers import StableDiffusionPipeline
 
-        finished = self.conditional.finished()
+        finished = self.conditional.finished().to(self.precision).float()
         pipeline: Any = StableDiffusionPipeline(
             vae=load_autoencoder(folder / self.model),
             text_encoder=finished.text_encoder,
@@ -352,7 +354,7 @@ class TextToImageRun(Run):
             "licence": "Apache-2.0",
         }
         with scratch_folder() as place:
-            pipeline.save_pretrained(place)
+            pipeline.to(dtype=self.precision).save_pretrained(place)
             self.make_tokenizer(place / "tokenizer")
             return zoo.store_files(self.model, place, about, folder)
 
