@@ -440,8 +440,8 @@ def check_jensen_shannon() -> Parts:
     left, beside, right = torch.zeros(3, 40)
     left[:10], beside[5:15], right[20:30] = 1.0, 1.0, 1.0
     zeros = tr(
-        "Where a density is 0, its term in the sum is 0, although log 0 is minus infinity. Two densities that never "
-        "meet have the divergence log 2 = 0.6931."
+        "Where a density is 0, its term in the sum is 0, although log 0 is minus infinity. Where both are 0, so is "
+        "their mean: don't divide by it. Two densities that never meet have the divergence log 2 = 0.6931."
     )
     return {
         "values": cases(_jensen_shannon, *[(_bell(x, a, s), _bell(x, b, w), 0.05, hint) for a, s, b, w, hint in pairs]),
@@ -499,10 +499,13 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> No
         ),
         (squares.sqrt().mean() / 2, tr("The length is not squared.")),
         (squares.sqrt().mean(), tr("The length is not squared, and the half is missing.")),
-        (
-            (squares.sqrt() - 1).square().mean(),
-            tr("That pulls the length to 1, as WGAN-GP does. Here it is pulled to 0."),
-        ),
+        *[
+            (
+                share_of * (squares.sqrt() - 1).square().mean(),
+                tr("That pulls the length to 1, as WGAN-GP does. Here it is pulled to 0."),
+            )
+            for share_of in (1, 0.5)
+        ],
         (
             right / len(rows) ** 2,
             tr(

@@ -29,7 +29,10 @@ def _jump(attempt: Attempt, shape: tuple[int, ...], start: int, steps: list[int]
 
     earlier, later = torch.cat([torch.ones(1), left[:-1]]), torch.cat([left[1:], left[-1:] * (1 - betas[-1])])
     overlap = left * (1 - given[max(start, 0)])
+    since_last = left[t] / left[-1]
+    by_index = per_picture(since_last.sqrt(), x) * x + per_picture((1 - since_last).clamp(min=0).sqrt(), x) * noise
     mistakes = [
+        *([(by_index, "In Python, index -1 is the last entry. Here it is the clean picture.")] if start < 0 else []),
         *([] if start < 0 else [(mixed(from_clean), "This starts at the clean picture. Some noise is in it already.")]),
         *([] if start < 0 else [(mixed(overlap), "The step of the start itself has acted: it must not act again.")]),
         (mixed(1 - betas), "This is one step, from a clean picture. How much has been kept by all steps up to t?"),
@@ -58,7 +61,11 @@ def check_jump_to() -> Parts:
     betas = torch.tensor([0.1, 0.2, 0.4])
     return {
         "same": cases(
-            _jump, ((1, 1, 1, 2), 0, [2], betas), ((2, 1, 2, 2), -1, [2, 2], betas), ((1, 3, 4, 2), 0, [1], betas)
+            _jump,
+            ((1, 1, 1, 2), 0, [2], betas),
+            ((2, 1, 2, 2), -1, [2, 2], betas),
+            ((1, 3, 4, 2), 0, [1], betas),
+            ((3, 1, 2, 3), -1, [3, 3, 3], torch.tensor([0.3, 0.05, 0.2, 0.5])),
         ),  # one timestep for all
         "own": cases(
             _jump,

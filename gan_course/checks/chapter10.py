@@ -121,7 +121,7 @@ def _compare_statistics(attempt: Attempt, shape: tuple[int, ...], wanted_shape: 
         (parts[1].mean(), "Only the spreads were compared: the means belong to it."),
         (loss(correction=1).mean(), "Divide by the number of places, not by one less: correction=0."),
         (loss(power=2).mean(), "Those are variances. The spread is their root."),
-        (loss().sum(), "That is the sum over the channels: take their mean."),
+        *[(x, "That is the sum over the channels: take their mean.") for x in (loss().sum(), loss().sum(1).mean())],
         (loss(places=(1, 2, 3)).mean(), "Each channel has a mean and a spread of its own."),
         (loss(places=(0, 1, 2, 3)).mean(), "Each channel of each picture has a mean and a spread of its own."),
         (loss().mean() / 2, "The two parts are added, not averaged."),
@@ -170,6 +170,10 @@ def _compare_spans(attempt: Attempt, length: int, tile: int, margin: int) -> Non
         (torch.stack([start, stop, start - margin, stop + margin], dim=1), "There is nothing beyond the picture."),
         (torch.stack([start, beyond, first, beyond + margin], dim=1), "The last tile ends where the picture ends."),
         (torch.stack([start, beyond, first, last], dim=1), "What is kept of the last tile ends with the picture, too."),
+        *[
+            (right - torch.tensor(ends), "`stop` and `last` lie behind the range, as in a slice: one more.")
+            for ends in ((0, 1, 0, 1), (0, 0, 0, 1), (0, 1, 0, 0))
+        ],
         (right[:, [2, 3, 0, 1]], "First what is kept of the tile, then what is seen."),
         (right[:, [0, 1, 0, 1]], "The margin is missing: a tile has to see its surroundings."),
         (torch.stack([start, stop, *all_of_it], dim=1), "Each tile sees the whole picture then, and nothing is saved."),
