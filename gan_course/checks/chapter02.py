@@ -452,8 +452,8 @@ def check_jensen_shannon() -> Parts:
         (-1.5, 0.8, 1, 1.3, middle),
         (0, 1, 0, 1, tr("Two equal densities have the divergence 0.")),
     )
-    pairs += tuple(
-        hidden(lambda r: (r.uniform(-1.5, 0), r.uniform(0.9, 1.3), r.uniform(0, 1.5), r.uniform(0.9, 1.3), middle), 3)
+    drawn = hidden(
+        lambda r: (r.uniform(-1.5, 0), r.uniform(0.9, 1.3), r.uniform(0, 1.5), r.uniform(0.9, 1.3), middle), 3
     )
 
     def box(begin: int, end: int, dx: float) -> Tensor:
@@ -467,7 +467,9 @@ def check_jensen_shannon() -> Parts:
         "meet have the divergence log 2 = 0.6931."
     )
     return {
-        "values": cases(_jensen_shannon, *[(_bell(x, a, s), _bell(x, b, w), 0.05, hint) for a, s, b, w, hint in pairs]),
+        "values": cases(
+            _jensen_shannon, *[(_bell(x, a, s), _bell(x, b, w), 0.05, hint) for a, s, b, w, hint in (*pairs, *drawn)]
+        ),
         "zeros": cases(
             _jensen_shannon,
             (left, right, 0.1),
