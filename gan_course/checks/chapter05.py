@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from gan_course.checks.draws import hidden, nudged
 from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
 from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
 from gan_course.checks.sandbox import no_trace
@@ -110,8 +111,8 @@ def _compare_path(attempt: Attempt, theta: float, psi: float, rate: float, steps
 def check_play_dirac() -> Parts:
     games = ((1.0, 0.0, 0.5, 1), (2.0, 1.0, 0.1, 3), (-1.0, 0.5, 0.3, 20), (0.3, -2.0, 0.7, 6))
     return {
-        "simultaneous": cases(_compare_path, *games, alternating=False),
-        "alternating": cases(_compare_path, *games, alternating=True),
+        "simultaneous": cases(_compare_path, *games, alternating=False, nudge=True),
+        "alternating": cases(_compare_path, *games, alternating=True, nudge=True),
     }
 
 
@@ -165,9 +166,9 @@ def check_growth_factor() -> Parts:
     )
     real = "With a large weight the eigenvalues are real: no rotation. One may be negative and still decide."
     return {
-        "plain": cases(_compare_growth, (0.5, 0.0), (0.1, 0.0), (2.0, 0.0), hint=matrix),
-        "calmed": cases(_compare_growth, (0.5, 1.2), (0.2, 0.1), (0.1, 1.5), (1.5, 0.4), hint=entry),
-        "strong": cases(_compare_growth, (0.5, 6.0), (0.5, 4.1), (1.0, 2.8), (0.3, 3.0), hint=real),
+        "plain": cases(_compare_growth, (0.5, 0.0), (0.1, 0.0), (2.0, 0.0), hint=matrix, nudge=True),
+        "calmed": cases(_compare_growth, (0.5, 1.2), (0.2, 0.1), (0.1, 1.5), (1.5, 0.4), hint=entry, nudge=True),
+        "strong": cases(_compare_growth, (0.5, 6.0), (0.5, 4.1), (1.0, 2.8), (0.3, 3.0), hint=real, nudge=True),
     }
 
 
@@ -215,7 +216,7 @@ def _compare_weight(attempt: Attempt, rate: float, which: int) -> None:
 
 @check("calm_weights(rate) -> (low, high)")
 def check_calm_weights() -> Parts:
-    return {ENDS[i]: cases(_compare_weight, [0.5], [1.0], [0.8], [0.1], [1.7], which=i) for i in (0, 1)}
+    return {ENDS[i]: cases(_compare_weight, [0.5], [1.0], [0.8], [0.1], [1.7], which=i, nudge=True) for i in (0, 1)}
 
 
 # ------------------------------------------------------------------------------------------ the sick round, cured
@@ -377,7 +378,7 @@ DARK = -1.0
 
 def _pictures(count: int) -> Tensor:
     """``[count, 2, 5, 6]``: two colours, not square, every pixel a number of its own, none of them dark."""
-    return torch.linspace(-0.9, 1, count * 60).reshape(count, 2, 5, 6)
+    return nudged(torch.linspace(-0.9, 1, count * 60)).reshape(count, 2, 5, 6)
 
 
 def _moved(images: Tensor, reach: int, fill: float | None = DARK) -> Tensor:
@@ -510,9 +511,15 @@ def check_effective_modes() -> Parts:
             [[1, 2, 3, 4, 90]],
             [[125] * 8],
             [[3, 1000, 40, 7, 7]],
+            *hidden(lambda r: [[r.randint(1, 90) for _ in range(r.randint(3, 9))]], 3),
             hint=chain,
         ),
-        "empty": cases(_compare_modes, [[7, 0, 7, 0]], [[100, 0, 0]], [[0, 1, 3, 0, 4]], [[0, 0, 9]], hint=empty),
+        "empty": cases(
+            _compare_modes,
+            *([[7, 0, 7, 0]], [[100, 0, 0]], [[0, 1, 3, 0, 4]], [[0, 0, 9]]),
+            *hidden(lambda r: [[0, *(r.randint(0, 9) for _ in range(r.randint(3, 9))), r.randint(1, 9)]], 3),
+            hint=empty,
+        ),
     }
 
 
@@ -589,8 +596,10 @@ def check_memory_share() -> Parts:
         -0.4 - time / 20 + 0.3 * torch.sin(2 * time),
     )
     return {
-        "values": cases(_compare_memory, *[(_constant(*three), 3) for three in logits]),
+        "values": cases(_compare_memory, *[(_constant(*nudged(three, i)), 3) for i, three in enumerate(logits)]),
         "window": cases(
-            _compare_memory, (changing, 10), (changing, 4), (tuple(c.flip(0) for c in changing), 7), (changing, 1)
+            _compare_memory,
+            *((changing, 10), (changing, 4), (tuple(c.flip(0) for c in changing), 7), (changing, 1)),
+            nudge=True,
         ),
     }

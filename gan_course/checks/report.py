@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, equal, nn
 
+from gan_course.checks.draws import nudged
 from gan_course.checks.evidence import Evidence, Mistakes
 from gan_course.checks.passed import note
 from gan_course.checks.sandbox import SECONDS, SEED, Originals, OutOfTime, little_output, no_trace, time_limit
@@ -91,8 +92,13 @@ def check(signature: str, changes: str = "") -> Callable[[Callable[[], Parts]], 
     return decorate
 
 
-def cases(compare: Callable[..., Any], *rows: Iterable[Any], **always: Any) -> Part:
-    """A part that compares answers case by case: ``compare(attempt, *row, **always)`` for each of ``rows``."""
+def cases(compare: Callable[..., Any], *rows: Iterable[Any], nudge: bool = False, **always: Any) -> Part:
+    """A part that compares answers case by case: ``compare(attempt, *row, **always)`` for each of ``rows``.
+
+    ``nudge``: a grader moves the numbers of every row a little (:func:`nudged`).
+    """
+    if nudge:
+        rows = tuple(nudged(row, seed) for seed, row in enumerate(rows))
 
     def part(attempt: Attempt) -> None:
         first = None
