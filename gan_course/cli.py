@@ -125,6 +125,12 @@ def parser() -> argparse.ArgumentParser:
         "--memory", type=int, default=2000, metavar="MB", help="that one submission may take (default: 2000)"
     )
     command.add_argument("--trust", action="store_true", help="run them without isolation where there is none")
+    command.add_argument(
+        "--secret",
+        type=int,
+        metavar="NUMBER",
+        help="draw the checks' inputs by it (default: that of --out, or a new one)",
+    )
 
     command = add("nbgrader-export", nbgrader_export, "lay out an nbgrader course from solutions/")
     command.add_argument("directory", metavar="DIR", help="an empty folder, or one that this command has made")

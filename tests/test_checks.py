@@ -91,6 +91,24 @@ def test_an_exception_is_reported_with_its_type_its_text_and_the_line():
     assert failure.value.__suppress_context__
 
 
+def test_a_name_that_python_does_not_know_is_perhaps_an_import_that_is_missing():
+    namespace: dict = {}
+    exec("def jensen_shannon(p, q, dx): return NOWHERE.xlogy(p, q).sum()", namespace)
+    with pytest.raises(checks.CheckFailed) as failure:
+        checks.check_jensen_shannon(namespace["jensen_shannon"])
+    assert "name 'NOWHERE' is not defined" in failure.value.facts["got"]
+    assert "is an import missing?" in failure.value.facts["hint"]
+
+
+def test_a_result_that_is_no_number_gets_no_hint_about_its_shape():
+    def jump_to(x, noise, start, t, betas):
+        return x * float("nan")
+
+    with pytest.raises(checks.CheckFailed) as failure:
+        checks.check_jump_to(jump_to)
+    assert "root" in failure.value.facts["hint"] and "shape" not in failure.value.facts["hint"]
+
+
 def test_the_stop_button_still_stops():
     def ring(count, modes, radius, spread):
         raise KeyboardInterrupt

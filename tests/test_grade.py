@@ -15,6 +15,8 @@ from answers import chapter01, chapter02, chapter03, chapter05, chapter07, chapt
 
 from bench import submissions as classes
 from gan_course import checks, cli
+from gan_course.checks import draws
+from gan_course.commands import grade
 from gan_course.commands.errors import CourseError
 from gan_course.commands.grading import cells, isolation, judge, remote, sandbox, submissions, tables, wire
 
@@ -90,6 +92,8 @@ def test_a_second_run_changes_nothing_and_grades_only_what_is_new(graded):
     assert gone.exists()
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items() if path != gone)
     timeless = lambda text: [{k: v for k, v in row.items() if k != "seconds"} for row in text]  # noqa: E731
+    secret = int((out / "secret.txt").read_text(encoding="utf-8"))
+    assert 1 <= secret <= draws.MOST and f"secret: {secret}." in (out / "index.html").read_text(encoding="utf-8")
     for name in before:
         now = (out / name).read_bytes()
         reader = (list(csv.DictReader(c.decode("utf-8-sig").splitlines())) for c in (before[name], now))
@@ -122,11 +126,22 @@ def test_without_isolation_it_runs_nothing_and_says_what_to_do(monkeypatch, tmp_
         (["--jobs", "0"], "--jobs must be 1 or more"),
         (["--seconds", "0"], "--seconds must be above 0"),
         (["--memory", "5"], "--memory must be 100 or more"),
+        (["--secret", "0"], "--secret must be a number from 1 to 4,000,000 but is 0"),
     ],
 )
 def test_requests_that_make_no_sense_are_refused(options, words, tmp_path, capsys):
     assert run(tmp_path, tmp_path.parent / "out", *options) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_folder_keeps_its_secret_until_another_is_given(tmp_path):
+    first, other = tmp_path / "secret.txt", tmp_path / "other.txt"
+    secret = grade.recorded(first, None)
+    assert grade.recorded(first, None) == secret == int(first.read_text(encoding="utf-8"))
+    assert grade.recorded(first, 7) == 7 == grade.recorded(first, None)
+    assert secret != grade.recorded(other, None)  # once in four million tests
+    other.write_text("damaged", encoding="utf-8")
+    assert 1 <= grade.recorded(other, None) <= draws.MOST
 
 
 # ------------------------------------------------------------------------------------------ the stand-ins

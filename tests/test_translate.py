@@ -98,6 +98,37 @@ def test_a_changed_paragraph_is_out_of_date_and_keeps_its_old_translation_for_th
     assert "译文01 · Concepts" in built.cells[0].source
 
 
+def test_links_that_leave_a_built_notebook_say_that_they_lead_to_the_original(course):
+    """It is built and not committed: at the address where Colab would look there is none."""
+    repo = "github.com/ada/gan_course/blob/main"
+    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    links = (
+        f"(https://colab.research.google.com/github/ada/gan_course/blob/main/{CHAPTER})",
+        f"(https://{repo}/{CHAPTER})",
+    )
+    save(
+        course / CHAPTER,
+        text(f"# 01 · Concepts\n{badge}{links[0]} · [source]{links[1]}\n\nWords.", id="a"),
+        code("import sys", "setup", id="b"),
+    )
+    spoken = translate.spoken(course, "zh_CN")
+    spoken.parent.mkdir(parents=True)
+    spoken.write_bytes(translate.spoken(ROOT, "zh_CN").read_bytes())
+    run(course, "extract", only=["01"])
+    run(course, "build")
+    lines = notebooks.read(course / "build/zh_CN" / CHAPTER).cells[0].source.split("\n")
+    assert lines[1] == f"[在 Colab 中打开英文原版]{links[0]} · [英文原版]{links[1]}"
+
+
+@pytest.mark.parametrize(("source", "path"), [pair for pair in translate.sources(ROOT, "zh_CN").items()])
+def test_every_line_of_badges_is_known(source, path):
+    """Or else a built notebook would keep a badge that opens another one than it says."""
+    if source.suffix == ".ipynb":
+        first = notebooks.read(source).cells[0].source
+        assert "colab.research.google.com" in first
+        assert "colab.research.google.com" not in translate.BADGES.sub("", first)
+
+
 @pytest.mark.parametrize(
     ("start", "given", "kind"),
     [

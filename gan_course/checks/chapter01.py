@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from gan_course.checks.draws import hidden, seeded
 from gan_course.checks.players import Bowl, Plane, new_game
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import describe, normal
@@ -129,10 +130,18 @@ def _compare_spread(attempt: Attempt, modes: int, radius: float, spread: float) 
 @check("ring(count, modes, radius, spread) -> [count, 2]")
 def check_ring() -> Parts:
     return {
-        "shape": cases(_draw_ring, (10, 8, 1.0, 0.1), (1, 1, 1.0, 0.1), (5, 12, 1.0, 0.1)),
-        "centres": cases(_compare_centres, (8, 2.0), (5, 0.5), (3, 4.0), (1, 3.0)),
+        "shape": cases(
+            _draw_ring,
+            *((10, 8, 1.0, 0.1), (1, 1, 1.0, 0.1), (5, 12, 1.0, 0.1)),
+            *hidden(lambda r: (r.randint(13, 99), r.randint(1, 12), 1.0, 0.1)),
+        ),
+        "centres": cases(
+            _compare_centres,
+            *((8, 2.0), (5, 0.5), (3, 4.0), (1, 3.0)),
+            *hidden(lambda r: (r.choice([2, 4, 6, 7]), r.uniform(0.6, 3))),
+        ),
         # With a single mode the noise may be as wide as it likes.
-        "spread": cases(_compare_spread, (2, 3.0, 0.2), (2, 5.0, 0.4), (1, 0.5, 2.0), (1, 1.0, 0.7)),
+        "spread": cases(_compare_spread, (2, 3.0, 0.2), (2, 5.0, 0.4), (1, 0.5, 2.0), (1, 1.0, 0.7), nudge=True),
     }
 
 
@@ -234,10 +243,15 @@ def _model_new_points(attempt: Attempt, points: Tensor) -> None:
 
 @check("gaussian_model(points [N, D], count) -> samples [count, D]")
 def check_gaussian_model() -> Parts:
+    data = [_data(2)], [_data(3)], *hidden(lambda r: [r.uniform(2, 4) * _data(2) - r.uniform(1, 3)], 1)
     return {
-        "shape": cases(_draw_model, (_data(2), 7), (_data(3), 1), (normal(40, 5, seed=1), 3)),
-        "moments": cases(_compare_moments, [_data(2)], [_data(3)]),
-        "new_points": cases(_model_new_points, [_data(2)], [_data(3)]),
+        "shape": cases(
+            _draw_model,
+            *((_data(2), 7), (_data(3), 1), (normal(40, 5, seed=1), 3)),
+            *hidden(lambda r: (_data(2), r.randint(8, 99))),
+        ),
+        "moments": cases(_compare_moments, *data),
+        "new_points": cases(_model_new_points, *data),
     }
 
 
@@ -286,7 +300,7 @@ def _heaps(count: int, modes: int, width: float, seed: int) -> tuple[Tensor, Ten
     """(points, centres): heaps of very different sizes around centres on a grid of side 2, and some points anywhere."""
     centres = 2.0 * torch.cartesian_prod(torch.arange(4.0), torch.arange(4.0))[:modes]
     sizes = torch.arange(1.0, modes + 1) ** 2
-    chosen = torch.multinomial(sizes, count, replacement=True, generator=torch.Generator().manual_seed(seed))
+    chosen = torch.multinomial(sizes, count, replacement=True, generator=seeded(seed))
     points = centres[chosen] + width * normal(count, 2, seed=seed)
     points[: count // 3] = 6 * normal(count // 3, 2, seed=seed + 1)
     return points, centres
@@ -307,6 +321,14 @@ def check_modes_covered() -> Parts:
             (*_heaps(700, 16, 0.5, 2), 0.7, 0.013),
             (*_heaps(300, 5, 0.3, 3), 0.45, 0.0617),
             (*_heaps(90, 1, 0.5, 4), 0.9, 0.31),
+            *hidden(
+                lambda r: (
+                    *_heaps(r.randint(100, 900), r.randint(4, 16), 0.4, 5),
+                    r.uniform(0.4, 0.8),
+                    r.uniform(0, 0.05),
+                ),
+                4,
+            ),
             hint=tr(
                 "For each centre: which share of all points lies within the radius? Then count the centres with enough."
             ),
@@ -322,6 +344,7 @@ def check_modes_covered() -> Parts:
             (torch.cat([c[[0, 1, 2, 2, 2]], far.repeat(15, 1)]), c, 0.2, 0.1),
             (torch.cat([c[:2] + slanting, c[2:]]), c, 0.2, 0.2),
             (torch.cat([c[:1] + slanting, c[1:] - 0.87 * slanting]), c, 0.2, 0.2),
+            *hidden(lambda r: (c[r.choices(range(4), k=16)], c, r.uniform(0.1, 0.3), r.randint(2, 6) / 16), 6),
             hint=tr(
                 "Two limits: how near counts as near, and how many of all points count as enough. Which one is off?"
             ),
@@ -384,9 +407,10 @@ def check_arrows() -> Parts:
             (_hill(), points),
             (new_game().discriminator, others),
             (new_game(5).discriminator, others[:1]),
+            nudge=True,
         ),
-        "twice": cases(_compare_arrows, (_hill(), points), (_hill(), others), calls=2),
-        "generated": cases(_arrows_of_generated, [points], [others]),
+        "twice": cases(_compare_arrows, (_hill(), points), (_hill(), others), calls=2, nudge=True),
+        "generated": cases(_arrows_of_generated, [points], [others], nudge=True),
     }
 
 
@@ -422,6 +446,7 @@ def check_discriminator_batch() -> Parts:
             _compare_batch,
             (torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]])),
             (normal(5, 2, seed=1), normal(5, 2, seed=2)),
+            nudge=True,
         ),
         "shapes": cases(
             _compare_batch,
@@ -429,5 +454,6 @@ def check_discriminator_batch() -> Parts:
             (torch.full((1, 2), 0.5), torch.full((4, 2), -0.5)),
             (torch.full((2, 1, 8, 8), 0.3), torch.full((4, 1, 8, 8), -0.7)),
             (normal(3, 3, 4, 6, seed=3), normal(2, 3, 4, 6, seed=4)),
+            nudge=True,
         ),
     }

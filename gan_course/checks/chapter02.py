@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
+from gan_course.checks.draws import hidden, nudged
 from gan_course.checks.players import Bowl, Plane, new_game
 from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
 from gan_course.checks.values import describe, near, normal, per_picture
@@ -104,6 +105,7 @@ def check_losses_from_probabilities() -> Parts:
             ([0.7], [0.2]),  # unequal doubts first: here every mistake gives a number of its own
             ([0.9], [0.1]),  # the worked example
             ([0.5], [0.5]),  # a clueless discriminator
+            nudge=True,
         ),
         "batches": cases(
             _probabilities,
@@ -112,6 +114,7 @@ def check_losses_from_probabilities() -> Parts:
             ([0.3, 0.45, 0.7, 0.9, 0.04], [0.5, 0.85, 0.15, 0.6, 0.35]),
             ([0.0003, 0.9996], [0.9992, 0.0001]),  # beliefs that a limit would change
             ([0.002], [0.997]),
+            nudge=True,
         ),
     }
 
@@ -156,8 +159,8 @@ def _compare_extremes(attempt: Attempt, logit: float) -> None:
 
 def _logit_gradients(attempt: Attempt) -> None:
     # None of them is 0: there the slope of clamp(x, 0) + log(1 + exp(-|x|)), a right answer, is a matter of convention.
-    real = torch.tensor([-200.0, 0.4, 3.0, 200.0, -1.5], requires_grad=True)
-    fake = torch.tensor([-200.0, -2.0, -0.3, 200.0, 1.0], requires_grad=True)
+    real = nudged(torch.tensor([-200.0, 0.4, 3.0, 200.0, -1.5])).requires_grad_()
+    fake = nudged(torch.tensor([-200.0, -2.0, -0.3, 200.0, 1.0])).requires_grad_()
     results = attempt.pair(attempt(real, fake, 0.1), LOSSES)
     expected = _losses_of_logits(real, fake, 0.1)
     hint = tr(
@@ -183,8 +186,9 @@ def check_losses_from_logits() -> Parts:
             (torch.tensor([-0.7]), torch.tensor([1.2]), 0.0),
             (torch.tensor([-5.1, -5.4]), torch.tensor([5.2, 5.3]), 0.1),  # not yet a straight line
             (torch.tensor([5.3]), torch.tensor([-5.2]), 0.3),
+            nudge=True,
         ),
-        "extremes": cases(_compare_extremes, [-200.0], [200.0], [-30.0], [-110.0]),
+        "extremes": cases(_compare_extremes, [-200.0], [200.0], [-30.0], [-110.0], nudge=True),
         "gradients": _logit_gradients,
     }
 
@@ -252,7 +256,11 @@ def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list
 def check_hinge_losses() -> Parts:
     return {
         "values": cases(
-            _compare_hinge, ([0.5, -0.3], [-0.2, 0.7], 1.0), ([0.25], [0.5], 2.0), ([0.3, -0.1], [0.2, -0.4], 0.5)
+            _compare_hinge,
+            ([0.5, -0.3], [-0.2, 0.7], 1.0),
+            ([0.25], [0.5], 2.0),
+            ([0.3, -0.1], [0.2, -0.4], 0.5),
+            nudge=True,
         ),
         "margin": cases(
             _compare_hinge,
@@ -260,6 +268,7 @@ def check_hinge_losses() -> Parts:
             ([1.0, 3.0], [-1.0, -9.0], 1.0),
             ([0.2, 4.0, -1.0, 2.5], [-2.0, 1.5, -0.3, -7.0], 3.0),
             ([7.0], [-0.6], 0.5),
+            nudge=True,
         ),
     }
 
@@ -316,8 +325,12 @@ def check_generator_gradients() -> Parts:
         "sigmoid stays exact: can you write the result with nothing else?"
     )
     return {
-        "values": cases(_compare_gradients, [[-3.0, -1.0, 0.5, 2.0]], [[-6.0, 1.5]], [[0.3]], hint=chain_rule),
-        "extremes": cases(_compare_gradients, [[-200.0, -100.0, 100.0, 200.0]], [[95.0, -1.0, 0.0]], hint=overflow),
+        "values": cases(
+            _compare_gradients, [[-3.0, -1.0, 0.5, 2.0]], [[-6.0, 1.5]], [[0.3]], hint=chain_rule, nudge=True
+        ),
+        "extremes": cases(
+            _compare_gradients, [[-200.0, -100.0, 100.0, 200.0]], [[95.0, -1.0, 0.0]], hint=overflow, nudge=True
+        ),
     }
 
 
@@ -374,6 +387,7 @@ def check_optimal_discriminator() -> Parts:
             ([[0.2, 0.4], [0.9, 1.5]], [[0.6, 0.1], [0.3, 0.5]]),
             ([[[0.7, 3.0, 0.25]]], [[[0.2, 1.0, 4.0]]]),
             hint=tr("Of all the points that fall at x, which share comes from the data?"),
+            nudge=True,
         ),
         "empty": cases(
             _optimal,
@@ -383,6 +397,7 @@ def check_optimal_discriminator() -> Parts:
             ([3e-12, 2e-30], [1e-12, 8e-30]),
             ([5e-9, 4e-7, 6e-20], [2e-9, 8e-7, 1e-20]),
             hint=nothing_there,
+            nudge=True,
         ),
     }
 
@@ -437,20 +452,31 @@ def check_jensen_shannon() -> Parts:
         (-1.5, 0.8, 1, 1.3, middle),
         (0, 1, 0, 1, tr("Two equal densities have the divergence 0.")),
     )
-    left, beside, right = torch.zeros(3, 40)
-    left[:10], beside[5:15], right[20:30] = 1.0, 1.0, 1.0
+    drawn = hidden(
+        lambda r: (r.uniform(-1.5, 0), r.uniform(0.9, 1.3), r.uniform(0, 1.5), r.uniform(0.9, 1.3), middle), 3
+    )
+
+    def box(begin: int, end: int, dx: float) -> Tensor:
+        """A density that is the same from cell ``begin`` on, and 0 from ``end`` on."""
+        cells = torch.arange(40)
+        return ((begin <= cells) & (cells < end)) / ((end - begin) * dx)
+
+    left, beside, right = box(0, 10, 0.1), box(5, 15, 0.1), box(20, 30, 0.1)
     zeros = tr(
-        "Where a density is 0, its term in the sum is 0, although log 0 is minus infinity. Two densities that never "
-        "meet have the divergence log 2 = 0.6931."
+        "Where a density is 0, its term in the sum is 0, although log 0 is minus infinity. Where both are 0, so is "
+        "their mean: don't divide by it. Two densities that never meet have the divergence log 2 = 0.6931."
     )
     return {
-        "values": cases(_jensen_shannon, *[(_bell(x, a, s), _bell(x, b, w), 0.05, hint) for a, s, b, w, hint in pairs]),
+        "values": cases(
+            _jensen_shannon, *[(_bell(x, a, s), _bell(x, b, w), 0.05, hint) for a, s, b, w, hint in (*pairs, *drawn)]
+        ),
         "zeros": cases(
             _jensen_shannon,
             (left, right, 0.1),
             (left, beside, 0.1),
             (left[::2] * 2, beside[::2] / 0.5, 0.1),
             (0.25 * right, torch.full((40,), 0.0625), 0.4),
+            *hidden(lambda r: (box(r.randint(0, 9), r.randint(12, 20), 0.2), box(r.randint(5, 15), 30, 0.2), 0.2)),
             hint=zeros,
         ),
     }
@@ -499,10 +525,13 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> No
         ),
         (squares.sqrt().mean() / 2, tr("The length is not squared.")),
         (squares.sqrt().mean(), tr("The length is not squared, and the half is missing.")),
-        (
-            (squares.sqrt() - 1).square().mean(),
-            tr("That pulls the length to 1, as WGAN-GP does. Here it is pulled to 0."),
-        ),
+        *[
+            (
+                share_of * (squares.sqrt() - 1).square().mean(),
+                tr("That pulls the length to 1, as WGAN-GP does. Here it is pulled to 0."),
+            )
+            for share_of in (1, 0.5)
+        ],
         (
             right / len(rows) ** 2,
             tr(
@@ -545,7 +574,7 @@ def _r1_trains(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> Non
 def _r1_clean(attempt: Attempt) -> None:
     bowl = _bowl()
     bowl.weight.grad = torch.tensor(7.0)
-    attempt(bowl, torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2), torch.tensor([0.5, 0.2]))
+    attempt(bowl, nudged(torch.ones(2, 1, 2, 2)), torch.zeros(2, 1, 2, 2), torch.tensor([0.5, 0.2]))
     if bowl.weight.grad is None or not near(bowl.weight.grad, torch.tensor(7.0)):
         attempt.fail(
             tr("the weight's .grad went from 7 to {grad}").format(grad=describe(bowl.weight.grad)),
@@ -569,4 +598,8 @@ def check_r1_penalty() -> Parts:
         (_bowl(), normal(1, 3, 2, 3, seed=3)),
     )
     trains = (_bowl(), images), (new_game(5).discriminator, normal(5, 2, seed=2))
-    return {"values": cases(_compare_r1, *values), "trains": cases(_r1_trains, *trains), "clean": _r1_clean}
+    return {
+        "values": cases(_compare_r1, *values, nudge=True),
+        "trains": cases(_r1_trains, *trains, nudge=True),
+        "clean": _r1_clean,
+    }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.checks.draws import hidden, nudged, seeded
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import near, normal
 
@@ -74,9 +76,14 @@ def _compare_sides(attempt: Attempt, side: int, kernel: int, stride: int, paddin
 def check_output_sides() -> Parts:
     convolution = ((9, 5, 1, 2), (7, 3, 1, 0), (28, 4, 2, 1), (9, 4, 2, 1), (32, 5, 3, 2), (11, 3, 4, 0), (13, 6, 4, 2))
     transposed = ((7, 4, 2, 1), (14, 3, 2, 1), (8, 5, 3, 2), (4, 4, 1, 0), (5, 2, 4, 0), (7, 9, 4, 2))
+
+    def layer(r: random.Random) -> tuple[int, int, int, int]:
+        kernel, stride = r.randint(1, 9), r.randint(1, 4)
+        return r.randint(10, 60), kernel, stride, r.randint(0, (kernel - 1) // 2)
+
     return {
-        "convolution": cases(_compare_sides, *convolution, which=0),
-        "transposed": cases(_compare_sides, *transposed, which=1),
+        "convolution": cases(_compare_sides, *convolution, *hidden(layer, 5), which=0),
+        "transposed": cases(_compare_sides, *transposed, *hidden(layer, 5), which=1),
     }
 
 
@@ -116,10 +123,22 @@ def _compare_paint(attempt: Attempt, kernel: int, stride: int) -> None:
 
 @check("paint_range(kernel, stride) -> (least, most)")
 def check_paint_range() -> Parts:
+    def even(r: random.Random) -> tuple[int, int]:
+        stride = r.randint(2, 5)
+        return stride * r.randint(3, 5), stride
+
+    def uneven(r: random.Random) -> tuple[int, int]:
+        stride = r.randint(3, 6)
+        return stride * r.randint(3, 5) + r.randint(1, stride - 1), stride
+
+    def holes(r: random.Random) -> tuple[int, int]:
+        kernel = r.randint(4, 9)
+        return kernel, kernel + r.randint(1, 5)
+
     return {
-        "even": cases(_compare_paint, (4, 2), (2, 2), (6, 3), (3, 1), (8, 2)),
-        "uneven": cases(_compare_paint, (3, 2), (5, 2), (7, 3), (8, 5), (10, 4)),
-        "holes": cases(_compare_paint, (2, 3), (1, 2), (3, 5), (1, 4)),
+        "even": cases(_compare_paint, (4, 2), (2, 2), (6, 3), (3, 1), (8, 2), *hidden(even)),
+        "uneven": cases(_compare_paint, (3, 2), (5, 2), (7, 3), (8, 5), (10, 4), *hidden(uneven)),
+        "holes": cases(_compare_paint, (2, 3), (1, 2), (3, 5), (1, 4), *hidden(holes)),
     }
 
 
@@ -174,8 +193,11 @@ def check_noise_with_label() -> Parts:
             (z, torch.tensor([2, 0, 1, 2]), 3),
             (z[:1], torch.tensor([1]), 2),
             (normal(5, 4, seed=1), torch.tensor([0, 3, 1, 2, 3]), 4),
+            nudge=True,
         ),
-        "kinds": cases(_compare_kinds, (few, some, 10), (few.double(), some, 10), (z.double(), some.repeat(2), 7)),
+        "kinds": cases(
+            _compare_kinds, (few, some, 10), (few.double(), some, 10), (z.double(), some.repeat(2), 7), nudge=True
+        ),
     }
 
 
@@ -216,7 +238,7 @@ def _project(attempt: Attempt, features: Tensor, labels: Tensor, weight: Tensor,
 
 
 def _inputs(count: int, width: int, classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    g = torch.Generator().manual_seed(5)
+    g = seeded(5)
     features, weight, vectors = (torch.randn(s, generator=g) for s in ((count, width), (width,), (classes, width)))
     return features, torch.arange(count).flip(0) % classes, weight, vectors
 
@@ -275,12 +297,12 @@ def _compare_averages(attempt: Attempt, values: Tensor, decay: float, share: flo
 def _path(count: int) -> Tensor:
     """A generator's weight: random at first, then drifting and shaking."""
     steps = torch.arange(float(count))
-    return 5 - 4 * (1 - torch.exp(-steps / 4)) + 0.8 * torch.sin(3 * steps)
+    return nudged(5 - 4 * (1 - torch.exp(-steps / 4)) + 0.8 * torch.sin(3 * steps))
 
 
 @check("warm_average(values [T + 1], decay, share) -> averages [T + 1]", changes="values")
 def check_warm_average() -> Parts:
-    by_hand = torch.tensor([4.0, 0.0, 2.0])
+    by_hand = nudged(torch.tensor([4.0, 0.0, 2.0]))
     return {
         "plain": cases(_compare_averages, (by_hand, 0.5, 1.0), (_path(20), 0.2, 0.5)),  # the warm-up never has a say
         "warm": cases(_compare_averages, (by_hand, 0.999, 1.0), (_path(20), 0.999, 0.25)),  # it alone has one
@@ -356,5 +378,10 @@ def check_arc_walk() -> Parts:
             (3 * c, 7 * d, 9),
             hint="Two things change evenly along the walk: the angle, and the length from the origin.",
         ),
-        "alike": cases(_compare_walk, *[case for v in (one, other) for case in ((v, v, 4), (v, 3 * v, 5))], hint=alike),
+        "alike": cases(
+            _compare_walk,
+            *[case for v in (one, other) for case in ((v, v, 4), (v, 3 * v, 5))],
+            *hidden(lambda r: (c, r.choice([0.5, 2, 4]) * c, r.randint(3, 8))),
+            hint=alike,
+        ),
     }

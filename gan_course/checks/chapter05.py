@@ -16,11 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from gan_course.checks.draws import hidden, nudged
 from gan_course.checks.players import RATE, Descent, Game, check_moved, gradient, load_optimizers, new_game
 from gan_course.checks.report import Attempt, Mistakes, Parts, cases, check
+from gan_course.checks.sandbox import no_trace
 from gan_course.checks.values import describe, flat
 
 Rule = Callable[[float, float, float], tuple[float, float]]  # (theta, psi, rate) -> the next position
+CHAPTERS_GAME = "That is the chapter's game, whose losses have a logarithm. This one has none: no sigmoid, no one half."
 
 
 # ------------------------------------------------------------------------------------------ the smallest game: steps
@@ -38,6 +41,21 @@ def _alternating(theta: float, psi: float, rate: float) -> tuple[float, float]:
 def _generator_first(theta: float, psi: float, rate: float) -> tuple[float, float]:
     theta = theta + rate * psi
     return theta, psi - rate * theta
+
+
+def _with_logarithm(alternating: bool) -> Rule:
+    """A step of the chapter's own game, whose losses have a logarithm: the slopes get a sigmoid."""
+
+    def rule(theta: float, psi: float, rate: float) -> tuple[float, float]:
+        new = psi - rate * _sigmoid(psi * theta) * theta
+        seen = new if alternating else psi
+        return theta + rate * _sigmoid(seen * theta) * seen, new
+
+    return rule
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
 
 
 def _follow(rule: Rule, theta: float, psi: float, rate: float, steps: int) -> Tensor:
@@ -77,6 +95,7 @@ def _compare_path(attempt: Attempt, theta: float, psi: float, rate: float, steps
             lambda theta, psi, rate: (theta + rate * theta, psi - rate * psi),
             "The slope of a player's loss by its own number is not that number. Differentiate the product.",
         ),
+        (_with_logarithm(alternating), CHAPTERS_GAME),
     ]
     hint = "Compute one step on paper. For each player: its loss, the derivative by its own number, one step down."
     path = _follow(right, theta, psi, rate, steps)
@@ -92,8 +111,8 @@ def _compare_path(attempt: Attempt, theta: float, psi: float, rate: float, steps
 def check_play_dirac() -> Parts:
     games = ((1.0, 0.0, 0.5, 1), (2.0, 1.0, 0.1, 3), (-1.0, 0.5, 0.3, 20), (0.3, -2.0, 0.7, 6))
     return {
-        "simultaneous": cases(_compare_path, *games, alternating=False),
-        "alternating": cases(_compare_path, *games, alternating=True),
+        "simultaneous": cases(_compare_path, *games, alternating=False, nudge=True),
+        "alternating": cases(_compare_path, *games, alternating=True, nudge=True),
     }
 
 
@@ -105,6 +124,11 @@ def _step_matrix(rate: float, weight: float) -> Tensor:
     return torch.tensor([[1.0, rate], [-rate, 1 - rate * weight]], dtype=torch.float64)
 
 
+def _halved(rate: float, weight: float) -> Tensor:
+    """The matrix of the chapter's own game: one half of the players' pull, all of R1."""
+    return torch.tensor([[1.0, rate / 2], [-rate / 2, 1 - rate * weight]], dtype=torch.float64)
+
+
 def _compare_growth(attempt: Attempt, rate: float, weight: float, hint: str) -> None:
     values = torch.linalg.eigvals(_step_matrix(rate, weight))
     sizes, area = values.abs(), values.prod().real
@@ -112,7 +136,10 @@ def _compare_growth(attempt: Attempt, rate: float, weight: float, hint: str) -> 
     doubled = torch.linalg.eigvals(_step_matrix(rate, 2 * weight)).abs().max()
     product = torch.linalg.eigvals(_step_matrix(rate, weight / rate)).abs().max()
     mistakes = [
-        (values.real.max(), "That is the largest real part. How long is a complex or a negative number?"),
+        (
+            values.real.max(),
+            "That is the largest real part. What is the absolute value of a complex or a negative number?",
+        ),
         (sizes.min(), "The other eigenvalue is larger, and in the long run the larger one wins."),
         (flow.abs().max(), "These are the eigenvalues of the change alone. The position before the step stays, too."),
         *[(d, "That is the determinant: how an area grows. The distance is a length.") for d in (area, area.abs())],
@@ -126,21 +153,22 @@ def _compare_growth(attempt: Attempt, rate: float, weight: float, hint: str) -> 
         (doubled, "R1 counts twice in your matrix. What is the derivative of (weight / 2) times psi squared?"),
         (product, "R1 is part of the loss: its slope, too, is multiplied by the rate."),
         (math.sqrt(1 + rate**2), "R1 has no effect in your answer."),
+        (torch.linalg.eigvals(_halved(rate, weight)).abs().max(), CHAPTERS_GAME),
     ]
     attempt.close(attempt(rate, weight), sizes.max(), hint, mistakes, what="the growth factor", tolerance=1e-3)
 
 
 @check("growth_factor(rate, weight) -> factor")
 def check_growth_factor() -> Parts:
-    matrix = "One step multiplies (theta, psi) by a matrix of 2 × 2. How long are its eigenvalues?"
+    matrix = "One step multiplies (theta, psi) by a matrix of 2 × 2. How large are its eigenvalues?"
     entry = (
         "R1 is (weight / 2) psi² here. It adds one term to psi's step, so it changes one entry of the matrix. Which?"
     )
-    real = "With a large weight the eigenvalues are real: no more rotation. One may be negative, and long all the same."
+    real = "With a large weight the eigenvalues are real: no rotation. One may be negative and still decide."
     return {
-        "plain": cases(_compare_growth, (0.5, 0.0), (0.1, 0.0), (2.0, 0.0), hint=matrix),
-        "calmed": cases(_compare_growth, (0.5, 1.2), (0.2, 0.1), (0.1, 1.5), (1.5, 0.4), hint=entry),
-        "strong": cases(_compare_growth, (0.5, 6.0), (0.5, 4.1), (1.0, 2.8), (0.3, 3.0), hint=real),
+        "plain": cases(_compare_growth, (0.5, 0.0), (0.1, 0.0), (2.0, 0.0), hint=matrix, nudge=True),
+        "calmed": cases(_compare_growth, (0.5, 1.2), (0.2, 0.1), (0.1, 1.5), (1.5, 0.4), hint=entry, nudge=True),
+        "strong": cases(_compare_growth, (0.5, 6.0), (0.5, 4.1), (1.0, 2.8), (0.3, 3.0), hint=real, nudge=True),
     }
 
 
@@ -153,14 +181,15 @@ def _compare_weight(attempt: Attempt, rate: float, which: int) -> None:
     bounds = rate, (4 + rate**2) / (2 * rate)
     mistakes = [
         (bounds[1 - which], f"The order is {ENDS[0]}, {ENDS[1]}."),
+        ((rate / 4, 2 / rate + rate / 8)[which], CHAPTERS_GAME),
         (
             2.0,
             "From a weight of 2 on, the path no longer turns: the eigenvalues become real. The question is when "
-            "they are shorter than 1.",
+            "their absolute values are below 1.",
         ),
     ]
     if which == 0:
-        hint = "For a small weight the eigenvalues are a complex pair; their length squared is the determinant."
+        hint = "For a small weight the eigenvalues are a complex pair: the determinant is their absolute value squared."
         mistakes += [
             (0.0, "For tiny steps any weight calms the game. These steps have a length, and each one overshoots."),
             (rate / 2, "Half of it: what is the derivative of (weight / 2) times psi squared?"),
@@ -187,7 +216,7 @@ def _compare_weight(attempt: Attempt, rate: float, which: int) -> None:
 
 @check("calm_weights(rate) -> (low, high)")
 def check_calm_weights() -> Parts:
-    return {ENDS[i]: cases(_compare_weight, [0.5], [1.0], [0.8], [0.1], [1.7], which=i) for i in (0, 1)}
+    return {ENDS[i]: cases(_compare_weight, [0.5], [1.0], [0.8], [0.1], [1.7], which=i, nudge=True) for i in (0, 1)}
 
 
 # ------------------------------------------------------------------------------------------ the sick round, cured
@@ -242,6 +271,15 @@ def _compare_step(
     attempt.close(value, loss, hint, what=f"the returned {LOSSES[which]}")
 
 
+OTHER_NOISE = "These fakes were made from another noise. Both steps use the noise that is given."
+
+
+def _other_fakes(attempt: Attempt, game: Game) -> Tensor:
+    """What the generator makes of the noise that ``torch.randn`` gives first in the student's function."""
+    with no_trace(attempt.seed):
+        return game.generator(torch.randn_like(game.noise))
+
+
 def _judge(attempt: Attempt, game: Game, old: Game, optimizers: tuple[Descent, Descent], result: Any) -> None:
     """The discriminator's half of the round. ``old``: copies of the players from before it."""
     d = old.discriminator
@@ -266,6 +304,7 @@ def _judge(attempt: Attempt, game: Game, old: Game, optimizers: tuple[Descent, D
         (right / 2, "The step is half as long: the two means are added, not averaged."),
         (right * len(real), "The step is too long by the batch size: a sum where the mean is meant."),
         (-right, "The step goes up the loss."),
+        (gradient(d, _discriminator_loss(real, d(_other_fakes(attempt, old)))), OTHER_NOISE),
         (
             right + _stale(d),
             "The gradients that the generator's step left in the discriminator were added. When must they go?",
@@ -303,6 +342,7 @@ def _imitate(attempt: Attempt, game: Game, old: Game, optimizers: tuple[Descent,
         ),
         (-gradient(g, softplus(fake).mean()), "That is the saturating loss. The sick round's target was right here."),
         (right * len(fake), "The step is too long by the batch size: a sum where the mean is meant."),
+        (gradient(g, softplus(-game.discriminator(_other_fakes(attempt, old))).mean()), OTHER_NOISE),
         (
             gradient(g, softplus(-old_fake).mean()),
             "The generator listened to the discriminator from before its step. Let the new one judge.",
@@ -338,7 +378,7 @@ DARK = -1.0
 
 def _pictures(count: int) -> Tensor:
     """``[count, 2, 5, 6]``: two colours, not square, every pixel a number of its own, none of them dark."""
-    return torch.linspace(-0.9, 1, count * 60).reshape(count, 2, 5, 6)
+    return nudged(torch.linspace(-0.9, 1, count * 60)).reshape(count, 2, 5, 6)
 
 
 def _moved(images: Tensor, reach: int, fill: float | None = DARK) -> Tensor:
@@ -364,7 +404,8 @@ def _shift(attempt: Attempt, images: Tensor, reach: int) -> tuple[Tensor, Tensor
     plain = result.detach().float()
     fitting = _fits(plain, _moved(source, reach))
     if not fitting.any(dim=1).all():
-        wanted = f"each picture moved by at most {reach} pixels down or up and right or left, the rest filled with -1"
+        far = "1 pixel" if reach == 1 else f"{reach} pixels"
+        wanted = f"each picture moved by at most {far} down or up and right or left, the rest filled with -1"
         got = f"a picture {describe(plain[0])} that is no such move of its original"
         attempt.fail(got, wanted, _why_no_shift(plain, source, reach))
     return result, fitting.int().argmax(dim=1)
@@ -470,9 +511,15 @@ def check_effective_modes() -> Parts:
             [[1, 2, 3, 4, 90]],
             [[125] * 8],
             [[3, 1000, 40, 7, 7]],
+            *hidden(lambda r: [[r.randint(1, 90) for _ in range(r.randint(3, 9))]], 3),
             hint=chain,
         ),
-        "empty": cases(_compare_modes, [[7, 0, 7, 0]], [[100, 0, 0]], [[0, 1, 3, 0, 4]], [[0, 0, 9]], hint=empty),
+        "empty": cases(
+            _compare_modes,
+            *([[7, 0, 7, 0]], [[100, 0, 0]], [[0, 1, 3, 0, 4]], [[0, 0, 9]]),
+            *hidden(lambda r: [[0, *(r.randint(0, 9) for _ in range(r.randint(3, 9))), r.randint(1, 9)]], 3),
+            hint=empty,
+        ),
     }
 
 
@@ -549,8 +596,10 @@ def check_memory_share() -> Parts:
         -0.4 - time / 20 + 0.3 * torch.sin(2 * time),
     )
     return {
-        "values": cases(_compare_memory, *[(_constant(*three), 3) for three in logits]),
+        "values": cases(_compare_memory, *[(_constant(*nudged(three, i)), 3) for i, three in enumerate(logits)]),
         "window": cases(
-            _compare_memory, (changing, 10), (changing, 4), (tuple(c.flip(0) for c in changing), 7), (changing, 1)
+            _compare_memory,
+            *((changing, 10), (changing, 4), (tuple(c.flip(0) for c in changing), 7), (changing, 1)),
+            nudge=True,
         ),
     }

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from gan_course.checks.draws import hidden, nudged, seeded
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import normal
 from gan_course.metrics import frechet_distance
@@ -50,12 +51,14 @@ def check_frechet_of_numbers() -> Parts:
             ((1000, 0.0, 1.0), (1000, 3.0, 1.0)),
             ((1200, -1.0, 2.0), (2000, -1.5, 2.0)),
             ((2000, 4.0, 0.3), (1500, 1.6, 0.3)),
+            *hidden(lambda r: ((1000, r.uniform(1, 4), 0.5), (1200, r.uniform(-4, 0), 0.5))),
         ),
         "spreads": cases(
             _compare_numbers,
             ((2000, 1.0, 2.0), (2000, 1.0, 0.5)),
             ((3000, 2.0, 3.0), (2000, 0.5, 1.0)),
             ((2000, 7.0, 0.5), (4000, 5.0, 0.25)),
+            *hidden(lambda r: ((2000, r.uniform(1, 4), r.uniform(2, 3)), (2000, r.uniform(-4, 0), r.uniform(0.5, 1)))),
         ),
     }
 
@@ -118,7 +121,7 @@ def check_frechet_of_features() -> Parts:
     starts = _cloud(400, straight, origin, 1), _cloud(400, right, origin, 1)
     pairs = ((straight, 2 * straight), (right, left), (right, straight))
     few, others, many = (
-        _cloud(n, torch.eye(256), torch.zeros(256), seed) for n, seed in ((200, 1), (200, 2), (400, 3))
+        _cloud(n, nudged(1.0) * torch.eye(256), torch.zeros(256), seed) for n, seed in ((200, 1), (200, 2), (400, 3))
     )
     negative = (
         "With fewer samples than features the covariance has directions without any spread, and rounding makes their "
@@ -127,7 +130,7 @@ def check_frechet_of_features() -> Parts:
     return {
         "means": cases(
             _compare_features,
-            *[(a, a + torch.tensor(move)) for a, move in zip(starts, ([3.0, 0.0], [1.0, -2.0]), strict=True)],
+            *[(a, a + nudged(torch.tensor(move))) for a, move in zip(starts, ([3.0, 0.0], [1.0, -2.0]), strict=True)],
             hint="Equal covariances: only the squared distance between the two means is left.",
         ),
         "shapes": cases(
@@ -195,11 +198,11 @@ def _compare_kernel(attempt: Attempt, a: Tensor, b: Tensor, power: int) -> None:
 
 @check("kernel_distance(a [N, F], b [M, F], power) -> number")
 def check_kernel_distance() -> Parts:
-    g = torch.Generator().manual_seed(0)
+    g = seeded(0)
     a, b = torch.randn(30, 4, generator=g), torch.randn(30, 4, generator=g)
     # Points without length: on its own, each one's kernel is 1, so that leaving out the diagonal needs care.
     three, zeros = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]]), torch.zeros(3, 2)
-    g = torch.Generator().manual_seed(6)
+    g = seeded(6)
     wide = torch.randn(20, 16, generator=g), torch.randn(45, 16, generator=g)
     return {
         "values": cases(_compare_kernel, (a, 0.5 * b + 1, 3), (three, zeros, 2)),
@@ -287,7 +290,7 @@ def _compare_balls(attempt: Attempt, real: Tensor, fake: Tensor, k: int, which: 
 def _sets() -> list[tuple[Tensor, Tensor, int]]:
     """(real, fake, k): small enough to draw, and clouds where every mistake shows."""
     line = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0], [7.0, 0.0]])
-    g = torch.Generator().manual_seed(1)
+    g = seeded(1)
     wide, narrow = 2 * torch.randn(60, 3, generator=g), 0.7 * torch.randn(40, 3, generator=g) + 1
     lattice = torch.cartesian_prod(torch.arange(4.0), torch.arange(3.0))
     lumps = torch.cat([torch.randn(30, 2, generator=g), 0.3 * torch.randn(30, 2, generator=g) + 6])
@@ -357,11 +360,11 @@ def _compare_memory(attempt: Attempt, samples: Tensor, train: Tensor, held_out: 
 
 @check("memorised_share(samples [N, ...], train [A, ...], held_out [B, ...]) -> share")
 def check_memorised_share() -> Parts:
-    g = torch.Generator().manual_seed(4)
+    g = seeded(4)
     real = torch.randn(60, 5, generator=g)
     copies = real[:12] + 0.05 * torch.randn(12, 5, generator=g)
     fresh = torch.randn(13, 5, generator=g)
-    g = torch.Generator().manual_seed(5)
+    g = seeded(5)
     pictures = torch.randn(230, 1, 2, 2, generator=g)
     few, many, drawn = pictures[:30], pictures[:200], torch.randn(40, 1, 2, 2, generator=g)
     wide = torch.randn(150, 2, 3, 5, generator=g)
@@ -369,6 +372,7 @@ def check_memorised_share() -> Parts:
         "values": cases(
             _compare_memory,
             *[(samples, real[:30], real[30:]) for samples in (copies, fresh, torch.cat([copies, fresh]))],
+            *hidden(lambda r: (normal(r.randint(20, 60), 5, seed=7), real[:30], real[30:])),
             hint="For each sample, two distances: to its nearest training picture, and to its nearest held-out one.",
         ),
         "fair": cases(
@@ -429,7 +433,7 @@ def check_frechet_without_bias() -> Parts:
     )
     return {
         "line": cases(
-            _compare_limit, *[(n, [limit + slope / i for i in n]) for limit, slope, n in lines], hint=unknowns
+            _compare_limit, *[(n, [limit + slope / i for i in n]) for limit, slope, n in nudged(lines)], hint=unknowns
         ),
         "noisy": cases(
             _compare_limit,
@@ -437,6 +441,7 @@ def check_frechet_without_bias() -> Parts:
             ([2000, 500, 1000, 250], [3.02, 3.45, 3.14, 4.10]),
             ([100, 400, 200], [6.1, 1.2, 2.9]),  # two equal sets: the line may end below 0
             ([1000, 250], [0.4, 2.2]),
+            nudge=True,
             hint="Measured points don't lie on a line exactly. Take the line with the least sum of squared deviations.",
         ),
     }
@@ -497,6 +502,7 @@ def check_difference_interval() -> Parts:
             ([12.0, 14.0, 13.0], [9.0, 8.0, 11.5]),
             ([3.1, 2.9, 3.4, 3.0, 3.3], [3.2, 3.0, 2.7, 3.5, 2.9]),
             hint="First the error of each mean, then that of their difference, then two of those to either side.",
+            nudge=True,
         ),
         "sizes": cases(
             _compare_interval,
@@ -504,5 +510,6 @@ def check_difference_interval() -> Parts:
             ([1.0, 1.2, 0.9, 1.1, 1.3], [2.0, 8.0, 5.0]),
             ([-2.0, 0.5, 3.0, 1.0], [0.4, 0.1]),
             hint="Each method has its own number of runs, and its own spread.",
+            nudge=True,
         ),
     }

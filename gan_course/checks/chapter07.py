@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gan_course import diffusion
+from gan_course.checks.draws import hidden, nudged
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import normal, per_picture
 
@@ -29,7 +31,10 @@ def _jump(attempt: Attempt, shape: tuple[int, ...], start: int, steps: list[int]
 
     earlier, later = torch.cat([torch.ones(1), left[:-1]]), torch.cat([left[1:], left[-1:] * (1 - betas[-1])])
     overlap = left * (1 - given[max(start, 0)])
+    since_last = left[t] / left[-1]
+    by_index = per_picture(since_last.sqrt(), x) * x + per_picture((1 - since_last).clamp(min=0).sqrt(), x) * noise
     mistakes = [
+        *([(by_index, "In Python, index -1 is the last entry. Here it is the clean picture.")] if start < 0 else []),
         *([] if start < 0 else [(mixed(from_clean), "This starts at the clean picture. Some noise is in it already.")]),
         *([] if start < 0 else [(mixed(overlap), "The step of the start itself has acted: it must not act again.")]),
         (mixed(1 - betas), "This is one step, from a clean picture. How much has been kept by all steps up to t?"),
@@ -58,7 +63,11 @@ def check_jump_to() -> Parts:
     betas = torch.tensor([0.1, 0.2, 0.4])
     return {
         "same": cases(
-            _jump, ((1, 1, 1, 2), 0, [2], betas), ((2, 1, 2, 2), -1, [2, 2], betas), ((1, 3, 4, 2), 0, [1], betas)
+            _jump,
+            ((1, 1, 1, 2), 0, [2], betas),
+            ((2, 1, 2, 2), -1, [2, 2], betas),
+            ((1, 3, 4, 2), 0, [1], betas),
+            ((3, 1, 2, 3), -1, [3, 3, 3], torch.tensor([0.3, 0.05, 0.2, 0.5])),
         ),  # one timestep for all
         "own": cases(
             _jump,
@@ -108,6 +117,14 @@ def _drown(attempt: Attempt, betas: Tensor, ratio: float) -> None:
 @check("first_drowned(betas [T], ratio) -> timestep, or T")
 def check_first_drowned() -> Parts:
     schedules = diffusion.linear_betas(), diffusion.cosine_betas()
+
+    def between(r: random.Random) -> tuple[Tensor, float]:
+        """A ratio half way between those of two timesteps, or else rounding decides."""
+        betas = diffusion.linear_betas(r.randint(100, 900))
+        left = diffusion.cumulative_alphas(betas).double()
+        at = r.randint(len(betas) // 8, len(betas) // 2)
+        return betas, (left / (1 - left))[at : at + 2].log().mean().exp().item()
+
     return {
         "found": cases(
             _drown,
@@ -116,6 +133,7 @@ def check_first_drowned() -> Parts:
             (torch.tensor([0.02, 0.3, 0.3, 0.5]), 2.0),
             (torch.tensor([0.5, 0.5, 0.5]), 1.0),  # exactly 1 at the first timestep
             (torch.tensor([0.25, 0.5]), 3.0),  # exactly 3
+            *hidden(between, 3),
         ),
         # Stable Diffusion's schedule never gets to 1 part in 1,000; the linear one does.
         "never": cases(
@@ -125,6 +143,7 @@ def check_first_drowned() -> Parts:
             (torch.tensor([0.9, 0.9]), 0.5),
             (torch.tensor([0.1, 0.1, 0.1]), 0.5),
             (torch.full((7,), 0.05), 1.0),
+            *hidden(lambda r: (torch.full((r.randint(4, 9),), r.uniform(0.01, 0.06)), r.uniform(0.2, 0.6))),
         ),
     }
 
@@ -438,7 +457,7 @@ def _shifted(times: Tensor, shift: float) -> Tensor:
 
 
 def _walk(attempt: Attempt, count: int, shift: float, curved: bool, shape: tuple[int, ...] = (3, 2)) -> None:
-    field, noise = _Field(curved), torch.linspace(-1.5, 2, math.prod(shape)).reshape(shape)
+    field, noise = _Field(curved), nudged(torch.linspace(-1.5, 2, math.prod(shape))).reshape(shape)
     even = torch.linspace(1, 0, count + 1, dtype=torch.float64)
     times = _shifted(even, shift)
     short = _shifted(torch.linspace(1, 0, max(count, 2), dtype=torch.float64), shift)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 
 import torch
 from torch import Tensor
 
+from gan_course.checks.draws import hidden, nudged
 from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check
 from gan_course.checks.values import describe, near, normal, per_picture
 
@@ -39,7 +41,7 @@ def _compare_guidance(attempt: Attempt, both: Tensor, scales: list[float]) -> No
 
 @check("guided(both [2N, ...], scales [N]) -> [N, ...]")
 def check_guided() -> Parts:
-    by_hand = torch.tensor([[1.0, 0.0], [3.0, -2.0]])
+    by_hand = nudged(torch.tensor([[1.0, 0.0], [3.0, -2.0]]))
     one, other = normal(2, 2, 3, 3, seed=1), normal(2, 2, 3, 3, seed=2)
     each = [3.0, 1.0, 0.5, 7.5, 0.0]
     many = [(normal(2 * n, 2, 3, 3, seed=n), each[:n]) for n in (2, 3, 5)]
@@ -82,7 +84,7 @@ def _compare_scale(attempt: Attempt, latents: Tensor) -> None:
 def _latents(spreads: list[float], seed: int, centres: list[float] | float = 0.0, shape=(20, 8, 8)) -> Tensor:
     """Latents with a spread, and a centre, for each channel; ``shape`` is (N, H, W)."""
     noise = normal(shape[0], len(spreads), *shape[1:], seed=seed)
-    return torch.as_tensor(centres).reshape(-1, 1, 1) + torch.tensor(spreads)[:, None, None] * noise
+    return nudged(1.0) * (torch.as_tensor(centres).reshape(-1, 1, 1) + torch.tensor(spreads)[:, None, None] * noise)
 
 
 @check("latent_scale(latents [N, C, H, W]) -> float")
@@ -140,9 +142,14 @@ def _compare_start(attempt: Attempt, steps: int, strength: float) -> None:
 
 @check("steps_walked(timesteps [K], strength) -> the timesteps walked")
 def check_steps_walked() -> Parts:
+    def rounded(r: random.Random) -> tuple[int, float]:
+        steps = r.randint(9, 60)
+        return steps, (r.randint(2, steps - 1) + r.uniform(0.2, 0.8)) / steps
+
+    whole = hidden(lambda r: (8 * r.randint(1, 8), r.randint(1, 7) / 8))  # eighths: their products have no rounding
     return {
-        "whole": cases(_compare_start, (10, 0.3), (20, 0.5), (4, 1.0), (25, 0.2), (10, 0.1)),
-        "rounded": cases(_compare_start, (10, 0.77), (25, 0.5), (7, 0.99), (30, 0.25), (8, 0.3)),
+        "whole": cases(_compare_start, (10, 0.3), (20, 0.5), (4, 1.0), (25, 0.2), (10, 0.1), *whole),
+        "rounded": cases(_compare_start, (10, 0.77), (25, 0.5), (7, 0.99), (30, 0.25), (8, 0.3), *hidden(rounded)),
     }
 
 
@@ -399,7 +406,13 @@ def check_fitting_rank() -> Parts:
     mixed = [*attention, (64, 48, 3, 3), (384, 48), (48, 112, 1, 1), (32, 8, 3, 5)]
     return {
         "linear": cases(
-            _compare_rank, ([(10, 15)], 1.0, 4), (attention, 20, 4), (attention, 20, 2), ([(320, 320)] * 8, 51.2, 2)
+            _compare_rank,
+            *(([(10, 15)], 1.0, 4), (attention, 20, 4), (attention, 20, 2), ([(320, 320)] * 8, 51.2, 2)),
+            *hidden(lambda r: (r.choices(attention, k=3), r.randint(10, 90) + 0.137, r.choice([2, 4])), 3),
         ),
-        "mixed": cases(_compare_rank, (mixed, 100, 2), (mixed[::-1], 50, 4), (mixed[4:], 3, 4), (mixed, 500, 2)),
+        "mixed": cases(
+            _compare_rank,
+            *((mixed, 100, 2), (mixed[::-1], 50, 4), (mixed[4:], 3, 4), (mixed, 500, 2)),
+            *hidden(lambda r: (r.choices(mixed, k=5) + mixed[7:], r.randint(50, 300) + 0.137, r.choice([2, 4])), 3),
+        ),
     }

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_course.checks.draws import hidden
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import normal, per_picture
 
@@ -56,8 +57,8 @@ def _compare_speed_up(attempt: Attempt, text: float, call: float, decoder: float
 def check_speed_up() -> Parts:
     models = ((0.25, 2.0, 0.5, 25), (1.0, 3.0, 4.0, 10), (0.5, 0.75, 2.0, 1), (3.0, 0.2, 0.7, 50))
     return {
-        "plain": cases(_compare_speed_up, *models, guided=False),
-        "guided": cases(_compare_speed_up, *models, guided=True),
+        "plain": cases(_compare_speed_up, *models, guided=False, nudge=True),
+        "guided": cases(_compare_speed_up, *models, guided=True, nudge=True),
     }
 
 
@@ -135,6 +136,9 @@ def check_on_frontier() -> Parts:
             ([2.0], [7.0]),
             ([3.0, 2.0, 2.0, 3.0, 1.0, 2.0, 4.0, 1.0], [1.0, 2.0, 3.0, 1.0, 4.0, 2.0, 1.0, 4.0]),
             ([5.0, 5.0, 5.0], [1.0, 2.0, 1.0]),
+            *hidden(
+                lambda r: ([float(r.randint(1, 5)) for _ in range(12)], [float(r.randint(1, 5)) for _ in range(12)])
+            ),
         ),
     }
 

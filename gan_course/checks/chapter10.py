@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gan_course.checks.draws import hidden
 from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check
 from gan_course.checks.values import as_double, describe, near, normal
 
@@ -47,12 +49,24 @@ def _compare_size(attempt: Attempt, width: int, height: int, longest: int) -> No
 
 @check("fit_inside(width, height, longest) -> (width, height)")
 def check_fit_inside() -> Parts:
+    def smaller(r: random.Random) -> tuple[int, int, int]:
+        """The shorter side ends well away from half a pixel, or else rounding decides."""
+        longest, times = r.randint(50, 300), r.randint(3, 9)
+        sides = [longest * times, r.randint(9, longest // 2) * times + r.choice([-1, 1])]
+        r.shuffle(sides)
+        return sides[0], sides[1], longest
+
     return {
         "shrink": cases(
-            _compare_size, (600, 300, 256), (451, 300, 100), (300, 451, 100), (2000, 1001, 500), (601, 1000, 100)
+            _compare_size,
+            *((600, 300, 256), (451, 300, 100), (300, 451, 100), (2000, 1001, 500), (601, 1000, 100)),
+            *hidden(smaller, 3),
         ),
         "rim": cases(
-            _compare_size, (100, 60, 256), (40, 200, 256), (256, 256, 256), (5000, 3, 256), (2, 4000, 128), (3, 1, 2)
+            _compare_size,
+            *((100, 60, 256), (40, 200, 256), (256, 256, 256), (5000, 3, 256), (2, 4000, 128), (3, 1, 2)),
+            *hidden(lambda r: (r.randint(1, 3), r.randint(3000, 6000), r.randint(50, 300))),
+            *hidden(lambda r: (r.randint(50, 300), r.randint(50, 300), 300)),
         ),
     }
 
@@ -121,7 +135,7 @@ def _compare_statistics(attempt: Attempt, shape: tuple[int, ...], wanted_shape: 
         (parts[1].mean(), "Only the spreads were compared: the means belong to it."),
         (loss(correction=1).mean(), "Divide by the number of places, not by one less: correction=0."),
         (loss(power=2).mean(), "Those are variances. The spread is their root."),
-        (loss().sum(), "That is the sum over the channels: take their mean."),
+        *[(x, "That is the sum over the channels: take their mean.") for x in (loss().sum(), loss().sum(1).mean())],
         (loss(places=(1, 2, 3)).mean(), "Each channel has a mean and a spread of its own."),
         (loss(places=(0, 1, 2, 3)).mean(), "Each channel of each picture has a mean and a spread of its own."),
         (loss().mean() / 2, "The two parts are added, not averaged."),
@@ -170,6 +184,10 @@ def _compare_spans(attempt: Attempt, length: int, tile: int, margin: int) -> Non
         (torch.stack([start, stop, start - margin, stop + margin], dim=1), "There is nothing beyond the picture."),
         (torch.stack([start, beyond, first, beyond + margin], dim=1), "The last tile ends where the picture ends."),
         (torch.stack([start, beyond, first, last], dim=1), "What is kept of the last tile ends with the picture, too."),
+        *[
+            (right - torch.tensor(ends), "`stop` and `last` lie behind the range, as in a slice: one more.")
+            for ends in ((0, 1, 0, 1), (0, 0, 0, 1), (0, 1, 0, 0))
+        ],
         (right[:, [2, 3, 0, 1]], "First what is kept of the tile, then what is seen."),
         (right[:, [0, 1, 0, 1]], "The margin is missing: a tile has to see its surroundings."),
         (torch.stack([start, stop, *all_of_it], dim=1), "Each tile sees the whole picture then, and nothing is saved."),
@@ -190,8 +208,20 @@ def _compare_spans(attempt: Attempt, length: int, tile: int, margin: int) -> Non
 
 @check("tile_spans(length, tile, margin) -> list of (start, stop, first, last)")
 def check_tile_spans() -> Parts:
+    def even(r: random.Random) -> tuple[int, int, int]:
+        tile = r.randint(10, 40)
+        return tile * r.randint(2, 6), tile, r.randint(1, 9)
+
+    def uneven(r: random.Random) -> tuple[int, int, int]:
+        tile = r.randint(10, 40)
+        return tile * r.randint(2, 6) + r.randint(1, tile - 1), tile, r.randint(1, 9)
+
+    def wide(r: random.Random) -> tuple[int, int, int]:
+        tile = r.randint(3, 9)
+        return tile * r.randint(3, 6), tile, tile + r.randint(1, 9)
+
     return {
-        "even": cases(_compare_spans, (100, 50, 10), (96, 32, 8), (40, 40, 5)),
-        "uneven": cases(_compare_spans, (101, 50, 10), (7, 3, 1), (30, 64, 16)),
-        "wide": cases(_compare_spans, (20, 4, 9), (10, 5, 100), (9, 2, 0)),
+        "even": cases(_compare_spans, (100, 50, 10), (96, 32, 8), (40, 40, 5), *hidden(even)),
+        "uneven": cases(_compare_spans, (101, 50, 10), (7, 3, 1), (30, 64, 16), *hidden(uneven)),
+        "wide": cases(_compare_spans, (20, 4, 9), (10, 5, 100), (9, 2, 0), *hidden(wide)),
     }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
+import statistics
 
 import torch
 
+from gan_course.checks.draws import hidden
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import normal
 
@@ -47,12 +50,14 @@ def check_paired_gain() -> Parts:
             ([0.87, 0.85, 0.90], [0.84, 0.86, 0.85], 4.303),
             ([0.5, 0.75, 0.25, 0.5], [0.625, 0.5, 0.5, 0.375], 3.182),
             hint=hint,
+            nudge=True,
         ),
         "pairs": cases(
             _compare_pairs,
             ([0.61, 0.72, 0.83, 0.94, 0.52], [0.60, 0.70, 0.82, 0.91, 0.50], 2.776),
             ([0.9, 0.1, 0.5], [0.8, 0.05, 0.42], 4.303),
             hint=hint,
+            nudge=True,
         ),
     }
 
@@ -91,6 +96,12 @@ def _compare_runs(attempt: Attempt, differences: list[float], effect: float) -> 
 @check("runs_needed(differences [R], effect) -> number")
 def check_runs_needed() -> Parts:
     pilot = [0.03, -0.01, 0.02, 0.05, 0.01]
+
+    def enough(runs: float, r: random.Random) -> tuple[list[float], float]:
+        """A pilot, and the effect for which ``runs`` of them are exactly enough."""
+        numbers = [r.gauss(0.02, 0.03) for _ in range(r.randint(4, 8))]
+        return numbers, 2 * statistics.stdev(numbers) / math.sqrt(runs)
+
     return {
         "values": cases(
             _compare_runs,
@@ -99,8 +110,9 @@ def check_runs_needed() -> Parts:
             ([1.0, 3.0, 2.5], 0.7),
             ([-1.0, 0.0, 1.0], 1.0),  # exactly 4, and below exactly 16
             ([1.0, 2.0, 3.0], 0.5),
+            *hidden(lambda r: enough(r.randint(5, 90) + r.uniform(0.2, 0.8), r), 3),
         ),
-        "few": cases(_compare_runs, (pilot, 0.5), ([0.1, 0.2], 3.0)),
+        "few": cases(_compare_runs, (pilot, 0.5), ([0.1, 0.2], 3.0), *hidden(lambda r: enough(r.uniform(0.1, 0.7), r))),
     }
 
 
@@ -166,6 +178,12 @@ def _compare_generations(attempt: Attempt, count: int, share: float) -> None:
 @check("generations_left(count, share) -> number")
 def check_generations_left() -> Parts:
     return {
-        "half": cases(_compare_generations, (20, 0.5), (5, 0.5), (100, 0.5)),
-        "shares": cases(_compare_generations, (20, 0.1), (2, 0.25), (50, 0.9), (1000, 0.3), (2, 0.125), (4, 0.75)),
+        "half": cases(
+            _compare_generations, (20, 0.5), (5, 0.5), (100, 0.5), *hidden(lambda r: (r.randint(101, 900), 0.5), 3)
+        ),
+        "shares": cases(
+            _compare_generations,
+            *((20, 0.1), (2, 0.25), (50, 0.9), (1000, 0.3), (2, 0.125), (4, 0.75)),
+            *hidden(lambda r: (r.randint(30, 900), r.uniform(0.05, 0.8)), 3),
+        ),
     }

@@ -54,8 +54,11 @@ def check_bounce_path() -> Parts:
             ([2.0, -1.0], [1.5, 0.5], 6, 5.0),
             ([-3.0, 4.0], [-0.8, 1.1], 7, 6.0),
             ([0.0, 3.0], [1.0, -1.7], 5, 3.5),
+            nudge=True,
         ),
-        "often": cases(_compare_bounces, ([0.5, -1.0], [3.3, -2.6], 12, 2.0), ([1.0, 0.0], [-7.9, 5.2], 9, 1.5)),
+        "often": cases(
+            _compare_bounces, ([0.5, -1.0], [3.3, -2.6], 12, 2.0), ([1.0, 0.0], [-7.9, 5.2], 9, 1.5), nudge=True
+        ),
     }
 
 
@@ -181,11 +184,13 @@ def check_fill_gaps() -> Parts:
                 [(1.0, 2.0), (50.0, 0.0), (3.0, -2.0), (7.0, 7.0), (8.0, 8.0), (-1.0, 0.0), (5.0, 2.5)],
                 [True, False, True, False, False, False, True],
             ),
+            nudge=True,
         ),
         "ends": cases(
             _compare_gaps,
             ([(9.0, 9.0), (8.0, 8.0), (1.0, 2.0), (3.0, 3.0), (7.0, 0.0)], [False, False, True, True, False]),
             ([(5.0, 5.0), (2.0, -1.0), (4.0, 4.0), (0.0, 0.0), (6.0, 1.0)], [False, True, False, False, False]),
             ([(5.0, 5.0), (2.0, -1.0), (4.0, 4.0), (-4.0, 1.0), (6.0, 1.0)], [False, True, False, True, False]),
+            nudge=True,
         ),
     }

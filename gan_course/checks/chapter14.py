@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from gan_course.checks.draws import hidden, nudged
 from gan_course.checks.report import Attempt, Part, Parts, cases, check
 from gan_course.checks.values import describe
 
@@ -42,19 +44,19 @@ def _compare_price(attempt: Attempt, case: tuple[float, int, float, float, float
 def _price_cost() -> Part:
     hint = "Seconds of one picture, hours of it, USD of it. Then look what the GPU does while nobody asks for pictures."
     rows = ((7.2, 4, 2.0, 1.0, 0.0, 0.0), (3.0, 8, 4.0, 0.25, 0.0, 0.0), (0.9, 1, 1.2, 0.6, 0.0, 0.0))
-    return cases(_compare_price, *[[case] for case in rows], hint=hint)
+    return cases(_compare_price, *[[case] for case in rows], hint=hint, nudge=True)
 
 
 def _price_margin() -> Part:
     hint = "Of the price, a share is to be left after the cost. So which share of the price is the cost?"
     rows = ((7.2, 4, 2.0, 0.5, 0.0, 0.5), (3.0, 8, 4.0, 0.25, 0.0, 0.8), (2.0, 2, 1.0, 0.4, 0.0, 0.1))
-    return cases(_compare_price, *[[case] for case in rows], hint=hint)
+    return cases(_compare_price, *[[case] for case in rows], hint=hint, nudge=True)
 
 
 def _price_free() -> Part:
     hint = "Count the cost of ten pictures, and how many of the ten are paid for."
     rows = ((7.2, 4, 2.0, 0.5, 0.75, 0.5), (3.0, 8, 4.0, 0.3, 0.1, 0.6), (2.0, 2, 1.0, 0.4, 0.9, 0.0))
-    return cases(_compare_price, *[[case] for case in rows], hint=hint)
+    return cases(_compare_price, *[[case] for case in rows], hint=hint, nudge=True)
 
 
 @check("price_with_margin(batch_seconds, batch_size, gpu_usd_per_hour, utilisation, free_share, margin) -> USD")
@@ -123,7 +125,7 @@ def _subscribers_paying() -> Part:
         (8.0, 64, 0, 0, 0.0625, 1004.0),
         (12.0, 50, 0, 0, 0.01, 777.0),
     )
-    return cases(_compare_subscribers, *[[case] for case in rows], hint=hint)
+    return cases(_compare_subscribers, *[[case] for case in (*rows, *nudged(rows))], hint=hint)
 
 
 def _subscribers_free() -> Part:
@@ -134,7 +136,7 @@ def _subscribers_free() -> Part:
         (15.0, 40, 2.5, 8, 0.02, 5000.0),
         (12.0, 64, 1, 32, 0.0625, 1200.0),
     )
-    return cases(_compare_subscribers, *[[case] for case in rows], hint=hint)
+    return cases(_compare_subscribers, *[[case] for case in (*rows, *nudged(rows))], hint=hint)
 
 
 def _subscribers_never() -> Part:
@@ -145,7 +147,13 @@ def _subscribers_never() -> Part:
         (5.0, 100, 1, 20, 0.0625, 900.0),
         (5.0, 60, 1, 10, 0.0625, 900.0),
     )
-    return cases(_compare_subscribers, *[[case] for case in rows], hint=hint)
+
+    def too_much(r: random.Random) -> tuple[float, ...]:
+        """A fee below what the pictures of a subscriber, and of the free users with them, cost."""
+        own, users, theirs, image = r.randint(20, 90), r.randint(0, 9), r.randint(1, 20), r.uniform(0.02, 0.06)
+        return r.uniform(0.3, 0.9) * image * (own + users * theirs), own, users, theirs, image, r.uniform(100, 900)
+
+    return cases(_compare_subscribers, *[[case] for case in (*rows, *hidden(too_much, 3))], hint=hint)
 
 
 @check(
@@ -202,7 +210,7 @@ SD1: list[Phase] = [(485e6, 180e9, 286e9), (1913e6, 803e9, 1130e9)]
 def _hours_one() -> Part:
     hint = "Operations of one picture, of all pictures; operations a second; seconds; hours. Each is one product."
     rows = ([(1e6, 1e12, 0.0)], 1e14, 0.5, False), ([(2e8, 8e11, 1.1e12)], 3.12e14, 0.11, False)
-    return cases(_compare_hours, *rows, hint=hint)
+    return cases(_compare_hours, *rows, hint=hint, nudge=True)
 
 
 def _hours_phases() -> Part:
@@ -212,12 +220,14 @@ def _hours_phases() -> Part:
         (SD1, 3.12e14, 0.3, False),
         ([(1e5, 5e9, 1e9), (2e5, 7e9, 1e9), (4e5, 9e9, 3e9)], 4e10, 0.2, False),
         hint=hint,
+        nudge=True,
     )
 
 
 def _hours_again() -> Part:
     hint = "Forwards, forwards again, backwards at twice the price: for the trained network only."
-    return cases(_compare_hours, (SD1, 3.12e14, 0.3, True), ([(3e6, 2e11, 5e10)], 1e14, 0.4, True), hint=hint)
+    rows = (SD1, 3.12e14, 0.3, True), ([(3e6, 2e11, 5e10)], 1e14, 0.4, True)
+    return cases(_compare_hours, *rows, hint=hint, nudge=True)
 
 
 @check("training_gpu_hours(phases, peak_operations_per_second, utilisation, recomputed) -> hours")
@@ -306,6 +316,16 @@ def _compare_reports(attempt: Attempt, reports: list[Report], hint: str) -> None
         attempt.fail(describe(value), describe(right), hint, about)
 
 
+def _in_another_unit(reports: list[Report]) -> list[Report]:
+    """For a grader: other numbers, of which those that were equal still are."""
+    unit = nudged(1.0)
+
+    def times(end: float | None) -> float | None:
+        return None if end is None else unit * end
+
+    return [(times(low), times(high), kind) for low, high, kind in reports]
+
+
 def _reports_agree() -> Part:
     hint = "A number that suits everybody is above every low and below every high."
     rows: tuple[list[Report], ...] = (
@@ -315,7 +335,7 @@ def _reports_agree() -> Part:
         [(4.0, 7.5, "estimate"), (7.5, 8.0, "reported"), (6.0, 9.0, "estimate")],
         [(5.0, 6.0, "reported")],
     )
-    orders = [list(order) for reports in rows for order in itertools.permutations(reports)]
+    orders = [list(order) for reports in rows for order in itertools.permutations(_in_another_unit(reports))]
     return cases(_compare_reports, *[[order] for order in orders], hint=hint)
 
 
@@ -326,7 +346,7 @@ def _reports_conflict() -> Part:
         [(1.0, 2.0, "reported"), (5.0, 6.0, "verified"), (0.5, 9.0, "estimate")],
         [(200.0, 200.0, "estimate"), (300.0, 300.0, "reported"), (900.0, 990.0, "UNVERIFIED")],
     )
-    orders = [list(order) for reports in rows for order in itertools.permutations(reports)]
+    orders = [list(order) for reports in rows for order in itertools.permutations(_in_another_unit(reports))]
     return cases(_compare_reports, *[[order] for order in orders], hint=hint)
 
 
@@ -341,7 +361,7 @@ def _reports_open() -> Part:
         [(-2.0, 0.0, "reported"), (None, 4.0, "estimate")],
         [(0.0, 0.0, "reported"), (2.0, 3.0, "estimate")],
     )
-    orders = [list(order) for reports in rows for order in itertools.permutations(reports)]
+    orders = [list(order) for reports in rows for order in itertools.permutations(_in_another_unit(reports))]
     return cases(_compare_reports, *[[order] for order in orders], hint=hint)
 
 
@@ -402,8 +422,13 @@ def _sensitivity_powers() -> Part:
     hint = "Move one value by 1 % up and by 1 % down and compare the two results with the one in the middle."
     powers = _Result("volume = width² · height / depth", lambda width, height, depth: width**2 * height / depth)
     root = _Result("speed = fuel ** 0.5", lambda fuel: fuel**0.5)
-    rows = (powers, {"width": 3.0, "height": 5.0, "depth": 0.5}), (root, {"fuel": 40.0})
-    return cases(_compare_sensitivities, *rows, hint=hint)
+
+    def of_power(r: random.Random) -> tuple[_Result, dict[str, float]]:
+        power = r.uniform(-2, 3)
+        return _Result(f"speed = fuel ** {power:.3g}", lambda fuel: fuel**power), {"fuel": r.uniform(10, 90)}
+
+    rows = (powers, {"width": 3.0, "height": 5.0, "depth": 0.5}), (root, {"fuel": 40.0}), *hidden(of_power)
+    return cases(_compare_sensitivities, *rows, hint=hint, nudge=True)
 
 
 def _sensitivity_sums() -> Part:
@@ -416,7 +441,7 @@ def _sensitivity_sums() -> Part:
         (earned, {"images": 1e6, "price": 0.02, "cost": 0.005, "fixed": 9000.0}),
         (earned, {"fixed": 100.0, "cost": 0.01, "price": 0.03, "images": 8e3}),
     )
-    return cases(_compare_sensitivities, *rows, hint=hint)
+    return cases(_compare_sensitivities, *rows, hint=hint, nudge=True)
 
 
 def _sensitivity_losses() -> Part:
@@ -424,7 +449,7 @@ def _sensitivity_losses() -> Part:
     lost = _Result("profit = revenue - costs", lambda revenue, costs: revenue - costs)
     worse = _Result("profit = n · (p - 0.5)", lambda n, p: n * (p - 0.5))
     rows = (lost, {"revenue": 11.0, "costs": 153.0}), (worse, {"n": 100.0, "p": 0.3}), (worse, {"p": -2.0, "n": 3.0})
-    return cases(_compare_sensitivities, *rows, hint=hint)
+    return cases(_compare_sensitivities, *rows, hint=hint, nudge=True)
 
 
 @check("sensitivities(result, values) -> {name: number}")

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, equal, nn
 
+from gan_course.checks.draws import nudged
 from gan_course.checks.evidence import Evidence, Mistakes
 from gan_course.checks.passed import note
 from gan_course.checks.sandbox import SECONDS, SEED, Originals, OutOfTime, little_output, no_trace, time_limit
@@ -32,6 +33,14 @@ Parts = Mapping[str, Part]
 
 RESULT = tr_later("the result")
 RETURNS_NOTHING = tr_later("Does your function end in a return statement?")
+NOT_FINITE = tr_later(
+    "NaN is what 0/0, the root or the logarithm of a negative number and infinity minus infinity give; infinity comes "
+    "from 1/0, log 0 and large exponentials. Print what goes into that operation."
+)
+UNKNOWN_NAME = tr_later(
+    "Python does not know this name. Is it misspelt, or is an import missing? The chapter's imports do not count here: "
+    "add the line that you need to your cell."
+)
 
 
 class CheckFailed(AssertionError):
@@ -83,8 +92,13 @@ def check(signature: str, changes: str = "") -> Callable[[Callable[[], Parts]], 
     return decorate
 
 
-def cases(compare: Callable[..., Any], *rows: Iterable[Any], **always: Any) -> Part:
-    """A part that compares answers case by case: ``compare(attempt, *row, **always)`` for each of ``rows``."""
+def cases(compare: Callable[..., Any], *rows: Iterable[Any], nudge: bool = False, **always: Any) -> Part:
+    """A part that compares answers case by case: ``compare(attempt, *row, **always)`` for each of ``rows``.
+
+    ``nudge``: a grader moves the numbers of every row a little (:func:`nudged`).
+    """
+    if nudge:
+        rows = tuple(nudged(row, seed) for seed, row in enumerate(rows))
 
     def part(attempt: Attempt) -> None:
         first = None
@@ -268,10 +282,11 @@ class Attempt:
             frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
             line = frames[-1].line if frames else ""
         where = tr(" (in the line: {line})").format(line=shortened(line, 200)) if line else ""
+        hint = tr("Read the error's text first. Then print what goes into the line that fails, and its shape.")
         self.fail(
             tr("the error {error}{where}").format(error=error_text(error), where=where),
             tr("an answer, no error"),
-            tr("Read the error's text first. Then print what goes into the line that fails, and its shape."),
+            tr(UNKNOWN_NAME) if type(error) is NameError else hint,
         )
 
     def fail(self, got: str, expected: str, hint: str, about: str = "") -> NoReturn:
@@ -283,8 +298,13 @@ class Attempt:
         given = [as_double(v).numpy().tobytes() if isinstance(v, Tensor) else describe(v).encode() for v in self.values]
         self.evidence.observe(about, mistakes, made, is_right, b" ".join(given))
 
-    def tensor(self, value: Any, *shapes: Sequence[int], hint: str, what: str = RESULT) -> Tensor:
-        """``value`` as a finite tensor of the first of ``shapes``; any of them will do, and a number is shape []."""
+    def tensor(
+        self, value: Any, *shapes: Sequence[int], hint: str, what: str = RESULT, not_finite: str = NOT_FINITE
+    ) -> Tensor:
+        """``value`` as a finite tensor of the first of ``shapes``; any of them will do, and a number is shape [].
+
+        ``hint`` is for another shape, ``not_finite`` for NaN and infinity.
+        """
         allowed = [list(shape) for shape in shapes]
         number = allowed == [[]]
         what = tr(what)
@@ -317,7 +337,9 @@ class Attempt:
                 where = origin(self.function, self.values, kind)
             self.originals.put_back()
             self.fail(
-                f"{what} = {describe(value)}{where}", tr("{what} without NaN and infinity").format(what=what), hint
+                f"{what} = {describe(value)}{where}",
+                tr("{what} without NaN and infinity").format(what=what),
+                tr(not_finite),
             )
         return value.reshape(list(shapes[0]))
 
@@ -346,7 +368,7 @@ class Attempt:
         """Report ``value`` unless it equals ``expected``; ``mistakes`` may give a better hint than ``hint``."""
         what = tr(what)
         wanted, about = as_double(expected), what if about is None else about
-        result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what))
+        result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what, not_finite=hint))
         numbers = [(as_double(wrong), text) for wrong, text in mistakes]
         known = [(wrong if finite(wrong) else None, text) for wrong, text in numbers]
         is_right = near(result, wanted, tolerance)

@@ -28,6 +28,7 @@ from gan_course.commands.errors import CourseError
 from gan_course.commands.exercises import release
 from gan_course.files import write_whole
 from gan_course.fonts import INSTALL, chinese, needed
+from gan_course.language import tr_later
 
 GLOSSARY = "gan_course/ledger/glossary.md"
 #: Functions that look a message up → which of their arguments it is.
@@ -35,6 +36,9 @@ SPOKEN = {
     "tr": (1,), "tr_later": (1,), "label": (1,),
     "button": (1, 2), "menu": (1,), "slider": (1,), "control": (2,),
 }  # fmt: skip
+# A translated notebook lies on no server that Colab could open it from, for nobody commits it.
+BADGES = re.compile(r"^\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\) · \[source\]\(([^)]*)\)$", re.MULTILINE)
+ORIGINALS = tr_later("Open the English original in Colab"), tr_later("English original")
 LANGUAGE_CELL = """\
 import os
 
@@ -278,6 +282,8 @@ def build(root: Path, language: str, target: Path) -> int:
         for source in list(made)
         if source.parent.name == "solutions"
     }
+    said = finished(read(spoken(root, language), language))
+    originals = " · ".join(f"[{said.get((words, ''), words)}](\\{n})" for n, words in enumerate(ORIGINALS, start=1))
     for part in ("chapters", "exercises", "solutions"):
         shutil.rmtree(target / part, ignore_errors=True)
         (target / part).mkdir(parents=True)
@@ -288,12 +294,12 @@ def build(root: Path, language: str, target: Path) -> int:
         notebook = translated(source, read(pairs[source], language), labels)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = relink(cell.source, source, path, made)
+                cell.source = BADGES.sub(originals, relink(cell.source, source, path, made))
             else:
                 cell.outputs, cell.execution_count = [], None
         after = next((i for i, cell in enumerate(notebook.cells, 1) if "setup" in notebooks.tags(cell)), 0)
-        said = new_code_cell(LANGUAGE_CELL.format(language=language), id="language", metadata={"tags": ["language"]})
-        notebook.cells.insert(after, said)
+        speak = new_code_cell(LANGUAGE_CELL.format(language=language), id="language", metadata={"tags": ["language"]})
+        notebook.cells.insert(after, speak)
         notebooks.write(path, notebook)
     if (root / GLOSSARY) in pairs:
         done = finished(read(pairs[root / GLOSSARY], language))

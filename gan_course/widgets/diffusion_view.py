@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from gan_course import diffusion, plots
+from gan_course import diffusion
 from gan_course.arguments import checked
 from gan_course.data import Dataset
 from gan_course.widgets import canvas, charts, controls, panel
@@ -28,7 +28,7 @@ CHOICES = (0.5, 1.5, 3.0, 4.0, 6.0, 8.0, 12.0)  # for the fourth column
 KEPT = 24  # paths in memory: about half a megabyte each
 TICK = 9  # timesteps between two stops of the slider: 112 of them
 WIDTH, HEIGHT = canvas.SIDE, 560  # of each of the two pictures
-COLOURS = (plots.REAL, plots.FAKE, canvas.GREEN, canvas.PURPLE)
+COLOURS = (canvas.INK, canvas.PURPLE, canvas.GREEN, canvas.LINE)  # of schedules: neither real nor generated
 
 
 class Path(NamedTuple):

@@ -17,7 +17,7 @@ from gan_course.fonts import label
 from gan_course.language import tr, tr_later
 from gan_course.losses import LOSSES
 from gan_course.widgets import controls
-from gan_course.widgets.canvas import LINE, PALE, SIDE, arrow, beside, blank, ink, text
+from gan_course.widgets.canvas import GREEN, LINE, PALE, PURPLE, SIDE, arrow, beside, blank, ink, text
 from gan_course.widgets.charts import Chart, Curve, paint
 from gan_course.widgets.panel import LOSS_NAMES, CasePanel
 
@@ -149,11 +149,11 @@ class LossView(CasePanel):
             return Chart(
                 title,
                 (
-                    Curve(label("discriminator"), x, all_[d].tolist(), plots.REAL),
-                    Curve(label("generator"), x, all_[g].tolist(), plots.FAKE, dashed=True),
+                    Curve(label("discriminator"), x, all_[d].tolist(), GREEN),
+                    Curve(label("generator"), x, all_[g].tolist(), PURPLE, dashed=True),
                 ),
                 x_name=label("logit of the generated sample"),
-                marks=((fake, d_mark, plots.REAL), (fake, g_mark, plots.FAKE)),
+                marks=((fake, d_mark, GREEN), (fake, g_mark, PURPLE)),
             )
 
         return axis(real, fake, found), paint(

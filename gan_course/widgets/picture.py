@@ -164,8 +164,8 @@ def curves(lab: Lab) -> Image.Image:
         Chart(
             label("losses"),
             (
-                Curve(label("discriminator"), step, log["d_loss"], plots.REAL),
-                Curve(label("generator"), step, log["g_loss"], plots.FAKE, dashed=True),
+                Curve(label("discriminator"), step, log["d_loss"], GREEN),
+                Curve(label("generator"), step, log["g_loss"], PURPLE, dashed=True),
             ),
         ),
         Chart(

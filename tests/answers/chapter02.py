@@ -81,6 +81,12 @@ def js_by_xlogy(p, q, dx):
     return 0.5 * dx * (torch.xlogy(p, p) - torch.xlogy(p, m) + torch.xlogy(q, q) - torch.xlogy(q, m)).sum()
 
 
+def js_by_quotient(p, q, dx):
+    """0/0 where both are 0: there xlogy is no help."""
+    m = (p + q) / 2
+    return 0.5 * dx * (torch.xlogy(p, p / m) + torch.xlogy(q, q / m)).sum()
+
+
 def js_by_best_discriminator(p, q, dx):
     """log 2 minus half the loss of the optimal discriminator."""
     d = optimal(p, q).double()
@@ -223,6 +229,7 @@ WRONG = {
         (lambda p, q, dx: (kl(p, q, dx) + kl(q, p, dx)) / 2, "compared with each other"),
         (lambda p, q, dx: kl(p, (p + q) / 2, dx), "Only p"),
         (js_naive, "minus infinity"),
+        (js_by_quotient, "don't divide by it"),
         (lambda p, q, dx: -js_by_xlogy(p, q, dx), "sign"),
     ],
     "hinge_losses": [
@@ -352,6 +359,12 @@ def fit(task, change):
         table[task] = [(change(row[0]), *row[1:]) if isinstance(row, tuple) else change(row) for row in table[task]]
 
 
+def halved_to_one(discriminator, places):
+    places = places.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(places).sum(), places, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean() / 2
+
+
 fit("losses_from_logits", smoothed)
 fit("hinge_losses", with_margin)
 fit("r1_penalty", between)
@@ -371,6 +384,7 @@ WRONG["hinge_losses"] += [
     (lambda r, f, m: (hinge_d(r / m, f / m), -f.mean()), "made 1 by a division"),
 ]
 WRONG["r1_penalty"] += [
+    (between(halved_to_one), "as WGAN-GP does"),
     (lambda d, real, fake, share: r1(d, real), "That is R1"),
     (lambda d, real, fake, share: r1(d, fake), "That is R2"),
     (between(r1, turned=True), "the other way round"),

@@ -61,6 +61,20 @@ def growth(number, entry=lambda h, w: 1 - h * w):
     return lambda h, w: number(torch.linalg.eigvals(torch.tensor([[1.0, h], [-h, entry(h, w)]])))
 
 
+def play_the_chapter(theta, psi, rate, steps, alternating):
+    path = [torch.tensor([theta, psi])]
+    for _ in range(steps):
+        a, b = path[-1]
+        new = b - rate * torch.sigmoid(a * b) * a
+        seen = new if alternating else b
+        path.append(torch.stack([a + rate * torch.sigmoid(a * seen) * seen, new]))
+    return torch.stack(path)
+
+
+def growth_of_the_chapter(h, w):
+    return torch.linalg.eigvals(torch.tensor([[1.0, h / 2], [-h / 2, 1 - h * w]])).abs().max()
+
+
 def growth_by_formula(h, w):
     half, determinant = (2 - h * w) / 2, 1 - h * w + h * h
     if half**2 < determinant:
@@ -105,12 +119,15 @@ def cured(
     zero_d=True,
     joined=False,
     flip=False,
+    seen_noise=None,
+    own_noise=None,
 ):
     """A right answer with one of its pieces replaced."""
 
     def cured_round(g, d, opt_g, opt_d, real, noise):
-        fake = g(noise)
-        seen = fake.detach() if detach else fake
+        fake = g(own_noise(noise) if own_noise else noise)
+        seen = g(seen_noise(noise) if seen_noise else noise) if seen_noise or own_noise else fake
+        seen = seen.detach() if detach else seen
         real_logits, fake_logits = d(torch.cat([real, seen])).chunk(2) if joined else (d(real), d(seen))
         loss_d = real_loss(real_logits) + fake_loss(fake_logits)
         if zero_d:
@@ -429,8 +446,17 @@ RIGHT["growth_factor"] += [
     lambda h, w: np.abs(np.linalg.eigvals(np.array([[1, h], [-h, 1 - h * w]]))).max(),
 ]
 RIGHT["memory_share"] += [lambda log, last: np.float64(memory(share)(log, last))]
-WRONG["calm_weights"] += [(calm(high=lambda h: 4 / h), "the matrix plus the identity")]
-WRONG["cured_round"] += [(cured_in_eval, "it.training was True, afterwards False")]
+WRONG["calm_weights"] += [
+    (calm(high=lambda h: 4 / h), "the matrix plus the identity"),
+    (calm(low=lambda h: h / 4, high=lambda h: 2 / h + h / 8), "the chapter's game"),
+]
+WRONG["growth_factor"] += [(growth_of_the_chapter, "the chapter's game")]
+WRONG["play_dirac"] += [(play_the_chapter, "the chapter's game")]
+WRONG["cured_round"] += [
+    (cured_in_eval, "it.training was True, afterwards False"),
+    (cured(seen_noise=torch.randn_like), "another noise"),
+    (cured(own_noise=torch.randn_like), "another noise"),
+]
 WRONG["memory_share"] += [
     (memory(lambda r, h, f: (r - h) / (abs(r) + abs(f))), "Compare that with"),
     (memory(share, mean=lambda x: sorted(x)[len(x) // 2]), "Compare that with"),

@@ -412,13 +412,21 @@ def jump_by_wrong_index(x, noise, start, t, betas):
     return share.sqrt() * x + (1 - share).clamp(min=0).sqrt() * noise
 
 
+def jump_by_index(x, noise, start, t, betas):
+    """NaN where the picture's share would be more than 1."""
+    left = torch.cumprod(1 - betas, 0)
+    share = over(left[t] / left[start], x)
+    return share.sqrt() * x + (1 - share).sqrt() * noise
+
+
 fit("jump_to", since)
 RIGHT["jump_to"] += [jump_by_ratio]
 WRONG["jump_to"] += [
     (lambda x, e, start, t, b: jump()(x, e, t, b), "starts at the clean picture"),
     (lambda x, e, start, t, b: since(jump())(x, e, start - 1, t, b), "it must not act again"),
     (lambda x, e, start, t, b: since(jump_in_place)(x, e, start, t, b), "x was changed"),
-    (jump_by_wrong_index, "expected:"),
+    (jump_by_wrong_index, "index -1 is the last entry"),
+    (jump_by_index, "index -1 is the last entry"),
 ]
 WRONG["flow_walk"] += [
     (walk_of_the_chapter, "These steps are equal"),

@@ -122,6 +122,7 @@ WRONG = {
         (statistics(correction=1), "correction=0"),
         (statistics(power=2), "Those are variances"),
         (statistics(collect=torch.sum), "sum over the channels"),
+        (statistics(collect=lambda x: x.sum(1).mean()), "sum over the channels"),
         (statistics(places=(1, 2, 3)), "a mean and a spread of its own"),
         (lambda found, wanted: statistics()(found, wanted) / 2, "added, not averaged"),
         (statistics(power=1, collect=lambda x: x.mean() * 2), "mean and the standard deviation over all places"),
@@ -136,6 +137,8 @@ WRONG = {
         (lambda *given: [row[:2] * 2 for row in spans(*given)], "margin is missing"),
         (lambda length, *given: [(a, b, 0, length) for a, b, _, _ in spans(length, *given)], "nothing is saved"),
         (lambda *given: spans(*given)[:-1], "The last tile is missing."),
+        (lambda *given: [(a, b, c, d - 1) for a, b, c, d in spans(*given)], "as in a slice"),
+        (lambda *given: [(a, b - 1, c, d - 1) for a, b, c, d in spans(*given)], "as in a slice"),
     ],
 }
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gan_course.checks import CheckFailed, passed
+from gan_course.checks.draws import drawn_by
 from gan_course.checks.sandbox import OutOfTime
 from gan_course.commands.grading import remote, wire
 from gan_course.commands.grading.isolation import Limits
@@ -53,15 +54,17 @@ class Report:
         return cls(**{**data, "verdicts": [Verdict(**verdict) for verdict in data["verdicts"]]})
 
 
-def grade(submission: Submission, exercise: Exercise | None, kind: str, limits: Limits) -> Report:
+def grade(submission: Submission, exercise: Exercise | None, kind: str, limits: Limits, secret: int) -> Report:
     """Grade one submission in a sandbox of its own; nothing that it does raises an exception here.
+
+    ``secret``: by which the inputs of the checks are drawn. Neither it nor the code that draws enters the sandbox.
 
     In a thread of its own: elsewhere a check has an alarm clock that rings after ten seconds on the clock, and how long
     a call takes there is the machine's affair, too. Here the sandbox counts.
     """
 
     def grade_it() -> Report:
-        with passed.paused():
+        with passed.paused(), drawn_by(secret):
             return _grade(submission, exercise, kind, limits)
 
     with ThreadPoolExecutor(1) as pool:
