@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from gan_course.checks.draws import hidden
 from gan_course.checks.report import Attempt, Parts, cases, check
 from gan_course.checks.values import as_double, normal
 
@@ -97,8 +98,14 @@ def check_map_place() -> Parts:
             (91.0, 5.0, 32),
             (-3.0, 47.0, 512),
             (133.0, -80.0, 90),
+            *hidden(lambda r: (r.uniform(-170, 170), r.uniform(-80, 80), r.randint(20, 600)), 3),
         ),
-        "rim": cases(_compare_place, (180.0, -90.0, 64), (-180.0, 90.0, 64), (0.0, -90.0, 32), (180.0, 10.0, 16)),
+        "rim": cases(
+            _compare_place,
+            *((180.0, -90.0, 64), (-180.0, 90.0, 64), (0.0, -90.0, 32), (180.0, 10.0, 16)),
+            *hidden(lambda r: (180.0, r.uniform(-80, 80), r.randint(20, 600))),
+            *hidden(lambda r: (r.uniform(-170, 170), -90.0, r.randint(20, 600))),
+        ),
     }
 
 
