@@ -152,7 +152,7 @@ class JudgedEnlargerRun(EnlargerRun):
             return network
 
         self.enlarger = self.add("enlarger", go_on, s.learning_rate, s.decay, betas, weight_decay=0.0)
-        judge = partial(PatchDiscriminator, channels=6)
+        judge = partial(PatchDiscriminator, channels=6, normalised=True)
         self.critic = self.add("critic", judge, s.discriminator_learning_rate, betas=betas, weight_decay=0.0)
 
     @classmethod

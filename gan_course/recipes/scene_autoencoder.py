@@ -145,34 +145,31 @@ class Decoding(nn.Module):
 class PatchDiscriminator(nn.Module):
     """Are these patches real? Pictures ``[N, channels, H, W]`` to all logits side by side, ``[N, places]``.
 
-    One head sees patches of some 20 pixels, whose texture it judges, the other of twice as many. Nothing is normalised:
-    that would take away how strong a texture is, which gives the blurred picture away.
+    One head sees patches of some 20 pixels, whose texture it judges, the other of twice as many. What is ``normalised``
+    does not show how strong a texture is; without, weights begin so that signals keep their size through all layers.
     """
 
-    def __init__(self, width: int = 32, channels: int = 3):
+    def __init__(self, width: int = 32, channels: int = 3, normalised: bool = False):
         super().__init__()
+
+        def layer(inputs: int, outputs: int, side: int, stride: int) -> list[nn.Module]:
+            norm = [nn.GroupNorm(8, outputs)] if normalised else []
+            return [nn.Conv2d(inputs, outputs, side, stride, 1), *norm, nn.LeakyReLU(0.2)]
+
         w = width
         first = nn.Conv2d(channels, w, 4, 2, 1), nn.LeakyReLU(0.2)
-        self.fine = nn.Sequential(*first, *_halve(w, 2 * w), *_keep(2 * w, 2 * w))
-        self.coarse = nn.Sequential(*_halve(2 * w, 3 * w), *_keep(3 * w, 3 * w))
+        self.fine = nn.Sequential(*first, *layer(w, 2 * w, 4, 2), *layer(2 * w, 2 * w, 3, 1))
+        self.coarse = nn.Sequential(*layer(2 * w, 3 * w, 4, 2), *layer(3 * w, 3 * w, 3, 1))
         self.heads = nn.ModuleList([nn.Conv2d(2 * w, 1, 3, 1, 1), nn.Conv2d(3 * w, 1, 3, 1, 1)])
-        for layer in (*self.fine, *self.coarse):
-            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-                nn.init.kaiming_normal_(layer.weight, 0.2)  # signals keep their size, and it finds its feet sooner
-                nn.init.zeros_(layer.bias)
+        for part in (*self.fine, *self.coarse):
+            if isinstance(part, nn.Conv2d) and part.bias is not None and not normalised:
+                nn.init.kaiming_normal_(part.weight, 0.2)
+                nn.init.zeros_(part.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         fine = self.fine(images)
         maps = fine, self.coarse(fine)
         return torch.cat([head(x).flatten(1) for head, x in zip(self.heads, maps, strict=True)], dim=1)
-
-
-def _halve(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
-
-
-def _keep(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, 1, 1), nn.LeakyReLU(0.2)]
 
 
 def level_then_linear(step: int, steps: int) -> float:
