@@ -369,6 +369,6 @@ def test_the_shipped_autoencoder_keeps_what_a_panorama_shows():
     autoencoder = load_autoencoder(zoo.FOLDER / MODEL)
     found = sd.measure_adherence(rebuild(autoencoder, SCENES.render(records, 777)), records, source=SCENES)
     assert found.each["thing"].value > 0.85 and found.each["land"].value > 0.97
-    about = zoo.card(MODEL)["autoencoder"]
-    assert about["steps"] == scene_autoencoder.ScenesAutoencoderRun.steps and about["metrics"]["read_right"] > 0.9
-    assert about["metrics"]["patch_frechet"] > 4 * about["metrics"]["patch_frechet_floor"], "texture is still missing"
+    for name, part in (("scenes_autoencoder", "autoencoder"), (MODEL, "decoder")):
+        about = zoo.card(name)[part]
+        assert about["steps"] == recipes.find(about["recipe"].split()[2]).steps and about["metrics"]["read_right"] > 0.9

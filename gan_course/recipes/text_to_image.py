@@ -354,7 +354,9 @@ class TextToImageRun(Run):
             "licence": "Apache-2.0",
         }
         with scratch_folder() as place:
-            pipeline.to(dtype=self.precision).save_pretrained(place)
+            for part in (pipeline.vae, pipeline.unet):  # a text encoder would be loaded again in what it is stored in
+                part.to(self.precision)
+            pipeline.save_pretrained(place)
             self.make_tokenizer(place / "tokenizer")
             return zoo.store_files(self.model, place, about, folder)
 
