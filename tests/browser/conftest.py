@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,14 +100,20 @@ def wait_for(address: str, server: subprocess.Popen, limit: float = 90) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium_of() -> Iterator[Callable[[list[str]], Browser]]:
+    """Opens Chromium with these flags: one Playwright for all, which can't be started twice."""
     path = chromium_path()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+        yield lambda flags: playwright.chromium.launch(executable_path=path, args=flags)
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_of: Callable[[list[str]], Browser]) -> Iterator[Browser]:
+    browser = chromium_of(FLAGS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="module")

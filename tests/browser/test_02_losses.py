@@ -9,6 +9,7 @@ import pytest
 from lab_page import changed, choose_next, differ, drag, mask, pixels, settled, slider, visible
 
 from gan_course import plots
+from gan_course.widgets import canvas
 
 CHAPTER = "02"
 WIDGET = "loss_explorer("  # calls it
@@ -86,7 +87,7 @@ def test_the_keyboard_moves_a_belief_and_chooses_a_loss(chapter, widget, line, c
     before = settled(curves)
     choose_next(widget.get_by_label("loss"))
     after = changed(curves, before)
-    assert differ(mask(after, plots.FAKE), mask(before, plots.FAKE))
+    assert differ(mask(after, canvas.PURPLE), mask(before, canvas.PURPLE))
 
 
 def test_the_numbers_are_those_of_the_document(widget, line):

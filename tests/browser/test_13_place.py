@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import chromium_path
 from PIL import Image
 
 from gan_course.data.scenes import Scene, draw_scenes
@@ -32,15 +31,11 @@ TURNED = "device.quaternion.set(0, Math.sin(Math.PI / 6), 0, Math.cos(Math.PI / 
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(chromium_of: Callable[[list[str]], Browser]) -> Iterator[Browser]:
     """A Chromium that draws in three dimensions without a graphics card."""
-    path = chromium_path()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield opened
-        opened.close()
+    opened = chromium_of(FLAGS)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
