@@ -18,13 +18,15 @@ from gan_course.recipes import run as runs
 from gan_course.recipes import scene_autoencoder, scene_student, scene_text_to_image
 from gan_course.recipes.scene_autoencoder import MODEL
 from gan_course.recipes.text_to_image import load_autoencoder
-from gan_course.stable_diffusion.distill import read_words
+from gan_course.stable_diffusion.distill import from_the_end
 from gan_course.stable_diffusion.latents import rebuild
+from gan_course.stable_diffusion.pairs import begin_pairs, load_pairs
+from gan_course.stable_diffusion.panoramas import text_to_latents
 
-NAMES = ["scenes_autoencoder", "scenes_decoder", "scenes_text_to_image", "scenes_student"]
+NAMES = ["scenes_autoencoder", "scenes_decoder", "scenes_text_to_image", "scene_pairs", "scenes_student"]
 WIDTHS = (8, 8, 8, 16)
 READER = AttributeClassifier(8, [len(values) for values in scenes.FIELDS.values()], (3, 64, 128)).requires_grad_(False)
-STUDENT = {"pictures": 6, "batch": 4, "pairs": 4, "pair_steps": 2, "width": 8}
+STUDENT = {"pictures": 6, "batch": 4, "paired": 2, "width": 8}
 
 
 @pytest.fixture
@@ -46,8 +48,13 @@ def start(panorama_pipeline):
             return scene_text_to_image.ScenesTextToImageRun(
                 seed, steps, pipeline.vae, pipeline.tokenizer, settings=settings
             )
+        if name == "scene_pairs":
+            settings = scene_student.ScenePairsSettings(at_once=2, ways=3)
+            return scene_student.ScenePairsRun(seed, steps, pipeline, settings=settings)
+        pairs = begin_pairs(4, seed)
+        ends = torch.randn(pairs.noise.shape, generator=torch.Generator().manual_seed(seed + 1))
         settings = scene_student.ScenesStudentSettings(**STUDENT | options)
-        return scene_student.ScenesStudentRun(seed, steps, pipeline, settings=settings)
+        return scene_student.ScenesStudentRun(seed, steps, pipeline, pairs._replace(ends=ends), settings=settings)
 
     return begin
 
@@ -61,7 +68,7 @@ def state(run):
 
 
 def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    return a.keys() == b.keys() and all(torch.equal(a[key].nan_to_num(), b[key].nan_to_num()) for key in a)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,6 +97,7 @@ def test_a_run_goes_on_bit_for_bit(name, start, tmp_path):
         ("scenes_autoencoder", "scenes_features"),
         ("scenes_decoder", "scenes_autoencoder"),
         ("scenes_text_to_image", "scenes_decoder"),
+        ("scene_pairs", "scenes_text_to_image"),
         ("scenes_student", "scenes_text_to_image"),
     ],
 )
@@ -327,15 +335,42 @@ def test_a_weight_of_nothing_leaves_a_loss_out(weights, shown, start):
     assert moved == ({"student", "heads"} if "found" in shown else {"student"})
 
 
-def test_pairs_are_the_ends_of_the_teachers_own_ways(start):
+def test_pairs_are_the_ends_of_the_teachers_own_ways(start, tmp_path):
+    run = start("scene_pairs")
+    while run.done < run.steps:
+        run.step()
+    card = run.finish(tmp_path, {"seed": 0})
+    assert card["data"].startswith("8 captions of landscape panoramas") and card["settings"]["ways"] == 3
+    pairs = load_pairs(tmp_path)
+    assert pairs.ends.shape == pairs.noise.shape == (8, 4, 8, 16) and pairs.records == SCENES.draw(8, 0)
+    captions = [SCENES.phrase(record) for record in pairs.records]
+    ends = text_to_latents(from_the_end(run.walker), captions, pairs.noise, 3, sd.GUIDANCE)
+    assert torch.allclose(ends, pairs.ends, rtol=2e-3, atol=2e-3) and not torch.allclose(ends, pairs.noise, atol=0.1)
+
+
+def test_pairs_turn_together_but_not_into_what_is_held_out(start):
     run = start("scenes_student")
-    assert run.ends.shape == run.pair_noise.shape == (4, 4, 8, 16) and len(run.pair_captions) == 4
-    again = run.go_all_the_way(at_once=3)
-    assert torch.allclose(again, run.ends, atol=1e-4)
-    words = read_words(run.teacher, run.pair_captions)
-    assert words.shape[0] == 4 and not torch.allclose(run.ends, run.pair_noise, atol=0.1)
-    with pytest.raises(ValueError, match="pairs must be from 1 to 6, the number of pictures, but is 7"):
-        start("scenes_student", pairs=7)
+    whole, seen = run.pairs, set()
+    for draw in range(20):
+        taken = run.take_pairs(3, torch.Generator().manual_seed(draw))
+        assert not any(scenes.is_held_out(record) for record in taken.records)
+        for record, noise, end in zip(*taken, strict=True):
+            found = [
+                (row, quarters)
+                for row in range(4)
+                for quarters in range(4)
+                if torch.equal(noise, whole.noise[row].roll(4 * quarters, -1))
+                and torch.equal(end, whole.ends[row].roll(4 * quarters, -1))
+            ]
+            assert len(found) == 1 and record == scenes.turn(whole.records[found[0][0]], found[0][1])
+            seen |= set(found)
+    assert len(seen) > 10
+
+
+def test_a_student_without_pairs_says_what_to_do(panorama_pipeline, tmp_path):
+    panorama_pipeline.save_pretrained(tmp_path / MODEL)
+    with pytest.raises(FileNotFoundError, match="there are no pairs in .*: run gan-course train scene_pairs first"):
+        recipes.find("scenes_student").start(0, 1, None, tmp_path)
 
 
 def test_regression_alone_comes_nearer_to_the_pairs(start):

@@ -32,6 +32,7 @@ RECIPES = {
     "scenes_autoencoder": "gan_course.recipes.scene_autoencoder:ScenesAutoencoderRun",
     "scenes_decoder": "gan_course.recipes.scene_autoencoder:ScenesDecoderRun",
     "scenes_text_to_image": "gan_course.recipes.scene_text_to_image:ScenesTextToImageRun",
+    "scene_pairs": "gan_course.recipes.scene_student:ScenePairsRun",
     "scenes_student": "gan_course.recipes.scene_student:ScenesStudentRun",
     "style_mosaic": "gan_course.recipes.style:MosaicRun",
     "style_swirls": "gan_course.recipes.style:SwirlsRun",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gan_course import losses
+from gan_course import losses, zoo
 from gan_course import stable_diffusion as sd
-from gan_course.data.scene_sets import SCENES
-from gan_course.recipes.run import random_numbers
+from gan_course.checkpoints import save_checkpoint
+from gan_course.data.scene_sets import SCENES, roll_each
+from gan_course.data.scenes import is_held_out, turn
+from gan_course.files import scratch_folder
+from gan_course.recipes.run import Run, random_numbers
 from gan_course.recipes.scene_autoencoder import MODEL
 from gan_course.recipes.scene_text_to_image import encode_panoramas
 from gan_course.recipes.student import StudentRun, StudentSettings
@@ -24,27 +27,93 @@ from gan_course.stable_diffusion.distill import (
     one_step,
     read_words,
 )
+from gan_course.stable_diffusion.pairs import FILE, PAIRS, Pairs, begin_pairs, load_pairs
 from gan_course.stable_diffusion.panoramas import text_to_latents, text_to_panorama
+
+
+def load_teacher(folder: Path) -> sd.Pipeline:
+    """Mini Stable Diffusion II in ``folder``. Raises ``FileNotFoundError`` where it is missing."""
+    if not (folder / MODEL / "model_index.json").is_file():
+        raise FileNotFoundError(f"there is no teacher in {folder}: run gan-course train scenes_text_to_image first")
+    return sd.load_pipeline(folder / MODEL)
+
+
+# ------------------------------------------------------------------------------------------ the pairs
+
+
+@dataclass(frozen=True)
+class ScenePairsSettings:
+    at_once: int = 64  # pairs in a step
+    ways: int = 16  # steps of the teacher from a noise to its end
+    guidance: float = sd.GUIDANCE
+
+
+class Ends(nn.Module):
+    """The ends that are known already, ``[N, 4, 8, 16]``; the others are NaN."""
+
+    def __init__(self, ends: Tensor):
+        super().__init__()
+        self.register_buffer("ends", ends)
+
+
+class ScenePairsRun(Run):
+    """One step: the teacher goes all the way from the noise of the next pairs. Nothing is trained."""
+
+    name, steps = "scene_pairs", 32
+    settings: Any = ScenePairsSettings()
+
+    def __init__(self, seed: int, steps: int, teacher: sd.Pipeline, accelerator: Any = None, settings: Any = None):
+        super().__init__(seed, steps, accelerator, settings)
+        self.walker = from_the_end(teacher)
+        self.depend_on(unet=teacher.unet, text_encoder=teacher.text_encoder)
+        for network in (teacher.unet, teacher.text_encoder):
+            network.requires_grad_(False).eval().to(self.accelerator.device)
+        self.pairs = begin_pairs(steps * self.settings.at_once, seed)
+        self.known = self.add("pairs", lambda: Ends(self.pairs.ends), learning_rate=0.0).network
+
+    @classmethod
+    def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> ScenePairsRun:
+        return cls(seed, steps, load_teacher(folder), accelerator)
+
+    def learn(self) -> dict[str, Tensor]:
+        s = self.settings
+        rows = slice(self.done * s.at_once, (self.done + 1) * s.at_once)
+        captions = [SCENES.phrase(record) for record in self.pairs.records[rows]]
+        noise = self.pairs.noise[rows].to(self.accelerator.device)
+        self.known.ends[rows] = text_to_latents(self.walker, captions, noise, s.ways, s.guidance)
+        return {"spread": self.known.ends[rows].std()}
+
+    def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        ends = self.known.ends.cpu().half()  # half the file; what is rounded away is a thousandth of their spread
+        about = {
+            "what": "Where the teacher's ways from many noises end, for a student that is to go there in one step.",
+            "data": f"{len(ends):,} captions of {SCENES.name} without any of the held-out pairs",
+            "settings": asdict(self.settings),
+        }
+        with scratch_folder() as place:
+            save_checkpoint(place / FILE, {"ends": ends}, {"seed": self.seed})
+            return zoo.store_files(PAIRS, place, about | facts, folder)
+
+
+# ------------------------------------------------------------------------------------------ the student
 
 
 @dataclass(frozen=True)
 class ScenesStudentSettings(StudentSettings):
     pictures: int = 8000
     batch: int = 64
+    paired: int = 32  # of a batch start from the noise of a pair, the others from fresh noise
     learning_rate: float = 5e-4
     regression: float = 1.0  # the weight of the squared distance from where the teacher's own way ends,
     distillation: float = 0.0  # of what the teacher sees in the student's pictures,
     adversarial: float = 1.0  # and of the discriminator; 0 leaves each out
-    pairs: int = 4096  # of noise and the end of the teacher's way from there
-    pair_steps: int = 16  # in which the teacher goes it
 
 
 class ScenesStudentRun(StudentRun):
-    """One step: half of each batch starts from noise from which the teacher has gone all the way, half from fresh.
+    """One step: a part of each batch starts from the noise of pairs, the rest from fresh noise.
 
-    The pairs are known for the first half alone; discriminator and distillation see both. The pairs are meant to
-    keep the student from making one picture of all noises, the discriminator from making the mean of several; this has
-    not been measured yet.
+    Pairs are turned by quarters, unless that would make a combination that is held out. The regression sees that part
+    alone, discriminator and distillation see all.
     """
 
     name, steps = "scenes_student", 1000
@@ -52,49 +121,62 @@ class ScenesStudentRun(StudentRun):
     source = SCENES
     model, student_model, teacher_recipe = MODEL, "mini_student_2", "scenes_text_to_image"
 
-    def __init__(self, seed: int, steps: int, teacher: sd.Pipeline, accelerator: Any = None, settings: Any = None):
+    def __init__(
+        self,
+        seed: int,
+        steps: int,
+        teacher: sd.Pipeline,
+        pairs: Pairs,
+        accelerator: Any = None,
+        settings: Any = None,
+    ):
         super().__init__(seed, steps, teacher, accelerator, settings)
-        s = self.settings
-        if not 0 < s.pairs <= s.pictures:
-            raise ValueError(f"pairs must be from 1 to {s.pictures}, the number of pictures, but is {s.pairs}")
-        self.pair_captions = [self.source.phrase(record) for record in self.records[: s.pairs]]
-        self.pair_noise = torch.randn(s.pairs, *self.means.shape[1:], generator=random_numbers(seed, 0, purpose=1))
-        self.ends = self.go_all_the_way()
+        self.pairs = pairs
+        self.depend_on(pairs=Ends(pairs.ends))
+
+    @classmethod
+    def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> ScenesStudentRun:
+        teacher = load_teacher(folder)
+        if not (folder / PAIRS / FILE).is_file():
+            raise FileNotFoundError(f"there are no pairs in {folder}: run gan-course train scene_pairs first")
+        return cls(seed, steps, teacher, load_pairs(folder), accelerator)
 
     @classmethod
     def load_teacher(cls, folder: Path) -> sd.Pipeline:
-        return sd.load_pipeline(folder / cls.model)
+        return load_teacher(folder)
 
     def encode(self, autoencoder: Any, seed: int) -> tuple[Tensor, Tensor]:
         return encode_panoramas(autoencoder, self.records, seed)
 
-    def go_all_the_way(self, at_once: int = 256) -> Tensor:
-        """The clean latents that the teacher reaches from the noise of each pair."""
-        s, walker = self.settings, from_the_end(self.teacher)
-        ends = []
-        for i in range(0, s.pairs, at_once):
-            captions, noise = self.pair_captions[i : i + at_once], self.pair_noise[i : i + at_once]
-            noise = noise.to(self.accelerator.device)
-            ends.append(text_to_latents(walker, captions, noise, s.pair_steps, s.guidance).cpu())
-        return torch.cat(ends)
+    def take_pairs(self, count: int, draw: torch.Generator) -> Pairs:
+        """Some of the pairs, turned."""
+        rows = torch.randint(len(self.pairs.records), (count,), generator=draw)
+        quarters = torch.randint(4, (count,), generator=draw).tolist()
+        records = [self.pairs.records[row] for row in rows.tolist()]
+        quarters = [0 if is_held_out(turn(a, n)) else n for a, n in zip(records, quarters, strict=True)]
+        columns = torch.tensor(quarters) * (self.pairs.noise.shape[-1] // 4)
+        return Pairs(
+            [turn(record, count) for record, count in zip(records, quarters, strict=True)],
+            roll_each(self.pairs.noise[rows], columns),
+            roll_each(self.pairs.ends[rows], columns),
+        )
 
     def learn(self) -> dict[str, Tensor]:
         s, scheduler = self.settings, self.scheduler
         draw = random_numbers(self.seed, self.done)
-        half = s.batch // 2
-        pairs = torch.randint(s.pairs, (half,), generator=draw)
-        rows = torch.cat([pairs, torch.randint(s.pictures, (s.batch - half,), generator=draw)])
+        pairs = self.take_pairs(s.paired, draw)
+        rows = torch.randint(s.pictures, (s.batch,), generator=draw)
         shape = s.batch, *self.means.shape[1:]
         noise, real_noise, fake_noise, taught_noise, spread = torch.randn(5, *shape, generator=draw)
-        noise[:half] = self.pair_noise[pairs]
-        captions = [self.pair_captions[i] for i in pairs.tolist()]
-        captions += self.write([self.records[row] for row in rows[half:].tolist()], draw)
+        noise[: s.paired] = pairs.noise
+        real_captions = self.write([self.records[row] for row in rows.tolist()], draw)
+        captions = [self.source.phrase(record) for record in pairs.records] + real_captions[s.paired :]
         judged, taught = self.times(s.judged_up_to, draw), self.times(s.taught_up_to, draw)
         real = self.shard(self.means[rows] + self.spreads[rows] * spread)
         noise, real_noise, fake_noise, taught_noise = map(self.shard, (noise, real_noise, fake_noise, taught_noise))
         judged, taught, words = map(self.shard, (judged, taught, read_words(self.teacher, captions)))
-        has_pair = self.shard(torch.arange(s.batch) < half)
-        ends = self.shard(torch.cat([self.ends[pairs], torch.zeros(s.batch - half, *shape[1:])]))
+        has_pair = self.shard(torch.arange(s.batch) < s.paired)
+        ends = self.shard(torch.cat([pairs.ends, torch.zeros(s.batch - s.paired, *shape[1:])]))
 
         made = one_step(self.student.wrapped, scheduler, noise, words)
         shown = {}
@@ -118,7 +200,9 @@ class ScenesStudentRun(StudentRun):
         heads.requires_grad_(True)
         self.update(self.student, loss + s.adversarial * shown["fooled"])
         with torch.no_grad():
-            real_maps = features(self.teacher.unet, scheduler.add_noise(real, real_noise, judged), judged, words)
+            real_words = self.shard(read_words(self.teacher, real_captions))
+            noisy = scheduler.add_noise(real, real_noise, judged)
+            real_maps = features(self.teacher.unet, noisy, judged, real_words)
         both = [torch.cat([a, b.detach()]) for a, b in zip(real_maps, fake_maps, strict=True)]
         shown["found"] = losses.hinge_discriminator_loss(*self.heads.wrapped(both).chunk(2))
         self.update(self.heads, shown["found"])
