@@ -30,6 +30,7 @@ from torch import nn
 from gan_course import cli, data, recipes, zoo
 from gan_course.checkpoints import fingerprint, load_checkpoint
 from gan_course.networks import MLPGenerator
+from gan_course.stable_diffusion.pairs import begin_pairs
 from gan_course.training import Settings, Trainer
 
 STEPS, EVERY = 8, 1  # of a tiny training, and between two of its checkpoints
@@ -53,19 +54,24 @@ def tiny_recipes() -> dict[str, Any]:
         "scenes_autoencoder": small | {"widths": (8, 8, 8, 16)},
         "scenes_decoder": small | {"discriminator_first": 2},
         "scenes_text_to_image": small | {"width": 32, "widths": (16, 16)},
-        "scenes_student": small | {"width": 8, "pairs": 4, "pair_steps": 2},
+        "scene_pairs": {"at_once": 2, "ways": 2},
+        "scenes_student": small | {"width": 8, "paired": 2},
+        "student_comparison": small | {"prompts": 4, "repeated": 2, "seeds": 2, "steps": 0.01},
     }
     made = {}
     for name in recipes.RECIPES:
         recipe: Any = recipes.find(name)
-        pipeline = panoramas if name.startswith("scenes") else glyphs
+        pipeline = panoramas if name.startswith("scene") else glyphs
         given: tuple[Any, ...] = ()
         if name in ("text_to_image", "scenes_text_to_image"):
             given = pipeline.vae, pipeline.tokenizer
         elif name == "scenes_decoder":
             given = (pipeline.vae,)
-        elif name.endswith("student"):
+        elif name in ("student", "scene_pairs"):
             given = (pipeline,)
+        elif name in ("scenes_student", "student_comparison"):
+            pairs = begin_pairs(4, 0)
+            given = (panoramas, pairs._replace(ends=pairs.noise))
         body: dict[str, Any] = {
             "steps": STEPS,
             "settings": replace(recipe.settings, **settings.get(name, {"batch": 4})),

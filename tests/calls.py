@@ -657,7 +657,13 @@ def of_stable_diffusion(pipeline, panorama_pipeline):
             "seen": noise + 1,
             "alpha_bar": torch.tensor([0.5, 0.9]),
         },
-        "stable_diffusion.distill.load_student": lambda: {"folder": zoo.FOLDER, "device": "cpu"},
+        "stable_diffusion.distill.load_student": lambda: {
+            "folder": zoo.FOLDER,
+            "device": "cpu",
+            "name": "mini_student_2",
+        },
+        "stable_diffusion.pairs.begin_pairs": lambda: {"count": 2, "seed": 1},
+        "stable_diffusion.pairs.load_pairs": lambda: {"folder": zoo.FOLDER},
         "stable_diffusion.latents.encode": lambda: {
             "autoencoder": pipeline.vae,
             "records": [record()],

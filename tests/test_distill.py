@@ -236,6 +236,7 @@ def test_the_card_says_how_student_and_teacher_do(trained):
     assert [(row["steps"], row["guidance"]) for row in found["teacher"]] == [(1, 3.0), (2, 3.0), (1, 1.0)]
     for row in [*found["teacher"], found["student"]]:
         assert row["frechet"] > 0 and row["seconds"] > 0 and 0 <= row["recall"] <= 1 and row["edge_energy"] > 0
+        assert row["spread"] > 0
         assert set(row["right"]) == {"all", "character", "colour", "background", "size", "position", "style"}
     assert set(found["held_out"]) == {"teacher", "student"} and card["seed"] == 0
 

@@ -15,7 +15,7 @@ from gan_course.classifiers import AttributeClassifier
 from gan_course.data import scene_captions, scenes
 from gan_course.data.scene_sets import SCENES, as_images
 from gan_course.recipes import run as runs
-from gan_course.recipes import scene_autoencoder, scene_student, scene_text_to_image
+from gan_course.recipes import scene_autoencoder, scene_student, scene_text_to_image, student_comparison
 from gan_course.recipes.scene_autoencoder import MODEL
 from gan_course.recipes.text_to_image import load_autoencoder
 from gan_course.stable_diffusion.distill import from_the_end
@@ -23,7 +23,14 @@ from gan_course.stable_diffusion.latents import rebuild
 from gan_course.stable_diffusion.pairs import begin_pairs, load_pairs
 from gan_course.stable_diffusion.panoramas import text_to_latents
 
-NAMES = ["scenes_autoencoder", "scenes_decoder", "scenes_text_to_image", "scene_pairs", "scenes_student"]
+NAMES = [
+    "scenes_autoencoder",
+    "scenes_decoder",
+    "scenes_text_to_image",
+    "scene_pairs",
+    "scenes_student",
+    "student_comparison",
+]
 WIDTHS = (8, 8, 8, 16)
 READER = AttributeClassifier(8, [len(values) for values in scenes.FIELDS.values()], (3, 64, 128)).requires_grad_(False)
 STUDENT = {"pictures": 6, "batch": 4, "paired": 2, "width": 8}
@@ -53,6 +60,13 @@ def start(panorama_pipeline):
             return scene_student.ScenePairsRun(seed, steps, pipeline, settings=settings)
         pairs = begin_pairs(4, seed)
         ends = torch.randn(pairs.noise.shape, generator=torch.Generator().manual_seed(seed + 1))
+        if name == "student_comparison":
+            settings = student_comparison.StudentComparisonSettings(
+                pictures=6, batch=4, prompts=4, repeated=2, seeds=1, steps=0.01
+            )
+            return student_comparison.StudentComparisonRun(
+                seed, steps, pipeline, pairs._replace(ends=ends), settings=settings
+            )
         settings = scene_student.ScenesStudentSettings(**STUDENT | options)
         return scene_student.ScenesStudentRun(seed, steps, pipeline, pairs._replace(ends=ends), settings=settings)
 
@@ -369,7 +383,7 @@ def test_pairs_turn_together_but_not_into_what_is_held_out(start):
 
 def test_a_student_without_pairs_says_what_to_do(panorama_pipeline, tmp_path):
     panorama_pipeline.save_pretrained(tmp_path / MODEL)
-    with pytest.raises(FileNotFoundError, match="there are no pairs in .*: run gan-course train scene_pairs first"):
+    with pytest.raises(FileNotFoundError, match=r"there are no pairs in .*: run gan-course train scene_pairs first"):
         recipes.find("scenes_student").start(0, 1, None, tmp_path)
 
 
@@ -388,6 +402,26 @@ def test_a_student_is_asked_for_panoramas_and_stored(start, tmp_path):
     run.measure = lambda pipeline, student: {"teacher": 0}
     card = run.finish(tmp_path, {"seed": 0})
     assert card["data"].startswith("landscape panoramas: 6") and (tmp_path / "mini_student_2/config.json").is_file()
+
+
+def test_the_race_puts_all_students_beside_the_teacher(start, tmp_path):
+    run = start("student_comparison")
+    with pytest.raises(ValueError, match=r"this takes 4 steps, one for each student, but steps is 5"):
+        start("student_comparison", steps=5)
+    for done in range(run.steps):
+        shown = run.step()
+        assert 0 <= shown["right"] <= 1 and shown["edge_energy"] > 0 and shown["cpu_seconds"] > 0
+        if done == 1:
+            run.save(tmp_path / "run.safetensors")
+    again = start("student_comparison")
+    again.resume(tmp_path / "run.safetensors")
+    again.step()
+    same_figures = torch.eq(again.found.table, run.found.table)[..., :-1]  # all but the seconds
+    assert same_figures[:3].all() and again.found.table[3].isnan().all()
+    card = run.finish(tmp_path, {"seed": 0})["comparison"]
+    assert list(card["students"]) == list(student_comparison.KINDS) and card["frechet_floor"] > 0
+    assert all(set(row) == set(student_comparison.FIGURES) for rows in card["students"].values() for row in rows)
+    assert set(card["teacher"]) == set(student_comparison.FIGURES) - {"cpu_seconds"}
 
 
 def test_bytes_become_pictures():

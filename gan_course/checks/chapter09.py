@@ -1,4 +1,4 @@
-"""Checks of chapter 09: what speed costs, the best single answer, the loss that asks a teacher."""
+"""Checks of chapter 09: what speed costs, the best single answer, the loss that asks a teacher, how varied it is."""
 
 from __future__ import annotations
 
@@ -306,3 +306,82 @@ def _loss_gradient(attempt: Attempt, seed: int, n: int) -> None:
 @check("ask_teacher(made, noise, alpha_bar, teacher) -> scalar")
 def check_ask_teacher() -> Parts:
     return {"value": cases(_loss_value, (1, 3), (2, 5), (3, 1)), "gradient": cases(_loss_gradient, (4, 3), (2, 4))}
+
+
+# ------------------------------------------------------------------------------------------ how varied
+
+
+def _groups(features: Tensor, prompts: list[str]) -> list[Tensor]:
+    """The features of each prompt's pictures."""
+    return [features[[i for i, other in enumerate(prompts) if other == prompt]] for prompt in dict.fromkeys(prompts)]
+
+
+def _compare_spread(attempt: Attempt, sizes: list[int], mixed: bool, seed: int, width: int = 5) -> None:
+    """``sizes``: of the prompts' groups, one after the other or, when ``mixed``, shuffled."""
+    prompts = [f"prompt {number}" for number, size in enumerate(sizes) for _ in range(size)]
+    features = normal(len(prompts), width, seed=seed) * (1 + torch.arange(width))
+    features = features + torch.tensor([3.0 * int(prompt.split()[1]) for prompt in prompts])[:, None]
+    if mixed:
+        order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(seed)).tolist()
+        features, prompts = features[order], [prompts[i] for i in order]
+    groups = [group.double() for group in _groups(features, prompts)]
+    several = [group for group in groups if len(group) > 1]
+    variances = torch.stack([group.var(dim=0).mean() for group in several])
+    counts = torch.tensor([len(group) - 1.0 for group in several])
+    all_groups = torch.cat([variances, torch.zeros(len(groups) - len(several))])
+    blocks = features.double().split(sizes)  # as if neighbours shared a prompt
+    neighbours = torch.stack([block.var(dim=0).mean() for block in blocks if len(block) > 1])
+    right = variances.mean().sqrt()
+    mistakes = [
+        (
+            features.double().var(dim=0).mean().sqrt(),
+            "That is the spread of all pictures together. Different prompts make different pictures in any case.",
+        ),
+        (
+            torch.stack([group.var(dim=0, correction=0).mean() for group in several]).mean().sqrt(),
+            "A variance over n pictures is divided by n - 1: with few noises that makes a difference.",
+        ),
+        (
+            torch.stack([group.std(dim=0).mean() for group in several]).mean(),
+            "Average the variances, over features and prompts, and take one root of that in the end.",
+        ),
+        (variances.sqrt().mean(), "Average the variances of all prompts first, and take one root in the end."),
+        (variances.mean(), "This is the mean variance. The spread is its root."),
+        (
+            (torch.stack([group.var(dim=0).sum() for group in several])).mean().sqrt(),
+            "Take the mean over the features, not their sum.",
+        ),
+        (
+            ((counts * variances).sum() / counts.sum()).sqrt(),
+            "Every prompt is to count the same, however many pictures it has.",
+        ),
+        (
+            all_groups.mean().sqrt(),
+            "A prompt with one picture says nothing about a spread. It is not 0: leave the prompt out.",
+        ),
+        (
+            neighbours.mean().sqrt(),
+            "Pictures of one prompt need not be neighbours: which rows belong together, prompts says.",
+        ),
+    ]
+    hint = "For each prompt: its rows, their variance. Then the mean of all that, then the root."
+    result = attempt(features.clone(), list(prompts))
+    attempt.close(result, right, hint, mistakes, what="the spread")
+
+
+@check("spread_within(features, prompts) -> float")
+def check_spread_within() -> Parts:
+    return {
+        "equal": cases(
+            _compare_spread,
+            ([4, 4, 4], False, 1),
+            ([2, 2], False, 2, 3),
+            *hidden(lambda r: ([3, 3, 3, 3], False, r.randint(10, 10**6))),
+        ),
+        "mixed": cases(
+            _compare_spread,
+            ([5, 2, 3], True, 3),
+            ([4, 1, 2, 1], True, 4),
+            *hidden(lambda r: ([r.randint(2, 6), 1, r.randint(2, 6), 2], True, r.randint(10, 10**6))),
+        ),
+    }

@@ -34,6 +34,7 @@ RECIPES = {
     "scenes_text_to_image": "gan_course.recipes.scene_text_to_image:ScenesTextToImageRun",
     "scene_pairs": "gan_course.recipes.scene_student:ScenePairsRun",
     "scenes_student": "gan_course.recipes.scene_student:ScenesStudentRun",
+    "student_comparison": "gan_course.recipes.student_comparison:StudentComparisonRun",
     "style_mosaic": "gan_course.recipes.style:MosaicRun",
     "style_swirls": "gan_course.recipes.style:SwirlsRun",
     "style_engraving": "gan_course.recipes.style:EngravingRun",

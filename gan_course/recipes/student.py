@@ -162,17 +162,23 @@ class StudentRun(Run):
     def measure(
         self, pipeline: sd.Pipeline, student: Any, count: int = 500, steps: Sequence[int] = (1, 2, 4, 8, 16, 25, 50)
     ) -> dict[str, Any]:
-        """Teacher with ``steps`` guided steps and student side by side: readings, distances, sharpness, time.
+        """Teacher with ``steps`` guided steps and student side by side: readings, distances, sharpness, spread, time.
 
-        ``count`` prompts, the same for all; seconds of one processor core for a picture. The distances are to 5,000
-        renders, in the reader's features, precision and recall to as many as there are prompts.
+        ``count`` prompts, the same for all; seconds of one processor core for a picture. The distances are to renders
+        of what the prompts say, in the reader's features, beside that of other such renders, the floor. ``spread``:
+        that of the features of pictures of one prompt, over ten noises.
         """
         source = self.source
         reader: Any = zoo.load(source.reader)
-        renders = source.render(source.draw(5000, UNSEEN + 1), UNSEEN + 1)
-        real = metrics.extract_features(renders, reader.features)
+
+        def describe(images: Tensor) -> Tensor:
+            return metrics.extract_features(images, reader.features)
+
+        shown = source.draw(count, UNSEEN)
+        renders = [source.render(shown, UNSEEN + i) for i in range(2)]
+        real, others = map(describe, renders)
+        repeated = [source.phrase(record) for record in source.draw(20, UNSEEN) for _ in range(10)]
         teacher, one = from_the_end(pipeline), from_the_end(pipeline, student)
-        sharp = metrics.edge_energy(source.render(source.draw(count, UNSEEN), UNSEEN))
 
         def look(model: sd.Pipeline, n: int, guidance: float, held_out: bool = False) -> dict[str, Any]:
             records = source.draw(count, UNSEEN, held_out)
@@ -184,20 +190,27 @@ class StudentRun(Run):
             found = {"steps": n, "guidance": guidance, "right": right}
             if held_out:
                 return found
-            made = metrics.extract_features(images, reader.features)
-            shares = metrics.precision_recall(real[:count], made)
+            made = describe(images)
+            shares = metrics.precision_recall(real, made)
             return found | {
                 "frechet": round(metrics.frechet_distance(made, real), 3),
                 "precision": round(shares.precision, 4),
                 "recall": round(shares.recall, 4),
-                "edge_energy": round(metrics.edge_energy(images) / sharp, 4),
+                "edge_energy": round(metrics.edge_energy(images) / metrics.edge_energy(renders[0]), 4),
+                "spread": round(within(describe(self.ask(model, repeated, n, guidance)), 10), 3),
                 "seconds": round(seconds, 5),
             }
 
         last = sd.STEPS
         return {
             "prompts": count,
+            "frechet_floor": round(metrics.frechet_distance(others, real), 3),
             "teacher": [look(teacher, n, sd.GUIDANCE) for n in steps] + [look(teacher, 1, 1.0)],
             "student": look(one, 1, 1.0),
             "held_out": {"teacher": look(teacher, last, sd.GUIDANCE, True), "student": look(one, 1, 1.0, True)},
         }
+
+
+def within(features: Tensor, each: int) -> float:
+    """The spread of ``features [N, F]`` within groups of ``each`` neighbours: the root of their mean variance."""
+    return features.unflatten(0, (-1, each)).std(dim=1).square().mean().sqrt().item()

@@ -2,8 +2,9 @@
 
 The student starts as a copy of the teacher's U-Net. Two losses teach it: a discriminator that looks through the frozen
 teacher's eyes (LADD, arXiv 2403.12015), and the teacher's own opinion of its pictures (ADD, arXiv 2311.17042). How much
-each contributes, chapter 09 measures: on these captions nearly all comes from the second.
-Latents are ``[N, C, 8, 8]``, words the text encoder's ``[N, tokens, width]``.
+each contributes, chapter 09 measures: on flat glyphs nearly all comes from the second; on panoramas, which have
+texture, the first keeps the student from painting one picture of all noises.
+Latents are ``[N, C, H, W]``, words the text encoder's ``[N, tokens, width]``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from gan_course.diffusion import guide, predicted_x0
 from gan_course.networks import check_precision
 from gan_course.stable_diffusion.pipeline import Pipeline, check_letters, quietly, rebuilt
 
-STUDENT = "mini_student"
+STUDENT = "mini_student"  # of glyphs,
+PANORAMA_STUDENT = "mini_student_2"  # and of panoramas: what load_student takes
 
 # ------------------------------------------------------------------------------------------ one step
 
@@ -160,18 +162,18 @@ def distillation_loss(made: Batch, seen: Batch, alpha_bar: Line) -> Tensor:
 # ------------------------------------------------------------------------------------------ the trained student
 
 
-def load_student(folder: Path = zoo.FOLDER, device: Device = "cpu") -> Any:
-    """The student of the zoo, a ``UNet2DConditionModel`` with weights of 32 bits (on the disk they have 16).
+def load_student(folder: Path = zoo.FOLDER, device: Device = "cpu", name: str = STUDENT) -> Any:
+    """The student ``name`` of the zoo, a ``UNet2DConditionModel`` with weights of 32 bits (on the disk they have 16).
 
     Put it into a pipeline with :func:`from_the_end`, and ask that for ``steps=1, guidance_scale=1``. Raises
     ``ValueError`` and ``FileNotFoundError`` as :func:`gan_course.zoo.check_files`.
     """
-    zoo.check_files(STUDENT, folder)
+    zoo.check_files(name, folder)
     with quietly():
         from diffusers import UNet2DConditionModel
 
         student = UNet2DConditionModel.from_pretrained(
-            folder / STUDENT, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
+            folder / name, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
         )
     return student.eval().requires_grad_(False).to(device)
 

@@ -128,13 +128,80 @@ def frontier_by_sorting(seconds, errors):
     return chosen
 
 
+# ------------------------------------------------------------------------------------------ how varied
+
+
+def spread(
+    variance=lambda rows: rows.var(dim=0).mean(),
+    together=lambda found: found.mean().sqrt(),
+    several=lambda rows: len(rows) > 1,
+):
+    """A right answer with a part replaced."""
+
+    def answer(features, prompts):
+        groups = {}
+        for row, prompt in zip(features, prompts, strict=True):
+            groups.setdefault(prompt, []).append(row)
+        rows = [torch.stack(group) for group in groups.values()]
+        return together(torch.stack([variance(group) for group in rows if several(group)]))
+
+    return answer
+
+
+def spread_by_numpy(features, prompts):
+    x, names = features.numpy().astype(np.float64), np.array(prompts)
+    found = [x[names == name].var(axis=0, ddof=1) for name in set(prompts) if (names == name).sum() > 1]
+    return float(np.sqrt(np.mean(found)))
+
+
+def spread_by_pairs(features, prompts):
+    """The variance is half the mean squared difference of two."""
+    found = []
+    for name in set(prompts):
+        x = features[torch.tensor([prompt == name for prompt in prompts])].double()
+        if len(x) > 1:
+            found.append(torch.pdist(x).square().mean() / 2 / x.shape[1])
+    return torch.stack(found).mean().sqrt()
+
+
+def spread_of_neighbours(features, prompts):
+    each = max(prompts.count(prompt) for prompt in prompts)
+    blocks = features[: len(features) // each * each].reshape(-1, each, features.shape[1])
+    return blocks.var(dim=1).mean().sqrt()
+
+
+def spread_pooled(features, prompts):
+    x = features.clone()
+    for name in set(prompts):
+        rows = torch.tensor([prompt == name for prompt in prompts])
+        x[rows] -= x[rows].mean(dim=0)
+    return (x.square().sum() / (len(x) - len(set(prompts))) / x.shape[1]).sqrt()
+
+
 RIGHT = {
+    "spread_within": [spread(), spread_by_numpy, spread_by_pairs],
     "speed_up": [speed(), speed_by_listing],
     "ideal_view": [view(), view_by_loop, view_by_distances],
     "ask_teacher": [ask(), ask_one_by_one],
     "on_frontier": [beaten(lambda s, e, t, f: t <= s and f <= e and (t < s or f < e)), frontier_by_sorting],
 }
 WRONG = {
+    "spread_within": [
+        (lambda x, p: x.var(dim=0).mean().sqrt(), "the spread of all pictures together"),
+        (spread(lambda rows: rows.var(dim=0, correction=0).mean()), "divided by n - 1"),
+        (spread(lambda rows: rows.std(dim=0).mean(), torch.mean), "take one root of that in the end"),
+        (spread(together=lambda found: found.sqrt().mean()), "take one root in the end"),
+        (spread(together=torch.mean), "The spread is its root"),
+        (spread(lambda rows: rows.var(dim=0).sum()), "not their sum"),
+        (spread_pooled, "Every prompt is to count the same"),
+        (
+            spread(lambda rows: rows.var(dim=0, correction=min(1, len(rows) - 1)).mean(), several=lambda rows: True),
+            "leave the prompt out",
+        ),
+        (spread_of_neighbours, "which rows belong together"),
+        (spread(several=lambda rows: True), "NaN"),
+        (lambda x, p: None, "return statement"),
+    ],
     "speed_up": [
         (lambda *case: 1 / speed()(*case), "slow time by fast time"),
         (lambda t, c, d, n, g: (1 + g) * n, "Calls of the U-Net are not all"),
@@ -216,6 +283,7 @@ WRONG["ask_teacher"] += [
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {
+    "spread_within": [(spread_of_neighbours, "equal", "mixed")],
     "speed_up": [(speed(lambda t, c, d, n, g: t + n * c + d), "plain", "guided")],
     "ideal_view": [
         (lambda x, y, k: y.mean(dim=0).expand(len(x), -1), "noise", "between"),
