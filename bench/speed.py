@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import race
+from bench import processes, race
 from bench.table import Row
 from gan_course import data, metrics, networks, plots
 from gan_course.training import Settings, Trainer
@@ -42,6 +42,7 @@ def measure() -> Iterator[Row]:
     yield Row("Trainer.run / the same steps by Trainer.step", run_ratio())
     yield Row("training in a notebook: with the live view / without", live_ratio(), most=1.03)
     yield Row("glyphs a second on one thread", glyph_rate(), digits=0, least=5000)
+    yield Row("steps of a recipe a second: two processes (torchrun) / one", processes.speed_up(), digits=2)
     yield from recipe_rows(os.cpu_count() or 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import speed, table
+from bench import processes, speed, table
 from bench.__main__ import main
 from gan_course import data, plots
 from gan_course.training import Settings, Trainer
@@ -84,6 +84,11 @@ def test_the_pieces_give_positive_numbers():
     assert speed.run_ratio(rounds=1, block=10) > 0
     seconds = speed.import_seconds("json", "decimal")
     assert len(seconds) == 2 and all(0 <= s < 60 for s in seconds)
+
+
+def test_a_second_process_is_timed_by_its_steps_alone(monkeypatch):
+    monkeypatch.setattr(processes, "seconds", lambda count, steps: 7 * count + steps / (1.5 if count > 1 else 1))
+    assert processes.speed_up(steps=30) == pytest.approx(1.5)
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -12,8 +12,10 @@ from gan_course import stable_diffusion as sd
 from gan_course.data.scene_sets import SCENES
 from gan_course.recipes.scene_autoencoder import MODEL, patch_frechet
 from gan_course.recipes.text_to_image import load_autoencoder
+from gan_course.stable_diffusion import distill
 from gan_course.stable_diffusion.latents import rebuild
-from gan_course.stable_diffusion.panoramas import text_to_panorama
+from gan_course.stable_diffusion.pairs import load_pairs
+from gan_course.stable_diffusion.panoramas import text_to_latents, text_to_panorama
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +93,50 @@ def test_a_fresh_sample_agrees_with_the_models_card(pipeline):
     found = sd.measure_adherence(made, records, source=SCENES)
     assert found.everything.value > 0.8
     assert min(found.each[name].value for name in ("land", "time", "sky", "light")) > 0.95
+
+
+# ------------------------------------------------------------------------------------------ the one-step student
+
+
+def test_one_step_of_the_student_is_as_good_as_many_of_the_teacher():
+    found = zoo.card(distill.PANORAMA_STUDENT)["metrics"]
+    slow = next(row for row in found["teacher"] if row["steps"] == sd.STEPS)
+    fast = found["student"]
+    assert fast["seconds"] < slow["seconds"] / 15
+    assert fast["right"]["all"][0] > slow["right"]["all"][0] - 0.05
+    assert fast["edge_energy"] > 0.85 * slow["edge_energy"] and fast["spread"] > 0.6 * slow["spread"]
+    held_out = found["held_out"]
+    assert held_out["student"]["right"]["all"][0] > held_out["teacher"]["right"]["all"][0] - 0.08
+
+
+def test_at_equal_seconds_the_discriminator_keeps_the_student_varied():
+    """Three seeds: at least twice the spread of the student that has the teacher's view alone, and sharper."""
+    race = zoo.card(distill.PANORAMA_STUDENT)["comparison"]
+    kinds = race["students"]
+    alone, judged, paired = kinds["distillation"], kinds["distillation, discriminator"], kinds["pairs"]
+    assert len(alone) == len(judged) == len(paired) == 3
+    for figure in ("spread", "edge_energy"):
+        assert min(run[figure] for run in judged) > max(run[figure] for run in alone)
+    assert min(run["spread"] for run in judged) > 2 * max(run["spread"] for run in alone)
+    assert min(run["spread"] for run in judged) > 0.6 * race["teacher"]["spread"]
+    assert min(run["right"] for run in paired) > race["teacher"]["right"] - 0.08
+    seconds = [run["cpu_seconds"] for runs in kinds.values() for run in runs]
+    assert max(seconds) < 1.5 * min(seconds)
+
+
+def test_a_fresh_sample_agrees_with_the_students_card(pipeline):
+    fast = distill.from_the_end(pipeline, distill.load_student(name=distill.PANORAMA_STUDENT))
+    records = SCENES.draw(100, 32)
+    images = text_to_panorama(fast, [SCENES.phrase(record) for record in records], steps=1, guidance_scale=1.0)
+    card = zoo.card(distill.PANORAMA_STUDENT)["metrics"]["student"]
+    sharpness = metrics.edge_energy(images) / metrics.edge_energy(SCENES.render(records, 32))
+    assert sharpness == pytest.approx(card["edge_energy"], abs=0.06)
+    share = sd.measure_adherence(images, records, source=SCENES).everything
+    assert share.low < card["right"]["all"][0] < share.high
+
+
+def test_the_pairs_that_ship_are_where_the_teacher_arrives(pipeline):
+    pairs = load_pairs()
+    captions = [SCENES.phrase(record) for record in pairs.records[:3]]
+    ends = text_to_latents(distill.from_the_end(pipeline), captions, pairs.noise[:3], 16, sd.GUIDANCE)
+    assert len(pairs.records) == len(pairs.ends) == 2048 and torch.allclose(ends, pairs.ends[:3], atol=0.03)
