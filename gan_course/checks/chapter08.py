@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gan_course.checks.draws import hidden, nudged
+from gan_course.checks.draws import hidden, nudged, seeded
 from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check
 from gan_course.checks.values import describe, near, normal, per_picture
 
@@ -414,5 +415,150 @@ def check_fitting_rank() -> Parts:
             _compare_rank,
             *((mixed, 100, 2), (mixed[::-1], 50, 4), (mixed[4:], 3, 4), (mixed, 500, 2)),
             *hidden(lambda r: (r.choices(mixed, k=5) + mixed[7:], r.randint(50, 300) + 0.137, r.choice([2, 4])), 3),
+        ),
+    }
+
+
+# ------------------------------------------------------------------------------------------ invented detail
+
+
+def _compare_likeness(attempt: Attempt, made: Tensor, real: Tensor) -> None:
+    a, b = made.double(), real.double()
+
+    def over(x: Tensor) -> Tensor:
+        return x.flatten(start_dim=1).sum(dim=1)
+
+    def ratio(above: Tensor, below: Tensor) -> Tensor:
+        return torch.where(below > 0, above / below, 0.0)
+
+    product, of_made, of_real = over(a * b), over(a.square()), over(b.square())
+    right = ratio(product, (of_made * of_real).sqrt())
+    whole = ratio((a * b).sum(), (a.square().sum() * b.square().sum()).sqrt())
+    mistakes = [
+        (whole.expand_as(right), "That is one number for all pictures together: each has a likeness of its own."),
+        (whole, "That is one number for all pictures together: each has a likeness of its own."),
+        (ratio(product, of_made * of_real), "The two sums of squares are multiplied here. Where is the root?"),
+        (ratio(product, of_real), "Divided by the real detail's energy alone: twice the contrast would count double."),
+        (ratio(product, of_made), "Divided by the energy of what was made alone: what of the real detail's?"),
+        (ratio(of_made, of_real), "This is the energy. It does not ask where the detail stands."),
+        (right.abs(), "The sign is lost: detail that is against the truth is no likeness."),
+        (1 - right, "This is what is missing to 1."),
+        (product / a[0].numel(), "The products were averaged and not divided by the two sizes."),
+        (product, "The products alone: stronger detail would count as more alike."),
+        (over(torch.nn.functional.cosine_similarity(a, b)) / a[0, 0].numel(), "Not place by place: sum first."),
+        (over(a.sign() * b.sign()) / a[0].numel(), "Signs alone: strong detail must count more than faint detail."),
+    ]
+    hint = "For each picture: the sum of the products, divided by the root of the product of both sums of squares."
+    attempt.close(attempt(made.clone(), real.clone()), right, hint, mistakes, what="the likeness")
+
+
+def _details(count: int, seed: int, alike: float, contrast: float = 1.0, shape: tuple[int, ...] = (3, 6, 8)) -> Any:
+    """Details made and real: ``alike`` in the first picture, less so in each further one, stronger by ``contrast``."""
+    real, other = normal(2, count, *shape, seed=seed)
+    share = torch.linspace(alike, -0.8 * alike, count).reshape(-1, 1, 1, 1)
+    size = torch.linspace(contrast, 1.0, count).reshape(-1, 1, 1, 1)
+    return size * (share * real + (1 - share.square()).sqrt() * other), real
+
+
+@check("detail_likeness(made [N, C, H, W], real [N, C, H, W]) -> [N]")
+def check_detail_likeness() -> Parts:
+    by_hand = nudged(torch.tensor([[[[2.0, 0.0], [0.0, -2.0]]]])), nudged(torch.tensor([[[[1.0, 1.0], [-1.0, -1.0]]]]))
+    flat_made, flat_real = _details(3, 16, 0.7), _details(4, 17, 0.9, 0.4, (1, 5, 5))
+    flat_made[0][1], flat_real[1][2] = 0.0, 0.0
+    return {
+        "one": cases(
+            _compare_likeness, by_hand, _details(1, 11, 0.6, 3.0), _details(1, 12, -0.5, 0.2), _details(1, 13, 0.9)
+        ),
+        "many": cases(
+            _compare_likeness, _details(4, 14, 0.8, 2.0), _details(3, 15, 0.6, 0.3, (1, 4, 9)), flat_made, flat_real
+        ),
+    }
+
+
+# ------------------------------------------------------------------------------------------ stars that were never there
+
+
+def _near(real: Tensor, reach: int, around: bool = True, over: bool = False, round_: bool = False) -> Tensor:
+    """Where a point of ``real`` lies within ``reach``; columns go ``around``, and rows only if ``over``."""
+    found, (rows, columns) = torch.zeros_like(real), real.shape
+    for y, x in real.nonzero().tolist():
+        for dy in range(-reach, reach + 1):
+            for dx in range(-reach, reach + 1):
+                if round_ and dy * dy + dx * dx > reach * reach:
+                    continue
+                row, column = y + dy, x + dx
+                if (over or 0 <= row < rows) and (around or 0 <= column < columns):
+                    found[row % rows, column % columns] = True
+    return found
+
+
+def _compare_invented(attempt: Attempt, painted: Tensor, real: Tensor, reach: int) -> None:
+    def share(near: Tensor, of: Tensor = painted) -> float:
+        return (of & ~near).sum().item() / max(1, of.sum().item())
+
+    near, count = _near(real, reach), painted.sum().item()
+    right, alone = share(near), (painted & ~near).sum().item()
+    mistakes = [
+        (1 - right if count else 0.0, "That is the share of those that are real."),
+        (1 - right, "That is the share of those that are real."),
+        (
+            share(_near(real, reach, around=False)),
+            "The left and the right edge are neighbours: it goes around.",
+        ),
+        (share(_near(real, reach, over=True)), "The uppermost and the lowest row are no neighbours."),
+        (share(_near(real, reach, around=False, over=True)), "Columns go around, and rows don't: not the other way."),
+        (share(real), "Only stars in the very same place are taken for real here: look `reach` pixels around."),
+        (share(_near(real, 1)), "The reach is given, and need not be 1."),
+        (share(_near(real, reach + 1)), "This looks a pixel too far."),
+        (share(_near(real, max(0, reach - 1))), "This looks a pixel too near."),
+        (share(_near(real, reach, round_=True)), "Rows and columns are counted each for itself: a square, no circle."),
+        (share(_near(painted, reach), real), "This is the share of the real stars that were missed."),
+        (float(alone), "This is their number. What share of the painted stars is it?"),
+        (alone / max(1, real.sum().item()), "A share of the painted stars is wanted, not of the real ones."),
+        (alone / painted.numel(), "A share of the painted stars is wanted, not of all places."),
+        (right if count else 1.0, "Where no star was painted, none was invented: 0."),
+    ]
+    hint = "Mark all places within `reach` of a real star, around the edge as well. Which painted stars lie elsewhere?"
+    result = attempt(painted.clone(), real.clone(), reach)
+    attempt.close(result, right, hint, mistakes, what="the share", tolerance=1e-5)
+
+
+def _sky(rows: int, columns: int, seed: int, painted: float, real: float, margin: int = 0) -> tuple[Tensor, Tensor]:
+    """Painted and real stars at random, by their shares of all places; none within ``margin`` of an edge."""
+    numbers = torch.rand(2, rows, columns, generator=seeded(seed))
+    inside = torch.zeros(rows, columns, dtype=torch.bool)
+    inside[margin : rows - margin, margin : columns - margin] = True
+    return (numbers[0] < painted) & inside, (numbers[1] < real) & inside
+
+
+def _edges(rows: int, columns: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Painted stars along the first column and the lowest row; real ones across the edge, and in the uppermost row."""
+    painted, real = _sky(rows, columns, seed, 0.2, 0.0)
+    painted[:, 0] = painted[-1] = True
+    chosen = torch.randperm(rows - 2, generator=seeded(seed))[:2] + 1
+    real[chosen, -1] = True
+    real[0, columns // 2] = True
+    return painted, real
+
+
+@check("invented_share(painted [H, W], real [H, W], reach) -> number")
+def check_invented_share() -> Parts:
+    none = torch.zeros(6, 12, dtype=torch.bool)
+    return {
+        "inside": cases(
+            _compare_invented,
+            (*_sky(12, 24, 21, 0.2, 0.1, 3), 1),
+            (*_sky(14, 20, 22, 0.3, 0.06, 3), 2),
+            (*_sky(10, 16, 23, 0.3, 0.3, 2), 0),
+        ),
+        "around": cases(
+            _compare_invented,
+            (*_edges(8, 12, 24), 1),
+            (*_edges(9, 14, 25), 2),
+            (*_sky(9, 12, 26, 0.5, 0.06), 3),
+            (*_edges(12, 18, 30), 3),
+            (none, _sky(6, 12, 27, 0.1, 0.2)[1], 1),
+            (none, _sky(6, 12, 29, 0.1, 0.1)[1], 2),
+            (_sky(6, 12, 28, 0.3, 0.1)[0], none, 1),
         ),
     }

@@ -188,9 +188,86 @@ def rank_by_trying(shapes, kilobytes, bytes_each):
     return r
 
 
+# ------------------------------------------------------------------------------------------ invented detail and stars
+
+
+def likeness(over=lambda x: x.flatten(1).sum(dim=1), size=lambda a, b: (a * b).sqrt(), last=lambda r: r):
+    def answer(made, real):
+        below = size(over(made**2), over(real**2))
+        return last(torch.where(below > 0, over(made * real) / below, 0.0))
+
+    return answer
+
+
+def likeness_by_cosine(made, real):
+    return F.cosine_similarity(made.flatten(1), real.flatten(1))
+
+
+def likeness_by_loops(made, real):
+    result = []
+    for a, b in zip(made.double().numpy(), real.double().numpy(), strict=True):
+        below = math.sqrt((a * a).sum() * (b * b).sum())
+        result.append((a * b).sum() / below if below else 0.0)
+    return torch.tensor(result)
+
+
+def likeness_with_nan(made, real):
+    a, b = made.flatten(1), real.flatten(1)
+    return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))
+
+
+def likeness_of_one(made, real):
+    return likeness_by_cosine(made.flatten()[None], real.flatten()[None]).expand(len(made))
+
+
+def invented(columns="circular", rows="constant", window=lambda reach: 2 * reach + 1, last=lambda x: x, empty=0.0):
+    def answer(painted, real, reach):
+        grown = real[None, None].float()
+        grown = F.pad(grown, (reach, reach, 0, 0), mode=columns)
+        grown = F.pad(grown, (0, 0, reach, reach), mode=rows)
+        near = F.max_pool2d(grown, window(reach), 1)[0, 0, : len(real), : real.shape[1]] > 0
+        return last((painted & ~near).sum().item() / painted.sum().item()) if painted.any() else empty
+
+    return answer
+
+
+def invented_by_distances(painted, real, reach):
+    stars, known = painted.nonzero(), real.nonzero()
+    if not len(stars):
+        return 0.0
+    down, across = (stars[:, None] - known[None]).abs().unbind(dim=-1)
+    across = torch.minimum(across, real.shape[1] - across)
+    return 1 - ((down <= reach) & (across <= reach)).any(dim=1).float().mean().item()
+
+
+def invented_in_a_circle(painted, real, reach):
+    stars, known = painted.nonzero(), real.nonzero()
+    if not len(stars):
+        return 0.0
+    down, across = (stars[:, None] - known[None]).abs().unbind(dim=-1)
+    across = torch.minimum(across, real.shape[1] - across)
+    return 1 - (down**2 + across**2 <= reach**2).any(dim=1).float().mean().item()
+
+
+def invented_by_rolls(painted, real, reach):  # rows go around, too
+    near = torch.zeros_like(real)
+    for y in range(-reach, reach + 1):
+        for x in range(-reach, reach + 1):
+            near |= real.roll((y, x), (0, 1))
+    return ((painted & ~near).sum() / painted.sum().clamp(min=1)).item()
+
+
+def invented_with_nan(painted, real, reach):
+    near = F.pad(real[None, None].float(), (reach, reach, 0, 0), mode="circular")
+    near = F.max_pool2d(near, 2 * reach + 1, 1, (reach, 0))[0, 0] > 0
+    return (painted & ~near).sum().item() / painted.sum()
+
+
 RIGHT = {
     "merged": [merged(), merged_by_einsum, merged_by_probing],
     "fitting_rank": [rank(), rank_by_trying, rank(whole=lambda x: np.int64(np.floor(x)))],
+    "detail_likeness": [likeness(), likeness_by_cosine, likeness_by_loops],
+    "invented_share": [invented(), invented_by_distances, invented(last=np.float64)],
     "guided": [guided(), guided_as_a_mixture, guided(weigh=lambda a, t, w: torch.lerp(a, t, w))],
     "latent_scale": [lambda latents: 1 / latents.std(), scale_by_numpy, scale_by_hand],
     "steps_walked": [walked(), walked(count=lambda n, s: math.floor(n * s)), walked_by_diffusers],
@@ -200,6 +277,37 @@ RIGHT = {
 }
 
 WRONG = {
+    "detail_likeness": [
+        (likeness_of_one, "each has a likeness of its own"),
+        (likeness(size=lambda a, b: a * b), "Where is the root?"),
+        (likeness(size=lambda a, b: b), "by the real detail's energy alone"),
+        (likeness(size=lambda a, b: a), "what of the real detail's?"),
+        (likeness(last=abs), "The sign is lost"),
+        (likeness(last=lambda r: 1 - r), "missing to 1"),
+        (likeness(size=lambda a, b: torch.ones_like(a)), "The products alone"),
+        (lambda made, real: made.flatten(1).square().sum(1) / real.flatten(1).square().sum(1), "This is the energy"),
+        (lambda made, real: F.cosine_similarity(made, real).flatten(1).mean(1), "Not place by place"),
+        (lambda made, real: (made.sign() * real.sign()).flatten(1).mean(1), "Signs alone"),
+        (lambda made, real: (made * real).flatten(1).mean(1), "averaged and not divided"),
+        (likeness_with_nan, "without NaN"),
+        (lambda made, real: F.cosine_similarity(made, real), "the likeness with shape"),
+    ],
+    "invented_share": [
+        (invented(last=lambda x: 1 - x), "the share of those that are real"),
+        (invented(columns="constant"), "The left and the right edge are neighbours"),
+        (invented_by_rolls, "are no neighbours"),
+        (invented(columns="constant", rows="circular"), "not the other way"),
+        (lambda painted, real, reach: invented()(painted, real, 0), "look `reach` pixels around"),
+        (lambda painted, real, reach: invented()(painted, real, 1), "need not be 1"),
+        (lambda painted, real, reach: invented()(painted, real, reach + 1), "a pixel too far"),
+        (lambda painted, real, reach: invented()(real, painted, reach), "the real stars that were missed"),
+        (invented_in_a_circle, "no circle"),
+        (lambda painted, real, reach: invented()(painted, real, reach) * painted.sum().item(), "their number"),
+        (lambda painted, real, reach: invented()(painted, real, reach) * painted.float().mean(), "not of all places"),
+        (invented(empty=1.0), "Where no star was painted"),
+        (invented_with_nan, "without NaN"),
+        (lambda painted, real, reach: None, "a return statement"),
+    ],
     "merged": [
         (merged(add=lambda w, c, s: w + c), "The scale is forgotten"),
         (merged(add=lambda w, c, s: w - s * c), "The sign is wrong"),
@@ -328,6 +436,8 @@ WRONG["keep_outside"] += [(lambda x, o, n, m, a: outside()(x, o, n.mul_(0.5), m,
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {
+    "detail_likeness": [(likeness_of_one, "one", "many"), (likeness_with_nan, "one", "many")],
+    "invented_share": [(invented(columns="constant"), "inside", "around"), (invented_by_rolls, "inside", "around")],
     "merged": [(merged_linear_alone, "linear", "convolution"), (merged(change=other_order), "linear", "convolution")],
     "fitting_rank": [(rank(one=lambda s: s[0] + s[1]), "linear", "mixed"), (rank(one=sum), "linear", "mixed")],
     "guided": [(guided_alternating, "one", "many")],
