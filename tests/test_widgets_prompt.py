@@ -16,8 +16,12 @@ from gan_course import stable_diffusion as sd
 from gan_course import widgets, zoo
 from gan_course.data.attributes import FIELDS, Attributes, contrast, phrase
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.widgets import canvas
-from gan_course.widgets.prompt_view import FIRST, HISTORY, OPEN_FIELDS, PromptView, compose
+from gan_course.widgets import canvas, prompt_view
+from gan_course.widgets.prompt_view import HISTORY, PromptView
+from gan_course.widgets.prompt_worlds import GLYPH_WORLD, NOT_SAID, PANORAMA_WORLD, world_of
+
+FIRST, compose = GLYPH_WORLD.first, GLYPH_WORLD.compose
+OPEN_FIELDS = [field for field, words in GLYPH_WORLD.menus.items() if NOT_SAID in words]
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +36,15 @@ class Painter:
         self.paints = Attributes(**FIRST)
         self.asked = []
 
-    def __call__(self, pipeline, r):
-        self.asked.append((*r.prompts, r.seed, r.steps, r.guidance_scale, r.negative_prompt))
+    def __call__(self, pipeline, prompts, *settings):
+        self.asked.append((*prompts, *settings))
         return colour_glyphs([self.paints], seed=len(self.asked)).images
 
 
 @pytest.fixture
 def painter(monkeypatch):
     made = Painter()
-    monkeypatch.setattr(sd, "paint", made)
+    monkeypatch.setattr(prompt_view, "world_of", lambda pipeline: world_of(pipeline)._replace(paint=made))
     return made
 
 
@@ -213,8 +217,8 @@ def test_a_malformed_message_from_the_page_is_dropped(view, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_model_that_fails_becomes_a_sentence(view, monkeypatch, capsys):
-    monkeypatch.setattr(sd, "paint", lambda *_: 1 / 0)
+def test_a_model_that_fails_becomes_a_sentence(view, capsys):
+    view.world = view.world._replace(paint=lambda *_: 1 / 0)
     view.button.click()
     assert said(view) == "division by zero" and capsys.readouterr() == ("", "")
 
