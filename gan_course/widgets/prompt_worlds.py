@@ -132,8 +132,8 @@ def world_of(pipeline: sd.Pipeline) -> World:
             return world
     known = " and ".join(f"{world.paints} of {_by(world.size)}" for world in worlds)
     raise ValueError(
-        f"the prompt bench reads {known}, but this model paints {_by(size)}: pass the mini model, {GLYPH_WORLD.load}, or "
-        f"Mini Stable Diffusion II, {PANORAMA_WORLD.load}"
+        f"the prompt bench reads {known}, but this model paints {_by(size)}: pass the mini model, "
+        f"{GLYPH_WORLD.load}, or Mini Stable Diffusion II, {PANORAMA_WORLD.load}"
     )
 
 
