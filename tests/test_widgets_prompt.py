@@ -1,4 +1,7 @@
-"""The prompt bench: what its menus say, what it paints, what the reader finds, and what it refuses. No browser."""
+"""The prompt bench: what its menus say, what it paints, what the reader finds, and what it refuses. No browser.
+
+Most of it is the same for both models, and is tested with digits; below stands what panoramas have of their own.
+"""
 
 import html
 import io
@@ -16,8 +19,16 @@ from gan_course import stable_diffusion as sd
 from gan_course import widgets, zoo
 from gan_course.data.attributes import FIELDS, Attributes, contrast, phrase
 from gan_course.data.glyphs import colour_glyphs
-from gan_course.widgets import canvas
-from gan_course.widgets.prompt_view import FIRST, HISTORY, OPEN_FIELDS, PromptView, compose
+from gan_course.data.scene_captions import parse
+from gan_course.data.scene_captions import phrase as scene_phrase
+from gan_course.data.scenes import DIRECTIONS, Scene, is_held_out
+from gan_course.stable_diffusion.panoramas import text_to_panorama
+from gan_course.widgets import canvas, prompt_view
+from gan_course.widgets.prompt_view import HISTORY, PromptView
+from gan_course.widgets.prompt_worlds import GLYPH_WORLD, NOT_SAID, PANORAMA_WORLD, world_of
+
+FIRST, compose = GLYPH_WORLD.first, GLYPH_WORLD.compose
+OPEN_FIELDS = [field for field, words in GLYPH_WORLD.menus.items() if NOT_SAID in words]
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +43,15 @@ class Painter:
         self.paints = Attributes(**FIRST)
         self.asked = []
 
-    def __call__(self, pipeline, r):
-        self.asked.append((*r.prompts, r.seed, r.steps, r.guidance_scale, r.negative_prompt))
+    def __call__(self, pipeline, prompts, *settings):
+        self.asked.append((*prompts, *settings))
         return colour_glyphs([self.paints], seed=len(self.asked)).images
 
 
 @pytest.fixture
 def painter(monkeypatch):
     made = Painter()
-    monkeypatch.setattr(sd, "paint", made)
+    monkeypatch.setattr(prompt_view, "world_of", lambda pipeline: world_of(pipeline)._replace(paint=made))
     return made
 
 
@@ -213,8 +224,8 @@ def test_a_malformed_message_from_the_page_is_dropped(view, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_model_that_fails_becomes_a_sentence(view, monkeypatch, capsys):
-    monkeypatch.setattr(sd, "paint", lambda *_: 1 / 0)
+def test_a_model_that_fails_becomes_a_sentence(view, capsys):
+    view.world = view.world._replace(paint=lambda *_: 1 / 0)
     view.button.click()
     assert said(view) == "division by zero" and capsys.readouterr() == ("", "")
 
@@ -237,6 +248,18 @@ def test_a_large_model_is_refused():
     large = SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(sample_size=64)), vae_scale_factor=8, **parts)
     with pytest.raises(ValueError, match=r"this model paints 512x512: pass the mini model, sd\.load_pipeline\(\)"):
         widgets.prompt_bench(large)
+
+
+def test_any_other_size_is_told_with_what_fits(make_pipeline):
+    other = make_pipeline()
+    other.unet.register_to_config(sample_size=[8, 32])
+    with pytest.raises(ValueError) as refused:
+        widgets.prompt_bench(other)
+    assert str(refused.value) == (
+        "the prompt bench reads digits of 32x32 and panoramas of 64x128, but this model paints 32x128: pass the mini "
+        "model, sd.load_pipeline(), or Mini Stable Diffusion II, "
+        'sd.load_pipeline(zoo.FOLDER / "mini_stable_diffusion_2")'
+    )
 
 
 def test_two_at_once_and_a_closed_one(pipeline, view, painter, capsys):
@@ -276,6 +299,100 @@ def test_no_label_of_the_still_is_clipped(view, monkeypatch):
     view.button.click()
     view.show()
     assert view.history[0].prompt in seen and len(seen) == 2 + 3 * (1 + len(FIELDS))
+
+
+# ------------------------------------------------------------------------------------------ panoramas
+
+
+SEA = "a sea at dusk under clouds, the sun in the west, a lighthouse to the east"
+
+
+@pytest.fixture
+def places(panorama_pipeline):
+    made = PromptView(panorama_pipeline, steps=1)
+    yield made
+    made.close()
+
+
+def test_the_menus_of_panoramas_make_the_captions_that_the_model_was_trained_on():
+    compose, first = PANORAMA_WORLD.compose, PANORAMA_WORLD.first
+    assert compose(first) == SEA == scene_phrase(Scene(**first))
+    assert compose(first | {"land": "", "light": ""}) == "a view at dusk under clouds, a lighthouse to the east"
+    assert compose(first | {"thing": ""}) == "a sea at dusk under clouds, the sun in the west"
+    assert compose(first | {"thing": "none"}) == "a sea at dusk under clouds, the sun in the west, nothing else"
+    assert compose(dict.fromkeys(first, "")) == "a view"
+
+
+def test_every_word_of_a_panoramas_menus_is_said_and_all_fits_into_the_text_encoder(panorama_pipeline):
+    menus, captions, held_out = PANORAMA_WORLD.menus, set(), 0
+    for values in itertools.product(*(words.values() for words in menus.values())):
+        words = PANORAMA_WORLD.settle(dict(zip(menus, values, strict=True)))
+        caption = PANORAMA_WORLD.compose(words)
+        said = {field: word for field, word in words.items() if word}
+        assert parse(caption) == said | ({"time": "night"} if "moon" in caption else {})
+        captions.add(caption)
+        held_out += len(said) == 6 and words["thing"] != "none" and is_held_out(Scene(**words))
+    assert held_out > 500, "combinations that were never trained on can be asked for"
+    longest = max(captions, key=lambda caption: len(re.findall(r"\w+|,", caption)))
+    sd.check_request(panorama_pipeline, sd.Request(longest))
+
+
+def test_panoramas_are_painted_as_the_library_paints_them(places, panorama_pipeline, capsys):
+    assert torch.equal(places.history[0].image, text_to_panorama(panorama_pipeline, [SEA], 0, 1, 3.0)[0])
+    places.menus["sky"].value, places.menus["land"].value = "fog", ""
+    places.knobs["seed"].value, places.knobs["steps"].value = "7", 2
+    places.knobs["guidance_scale"].value, places.knobs["negative_prompt"].value = 2.0, "rain"
+    places.button.click()
+    prompt = "a view at dusk in fog, the sun in the west, a lighthouse to the east"
+    expected = text_to_panorama(panorama_pipeline, [prompt], 7, 2, 2.0, "rain")[0]
+    newest = places.history[0]
+    assert newest.prompt == prompt and torch.equal(newest.image, expected)
+    assert said(places).endswith(f"seed 7, 2 steps, guidance 2, not: rain; {newest.right()}.")
+    assert newest.right().endswith(" of 5 right") and capsys.readouterr() == ("", "")
+    large, small = (Image.open(io.BytesIO(at.value)) for at in (places.picture, places.slots[0]))
+    assert large.size == (512, 256) and small.size == (256, 128) and shown(places) == 2
+    rows = re.findall(r"<tr><td.*?>(\w+)</td><td.*?>(.*?)</td><td.*?>(\w+).*?</td></tr>", places.table.value)
+    assert [(field, asked) for field, asked, _ in rows] == [("land", "(not said)"), *list(newest.asked.items())[1:]]
+    assert [read for *_, read in rows] == list(newest.read.values())
+
+
+def test_without_a_thing_its_place_has_no_say(places):
+    place, thing = places.menus["place"], places.menus["thing"]
+    assert not place.disabled and list(PANORAMA_WORLD.menus["place"]) == list(DIRECTIONS)
+    for word in ("none", ""):
+        thing.value = word
+        assert place.disabled and places.words()["place"] == word and said(places) == ""
+        assert "lighthouse" not in places.prompt.value and "east" not in places.prompt.value
+    thing.value = "balloon"  # over the east it was held out of training
+    assert not place.disabled and "a balloon to the east" in places.prompt.value
+    assert sum(menu.disabled for menu in places.menus.values()) == 0
+
+
+def test_no_label_of_a_panoramas_still_is_clipped(places, monkeypatch):
+    plainly, seen = canvas.text, []
+
+    def measured(draw, x, y, words, colour=canvas.INK, size=24, anchor="lm"):
+        assert x + draw.textlength(words, font=canvas.font(size)) <= 2 * canvas.SIDE, words
+        assert y + size / 2 < draw.im.size[1], words
+        seen.append(words)
+        plainly(draw, x, y, words, colour, size, anchor)
+
+    monkeypatch.setattr(canvas, "text", measured)
+    for field, word in (("land", "mountains"), ("time", "night"), ("sky", "clear"), ("light", "north")):
+        places.menus[field].value = word
+    places.button.click()
+    places.show()
+    assert " ".join(seen[:2]) == places.history[0].prompt and len(seen) == 3 + 3 * (1 + len(PANORAMA_WORLD.fields))
+
+
+def test_the_real_model_of_panoramas_paints_what_its_menus_say():
+    view = PromptView(sd.load_pipeline(zoo.FOLDER / "mini_stable_diffusion_2"))
+    assert view.history[0].image.shape == (3, 64, 128)
+    assert view.history[0].right() == "6 of 6 right"
+    view.close()
+
+
+# ------------------------------------------------------------------------------------------ a kernel
 
 
 KERNEL = """

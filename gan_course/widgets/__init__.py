@@ -64,9 +64,10 @@ def diffusion_explorer(
 
 
 def prompt_bench(pipeline: Pipeline, seed: int = 0, steps: int = 25, guidance_scale: float = 3.0) -> None:
-    """Chapter 08's mini Stable Diffusion with menus for what to paint, and a reader that says what came.
+    """Chapter 08's models with menus for what to paint, and a reader that says what came.
 
-    ``pipeline``: ``stable_diffusion.load_pipeline()``; ``seed``, ``steps`` and ``guidance_scale``: of the first
+    ``pipeline``: ``stable_diffusion.load_pipeline()`` for digits, or for panoramas Mini Stable Diffusion II,
+    ``load_pipeline(zoo.FOLDER / "mini_stable_diffusion_2")``; ``seed``, ``steps`` and ``guidance_scale``: of the first
     picture. Raises ``ValueError`` for another model and for settings that it can't take.
     """
     from gan_course.widgets.prompt_view import PromptView

@@ -9,7 +9,7 @@ from lab_page import changed, choose_next, differ, pixels, settled, slider, visi
 from gan_course.data.attributes import COLOURS
 
 CHAPTER = "08"
-WIDGET = "prompt_bench("  # calls it
+WIDGET = "prompt_bench(pipeline"  # calls it for digits
 MINUTES = 15  # on a busy machine; 2 are the rule
 PAINTING = 60  # seconds for a picture
 
