@@ -29,7 +29,6 @@ NAMES = [
     "scenes_text_to_image",
     "scene_pairs",
     "scenes_student",
-    "student_comparison",
 ]
 WIDTHS = (8, 8, 8, 16)
 READER = AttributeClassifier(8, [len(values) for values in scenes.FIELDS.values()], (3, 64, 128)).requires_grad_(False)

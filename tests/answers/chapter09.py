@@ -198,7 +198,6 @@ WRONG = {
             spread(lambda rows: rows.var(dim=0, correction=min(1, len(rows) - 1)).mean(), several=lambda rows: True),
             "leave the prompt out",
         ),
-        (spread_of_neighbours, "which rows belong together"),
         (spread(several=lambda rows: True), "NaN"),
         (lambda x, p: None, "return statement"),
     ],
