@@ -23,7 +23,7 @@ from gan_course.stable_diffusion.pairs import Pairs, load_pairs
 from gan_course.stable_diffusion.panoramas import text_to_panorama
 
 FIGURES = ("right", "edge_energy", "spread", "frechet", "cpu_seconds")
-#: The weights of each kind's losses, and its steps: for all about 90 seconds of one core, as their cards say.
+#: The weights of each kind's losses, and its steps: 75 to 109 seconds of one core, as the card says of each.
 KINDS: Mapping[str, tuple[dict[str, float], int]] = {
     "pairs": ({"regression": 1.0, "adversarial": 0.0}, 230),
     "distillation": ({"regression": 0.0, "distillation": 1.0, "adversarial": 0.0}, 158),
@@ -79,12 +79,7 @@ class StudentComparisonRun(Run):
         kind, number = divmod(self.done, s.seeds)
         weights, steps = list(KINDS.values())[kind]
         paired = s.batch if weights["regression"] else 0
-        settings = ScenesStudentSettings(
-            pictures=s.pictures,
-            batch=s.batch,
-            paired=paired,
-            **weights,
-        )
+        settings = ScenesStudentSettings(pictures=s.pictures, batch=s.batch, paired=paired, **weights)
         steps = max(1, round(s.steps * steps))
         run = ScenesStudentRun(self.seed + number, steps, self.teacher, self.pairs, OneProcess(), settings)
         start = time.process_time()
