@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ CHAPTERS = [
     importlib.import_module(f"answers.{path.stem}") for path in sorted((Path(__file__).parent / "answers").glob("*.py"))
 ]
 TASKS = [name.removeprefix("check_") for name in checks.__all__ if name.startswith("check_")]
+SOLUTIONS = Path(__file__).parents[1] / "solutions"
+PARTS = sorted(
+    {
+        call
+        for path in SOLUTIONS.glob("*.ipynb")
+        for call in re.findall(r'checks\.(check_\w+)\(\w+, part=\\"(\w+)\\"\)', path.read_text(encoding="utf-8"))
+    }
+)
 
 
 def rows(table: str):
@@ -61,6 +70,12 @@ def test_a_half_right_answer_passes_one_part_and_fails_the_other(check, answer, 
 def test_every_check_is_tried_with_five_wrong_and_two_right_answers(task):
     assert sum(len(chapter.WRONG.get(task, [])) for chapter in CHAPTERS) >= 5
     assert sum(len(chapter.RIGHT.get(task, [])) for chapter in CHAPTERS) >= 2
+
+
+@pytest.mark.parametrize(("check", "part"), PARTS)
+def test_no_part_passes_for_a_function_that_does_nothing(check, part):
+    with pytest.raises(checks.CheckFailed):
+        getattr(checks, check)(lambda *given: None, part=part)
 
 
 # ------------------------------------------------------------------------------------------ what single tasks claim

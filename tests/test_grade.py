@@ -295,6 +295,17 @@ def test_remarks_name_what_a_teacher_should_look_at():
     assert remarks == {"cell 4 imports os", "cell 4 assigns to checks.check_ring", "cell 4 uses exec"}
 
 
+@sandboxed
+def test_what_was_handed_out_is_not_remarked_on(tmp_path):
+    """Each exercise, solved: among their setup cells some import what no answer needs."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for path in (ROOT / "solutions").glob("*.ipynb"):
+        made, _ = classes.empty(path.stem)
+        classes.write(folder / path.stem / path.name, made)
+    assert run(folder, out) == 0
+    assert [row["remarks"] for row in table(out / "totals.csv")] == [""] * len(list(folder.iterdir()))
+
+
 # ------------------------------------------------------------------------------------------ reading and writing
 
 

@@ -384,6 +384,14 @@ def _check_untouched(attempt: Attempt, network: nn.Module, before: Tensor) -> No
         attempt.fail(f"the {name}'s parameters changed by up to {worst:.4g}", f"the {name} exactly as before", hint)
 
 
+def _check_learned(attempt: Attempt, network: nn.Module, before: Tensor) -> None:
+    """To leave the other player alone counts only for a step that is one."""
+    if torch.equal(flat(network), before):
+        name = network.description
+        hint = "To leave the other player alone is easy for a step that does nothing: let this one learn first."
+        attempt.fail(f"the {name}'s parameters as before", f"a {name} that has taken a step", hint)
+
+
 # ------------------------------------------------------------------------------------------ discriminator
 
 
@@ -417,8 +425,9 @@ def _play_discriminator(attempt: Attempt, seed: int, count: int, stale: bool) ->
 
 def _discriminator_generator(attempt: Attempt) -> None:
     game = new_game()
-    before = flat(game.generator)
+    before, own = flat(game.generator), flat(game.discriminator)
     attempt(game.discriminator, game.generator, Descent(game.discriminator), game.real, game.noise)
+    _check_learned(attempt, game.discriminator, own)
     _check_untouched(attempt, game.generator, before)
     if any(p.grad is not None and p.grad.abs().max() > 0 for p in game.generator.parameters()):
         attempt.fail(
@@ -476,8 +485,9 @@ def _play_generator(attempt: Attempt, seed: int, count: int, stale: bool) -> Non
 
 def _generator_discriminator(attempt: Attempt) -> None:
     game = new_game()
-    before = flat(game.discriminator)
+    before, own = flat(game.discriminator), flat(game.generator)
     attempt(game.generator, game.discriminator, Descent(game.generator), game.noise)
+    _check_learned(attempt, game.generator, own)
     _check_untouched(attempt, game.discriminator, before)
 
 

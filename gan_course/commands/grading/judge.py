@@ -87,7 +87,7 @@ def _grade(submission: Submission, exercise: Exercise | None, kind: str, limits:
             report.verdicts.append(judge(cell, exercise, sandbox))
     finally:
         sandbox.end()
-    report.remarks = list(dict.fromkeys(sandbox.remarks))
+    report.remarks = [r for r in dict.fromkeys(sandbox.remarks) if r.split(" ", 2)[-1] not in exercise.usual]
     report.remarks += [f"cell {n + 1} failed: {why}" for n, why in sorted(sandbox.faults.items()) if n >= 0][:10]
     if sandbox.printed > limits.output_mb * 1_000_000:
         report.remarks.append(f"it printed {sandbox.printed / 1e6:.0f} MB; what is over {limits.output_mb} was dropped")

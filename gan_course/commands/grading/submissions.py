@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gan_course.commands import notebooks
 from gan_course.commands.errors import CourseError
+from gan_course.commands.grading.cells import look, without_magics
 
 LARGEST = 20_000_000  # bytes of a submission
 MOST_CELLS = 1000
@@ -35,12 +36,16 @@ class Graded:
 
 @dataclass(frozen=True)
 class Exercise:
-    """``names``: the functions that a student writes. ``preamble``: the imports that graded cells may rely on."""
+    """``names``: the functions that a student writes. ``preamble``: the imports that graded cells may rely on.
+
+    ``usual``: what would be remarked on (:func:`cells.look`) but stands in the notebook that was handed out.
+    """
 
     name: str
     names: tuple[str, ...]
     preamble: str
     cells: tuple[Graded, ...]
+    usual: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> list[str]:
@@ -83,10 +88,12 @@ def exercise(path: Path) -> Exercise:
     imports: list[str] = []
     cells: list[Graded] = []
     answers: list[str] = []
+    usual: set[str] = set()
     for cell in notebooks.read(path).cells:
         meta = cell.metadata.get("nbgrader", {})
         if cell.cell_type != "code":
             continue
+        usual |= {remark.split(" ", 2)[2] for remark in look(ast.parse(without_magics(cell.source)), 0)}
         if meta.get("solution"):
             answers.append(meta["grade_id"])
             names += [n.name for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
@@ -100,7 +107,7 @@ def exercise(path: Path) -> Exercise:
         raise CourseError(f"{path} has no graded cells: there is nothing to grade by.")
     needed = {n.id for c in cells for n in ast.walk(ast.parse(c.source)) if isinstance(n, ast.Name)}
     kept = [line for line in dict.fromkeys(imports) if needed & set(re.findall(r"\w+", line))]
-    return Exercise(path.stem, tuple(dict.fromkeys(names)), "\n".join(kept), tuple(cells))
+    return Exercise(path.stem, tuple(dict.fromkeys(names)), "\n".join(kept), tuple(cells), tuple(sorted(usual)))
 
 
 # ------------------------------------------------------------------------------------------ the students' side
