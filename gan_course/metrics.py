@@ -24,6 +24,7 @@ from gan_course.arguments import (
     Pictures,
     Points,
     Positive,
+    Prompts,
     Rows,
     Samples,
     Seed,
@@ -95,6 +96,24 @@ def edge_energy(images: Drawable) -> float:
     check_finite("images", images)
     across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
     return (across.square().mean() + down.square().mean()).item()
+
+
+def spread_within(features: Floats, prompts: Prompts) -> float:
+    """How far pictures of one prompt lie apart: the root of the mean variance of ``features [N, F]`` within prompts.
+
+    ``prompts``: what each picture was asked to show, in any order. Each prompt counts the same; one with a single
+    picture says nothing and is left out. Raises ``ValueError`` unless there is a prompt for each picture, and one that
+    was asked twice.
+    """
+    if len(prompts) != len(features):
+        raise ValueError(f"there are {len(features)} pictures but {len(prompts)} prompts: pass one for each")
+    rows: dict[str, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        rows.setdefault(prompt, []).append(row)
+    variances = [features[same].var(dim=0).mean() for same in rows.values() if len(same) > 1]
+    if not variances:
+        raise ValueError(f"no two of {len(prompts)} pictures were asked for by the same prompt: repeat each prompt")
+    return torch.stack(variances).mean().sqrt().item()
 
 
 def class_shares(samples: Samples, real: Samples, labels: Labels, classes: Count = 10) -> Tensor:

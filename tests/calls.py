@@ -171,6 +171,7 @@ CALLS = {
     "metrics.realism_gap": lambda: {"samples": squashed(*FLAT), "real": squashed(*FLAT, seed=1)},
     "metrics.psnr": lambda: {"rebuilt": squashed(*FLAT), "images": squashed(*FLAT, seed=1)},
     "metrics.edge_energy": lambda: {"images": squashed(*FLAT)},
+    "metrics.spread_within": lambda: {"features": seeded(4, 3), "prompts": ["sea", "tree", "sea", "tree"]},
     "metrics.class_shares": lambda: {
         "samples": squashed(*FLAT), "real": squashed(*FLAT, seed=1), "labels": LABELS, "classes": 10
     },
@@ -658,9 +659,9 @@ def of_stable_diffusion(pipeline, panorama_pipeline):
             "alpha_bar": torch.tensor([0.5, 0.9]),
         },
         "stable_diffusion.distill.load_student": lambda: {
-            "folder": zoo.FOLDER,
-            "device": "cpu",
             "name": "mini_student_2",
+            "device": "cpu",
+            "folder": zoo.FOLDER,
         },
         "stable_diffusion.pairs.begin_pairs": lambda: {"count": 2, "seed": 1},
         "stable_diffusion.pairs.load_pairs": lambda: {"folder": zoo.FOLDER},

@@ -218,7 +218,7 @@ def trained(make_pipeline, store_pipeline):
 
 def test_the_student_comes_back_from_16_bits_as_32(trained):
     place, run, card = trained
-    student = distill.load_student(place)
+    student = distill.load_student(folder=place)
     kept = tensors_of(run.student.average)
     assert all(value.dtype == torch.float32 for value in student.state_dict().values()) and not student.training
     assert all(torch.equal(value, kept[key].half().float()) for key, value in student.state_dict().items())
@@ -250,9 +250,9 @@ def test_a_students_changed_file_is_refused(trained, tmp_path):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match="is not that of its card"):
-        distill.load_student(place)
+        distill.load_student(folder=place)
     with pytest.raises(ValueError, match="there is no trained network 'mini_student'"):
-        distill.load_student(tmp_path)
+        distill.load_student(folder=tmp_path)
 
 
 def test_without_a_teacher_the_recipe_says_what_to_do(tmp_path):

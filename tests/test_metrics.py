@@ -97,6 +97,19 @@ def test_psnr_against_its_definition():
     assert torch.isclose(metrics.psnr(rebuilt, images), torch.tensor((20.0 + 40.0) / 2), atol=1e-3)
 
 
+def test_the_spread_within_prompts_against_numpy():
+    features = (
+        torch.randn(7, 3, generator=torch.Generator().manual_seed(0)) + torch.tensor([0, 9, 0, 9, 9, 5, 0])[:, None]
+    )
+    prompts = ["sea", "tent", "sea", "tent", "tent", "alone", "sea"]
+    variances = [features.numpy()[rows].var(axis=0, ddof=1).mean() for rows in ([0, 2, 6], [1, 3, 4])]
+    assert metrics.spread_within(features, prompts) == pytest.approx(np.sqrt(np.mean(variances)), rel=1e-5)
+    with pytest.raises(ValueError, match="there are 7 pictures but 6 prompts: pass one for each"):
+        metrics.spread_within(features, prompts[1:])
+    with pytest.raises(ValueError, match="no two of 7 pictures were asked for by the same prompt: repeat each prompt"):
+        metrics.spread_within(features, list("abcdefg"))
+
+
 def test_a_blur_has_less_edge_energy():
     images = -torch.ones(1, 1, 2, 3)
     images[..., 2] = 0.0

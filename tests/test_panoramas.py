@@ -91,6 +91,21 @@ def test_without_normalisations_rolling_is_exact(panorama_pipeline):
         assert torch.allclose(a.roll(5, -1), b, atol=1e-4 * a.std().item())
 
 
+@pytest.mark.parametrize("count", [1, 16, 17])
+def test_many_panoramas_go_through_the_autoencoder_in_parts(panorama_pipeline, count):
+    vae, images = panorama_pipeline.vae, data.load("scenes", count=count).images
+    seen = []
+    hook = vae.encoder.register_forward_hook(lambda module, given, made: seen.append(len(given[0])))
+    means, spreads = encode_wrapped(vae, images)
+    hook.remove()
+    assert sum(seen) == count and max(seen) <= 16
+    made = decode_wrapped(vae, means)
+    for i in {0, count - 1}:
+        one, spread = encode_wrapped(vae, images[i : i + 1])
+        assert torch.allclose(one[0], means[i], atol=1e-4) and torch.allclose(spread[0], spreads[i], atol=1e-4)
+        assert torch.allclose(decode_wrapped(vae, means[i : i + 1])[0], made[i], atol=1e-3)
+
+
 def test_encoding_rolled_panoramas_gives_rolled_latents(panorama_pipeline):
     images = data.load("scenes", count=4).images
     pairs = [encode_wrapped(panorama_pipeline.vae, x) for x in (images, images.roll(40, -1))]

@@ -73,7 +73,7 @@ def start(panorama_pipeline):
 
 
 def state(run):
-    found = {}
+    found = {name: value.clone() for name, value in run.results.items()}
     for name, part in run.parts.items():
         for kind, network in part.networks.items():
             found |= {f"{name}/{kind}/{key}": value.clone() for key, value in network.state_dict().items()}
@@ -415,8 +415,8 @@ def test_the_race_puts_all_students_beside_the_teacher(start, tmp_path):
     again = start("student_comparison")
     again.resume(tmp_path / "run.safetensors")
     again.step()
-    same_figures = torch.eq(again.found.table, run.found.table)[..., :-1]  # all but the seconds
-    assert same_figures[:3].all() and again.found.table[3].isnan().all()
+    same_figures = torch.eq(again.table, run.table)[..., :-1]  # all but the seconds
+    assert same_figures[:3].all() and again.table[3].isnan().all()
     card = run.finish(tmp_path, {"seed": 0})["comparison"]
     assert list(card["students"]) == list(student_comparison.KINDS) and card["frechet_floor"] > 0
     assert all(set(row) == set(student_comparison.FIGURES) for rows in card["students"].values() for row in rows)

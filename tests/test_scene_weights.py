@@ -126,7 +126,7 @@ def test_at_equal_seconds_the_discriminator_keeps_the_student_varied():
 
 
 def test_a_fresh_sample_agrees_with_the_students_card(pipeline):
-    fast = distill.from_the_end(pipeline, distill.load_student(name=distill.PANORAMA_STUDENT))
+    fast = distill.from_the_end(pipeline, distill.load_student(distill.PANORAMA_STUDENT))
     records = SCENES.draw(100, 32)
     images = text_to_panorama(fast, [SCENES.phrase(record) for record in records], steps=1, guidance_scale=1.0)
     card = zoo.card(distill.PANORAMA_STUDENT)["metrics"]["student"]

@@ -129,8 +129,9 @@ class Run(ABC):
         self.settings = type(self).settings if settings is None else settings
         self.accelerator = find_processes() if accelerator is None else accelerator
         self.parts: dict[str, Part] = {}
+        self.results: dict[str, Tensor] = {}  # what a recipe finds out step by step, beside the weights it trains
         self.random: torch.Generator | None = None  # for a recipe with one stream of chance from beginning to end
-        self.given: dict[str, str] = {}  # the finished networks that its steps depend on, and their fingerprints
+        self.given: dict[str, str] = {}  # what is finished and its steps depend on: names and fingerprints
 
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> Run:
@@ -172,9 +173,11 @@ class Run(ABC):
         self.parts[name] = Part(network, wrapped, optimizer, learning_rate, average, decay)
         return self.parts[name]
 
-    def depend_on(self, **networks: nn.Module) -> None:
-        """Say which finished networks the steps depend on: a checkpoint of a run on others is refused."""
-        self.given |= {name: checkpoints.fingerprint(network.state_dict()) for name, network in networks.items()}
+    def depend_on(self, **given: nn.Module | Tensor) -> None:
+        """Say which finished networks and numbers the steps depend on: a checkpoint of a run on others is refused."""
+        for name, value in given.items():
+            tensors = {"": value} if isinstance(value, Tensor) else value.state_dict()
+            self.given[name] = checkpoints.fingerprint(tensors)
 
     def shard(self, batch: Tensor) -> Tensor:
         """This process's share of a batch that every process has drawn alike."""
@@ -230,6 +233,8 @@ class Run(ABC):
             for kind, network in part.networks.items():
                 network.load_state_dict(under(f"{name}/{kind}/", tensors))
             checkpoints.load_optimizer(part.optimizer, under(f"{name}/optimizer/", tensors), part.network)
+        for name, found in self.results.items():
+            found.copy_(tensors[f"results/{name}"])
         if self.random is not None:
             self.random.set_state(tensors["random"])
         self.done, self.seconds = notes["done"], notes["seconds"]
@@ -237,6 +242,7 @@ class Run(ABC):
     def _weights(self) -> dict[str, Tensor]:
         """All that a checkpoint holds but the optimisers' moments."""
         found = {} if self.random is None else {"random": self.random.get_state()}
+        found |= {f"results/{name}": value for name, value in self.results.items()}
         for name, part in self.parts.items():
             for kind, network in part.networks.items():
                 found |= {f"{name}/{kind}/{key}": value for key, value in network.state_dict().items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_course import losses, zoo
 from gan_course import stable_diffusion as sd
@@ -49,14 +49,6 @@ class ScenePairsSettings:
     guidance: float = sd.GUIDANCE
 
 
-class Ends(nn.Module):
-    """The ends that are known already, ``[N, 4, 8, 16]``; the others are NaN."""
-
-    def __init__(self, ends: Tensor):
-        super().__init__()
-        self.register_buffer("ends", ends)
-
-
 class ScenePairsRun(Run):
     """One step: the teacher goes all the way from the noise of the next pairs. Nothing is trained."""
 
@@ -70,7 +62,7 @@ class ScenePairsRun(Run):
         for network in (teacher.unet, teacher.text_encoder):
             network.requires_grad_(False).eval().to(self.accelerator.device)
         self.pairs = begin_pairs(steps * self.settings.at_once, seed)
-        self.known = self.add("pairs", lambda: Ends(self.pairs.ends), learning_rate=0.0).network
+        self.results["ends"] = self.pairs.ends  # NaN where a way was not gone yet
 
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> ScenePairsRun:
@@ -81,11 +73,11 @@ class ScenePairsRun(Run):
         rows = slice(self.done * s.at_once, (self.done + 1) * s.at_once)
         captions = [SCENES.phrase(record) for record in self.pairs.records[rows]]
         noise = self.pairs.noise[rows].to(self.accelerator.device)
-        self.known.ends[rows] = text_to_latents(self.walker, captions, noise, s.ways, s.guidance)
-        return {"spread": self.known.ends[rows].std()}
+        self.pairs.ends[rows] = text_to_latents(self.walker, captions, noise, s.ways, s.guidance).cpu()
+        return {"spread": self.pairs.ends[rows].std()}
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
-        ends = self.known.ends.cpu().half()  # half the file; what is rounded away is a thousandth of their spread
+        ends = self.pairs.ends.half()  # half the file; what is rounded away is a thousandth of their spread
         about = {
             "what": "Where the teacher's ways from many noises end, for a student that is to go there in one step.",
             "data": f"{len(ends):,} captions of {SCENES.name} without any of the held-out pairs",
@@ -135,7 +127,7 @@ class ScenesStudentRun(StudentRun):
     ):
         super().__init__(seed, steps, teacher, accelerator, settings)
         self.pairs = pairs
-        self.depend_on(pairs=Ends(pairs.ends))
+        self.depend_on(pairs=pairs.ends)
 
     @classmethod
     def start(cls, seed: int, steps: int, accelerator: Any, folder: Path) -> ScenesStudentRun:

@@ -170,13 +170,8 @@ class StudentRun(Run):
         """
         source = self.source
         reader: Any = zoo.load(source.reader)
-
-        def describe(images: Tensor) -> Tensor:
-            return metrics.extract_features(images, reader.features)
-
         shown = source.draw(count, UNSEEN)
-        renders = [source.render(shown, UNSEEN + i) for i in range(2)]
-        real, others = map(describe, renders)
+        renders, others = (source.render(shown, UNSEEN + i) for i in range(2))
         repeated = [source.phrase(record) for record in source.draw(20, UNSEEN) for _ in range(10)]
         teacher, one = from_the_end(pipeline), from_the_end(pipeline, student)
 
@@ -190,27 +185,37 @@ class StudentRun(Run):
             found = {"steps": n, "guidance": guidance, "right": right}
             if held_out:
                 return found
-            made = describe(images)
-            shares = metrics.precision_recall(real, made)
-            return found | {
-                "frechet": round(metrics.frechet_distance(made, real), 3),
-                "precision": round(shares.precision, 4),
-                "recall": round(shares.recall, 4),
-                "edge_energy": round(metrics.edge_energy(images) / metrics.edge_energy(renders[0]), 4),
-                "spread": round(within(describe(self.ask(model, repeated, n, guidance)), 10), 3),
-                "seconds": round(seconds, 5),
-            }
+            again = self.ask(model, repeated, n, guidance)
+            return found | look_at(images, renders, again, repeated, reader) | {"seconds": round(seconds, 5)}
 
         last = sd.STEPS
         return {
             "prompts": count,
-            "frechet_floor": round(metrics.frechet_distance(others, real), 3),
+            "frechet_floor": round(distance(others, renders, reader), 4),
             "teacher": [look(teacher, n, sd.GUIDANCE) for n in steps] + [look(teacher, 1, 1.0)],
             "student": look(one, 1, 1.0),
             "held_out": {"teacher": look(teacher, last, sd.GUIDANCE, True), "student": look(one, 1, 1.0, True)},
         }
 
 
-def within(features: Tensor, each: int) -> float:
-    """The spread of ``features [N, F]`` within groups of ``each`` neighbours: the root of their mean variance."""
-    return features.unflatten(0, (-1, each)).std(dim=1).square().mean().sqrt().item()
+def distance(images: Tensor, renders: Tensor, reader: Any) -> float:
+    """The Fréchet distance of ``images`` from ``renders`` in the features of ``reader``."""
+    made, real = (metrics.extract_features(x, reader.features) for x in (images, renders))
+    return metrics.frechet_distance(made, real)
+
+
+def look_at(images: Tensor, renders: Tensor, again: Tensor, prompts: list[str], reader: Any) -> dict[str, float]:
+    """How near ``images`` are to ``renders`` of the same prompts, how sharp beside them, and how varied.
+
+    ``again``: pictures of ``prompts``, each of which stands there several times.
+    """
+    made, real, repeated = (metrics.extract_features(x, reader.features) for x in (images, renders, again))
+    shares = metrics.precision_recall(real, made)
+    found = {
+        "frechet": metrics.frechet_distance(made, real),
+        "precision": shares.precision,
+        "recall": shares.recall,
+        "edge_energy": metrics.edge_energy(images) / metrics.edge_energy(renders),
+        "spread": metrics.spread_within(repeated, prompts),
+    }
+    return {name: round(value, 4) for name, value in found.items()}

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gan_course import metrics, zoo
 from gan_course import stable_diffusion as sd
+from gan_course import zoo
 from gan_course.data.scene_sets import SCENES
 from gan_course.files import scratch_folder
 from gan_course.recipes.run import UNSEEN, OneProcess, Run
 from gan_course.recipes.scene_student import ScenesStudentRun, ScenesStudentSettings, load_teacher
-from gan_course.recipes.student import within
+from gan_course.recipes.student import distance, look_at
 from gan_course.stable_diffusion.distill import from_the_end
 from gan_course.stable_diffusion.pairs import Pairs, load_pairs
 from gan_course.stable_diffusion.panoramas import text_to_panorama
@@ -42,14 +42,6 @@ class StudentComparisonSettings:
     seeds: int = 3
 
 
-class Found(nn.Module):
-    """What was measured, ``[kinds, seeds, figures]``; NaN where nothing was yet."""
-
-    def __init__(self, seeds: int):
-        super().__init__()
-        self.register_buffer("table", torch.full((len(KINDS), seeds, len(FIGURES)), torch.nan))
-
-
 class StudentComparisonRun(Run):
     """One step: one student is trained, for about as long as every other, and measured."""
 
@@ -65,7 +57,7 @@ class StudentComparisonRun(Run):
             raise ValueError(f"this takes {len(KINDS) * s.seeds} steps, one for each student, but steps is {steps}")
         self.teacher, self.pairs = teacher, pairs
         self.depend_on(unet=teacher.unet)
-        self.found = self.add("found", lambda: Found(s.seeds), learning_rate=0.0).network
+        self.table = self.results["table"] = torch.full((len(KINDS), s.seeds, len(FIGURES)), torch.nan)
         self.records = SCENES.draw(s.prompts, UNSEEN)
         self.reader: Any = zoo.load(SCENES.reader)
         self.renders = SCENES.render(self.records, UNSEEN)
@@ -86,41 +78,32 @@ class StudentComparisonRun(Run):
         while run.done < run.steps:
             run.step()
         spent = time.process_time() - start
-        self.found.table[kind, number] = torch.tensor([*self.measure(run.student.finished()), spent])
-        return dict(zip(FIGURES, self.found.table[kind, number], strict=True))
+        found = self.measure(run.student.finished()) | {"cpu_seconds": spent}
+        self.table[kind, number] = torch.tensor([found[name] for name in FIGURES])
+        return dict(zip(FIGURES, self.table[kind, number], strict=True))
 
-    def describe(self, images: Tensor) -> Tensor:
-        return metrics.extract_features(images, self.reader.features)
-
-    def measure(self, unet: Any, steps: int = 1, guidance: float = 1.0) -> list[float]:
+    def measure(self, unet: Any, steps: int = 1, guidance: float = 1.0) -> dict[str, float]:
         """All figures but the seconds: of a student, or with more steps of the teacher."""
         model, s = from_the_end(self.teacher, unet), self.settings
         prompts = [SCENES.phrase(record) for record in self.records]
         images = text_to_panorama(model, prompts, steps=steps, guidance_scale=guidance)
         repeated = [prompt for prompt in prompts[: s.repeated] for _ in range(10)]
-        again = self.describe(text_to_panorama(model, repeated, steps=steps, guidance_scale=guidance))
-        return [
-            sd.measure_adherence(images, self.records, self.reader, SCENES).everything.value,
-            metrics.edge_energy(images) / metrics.edge_energy(self.renders),
-            within(again, 10),
-            metrics.frechet_distance(self.describe(images), self.describe(self.renders)),
-        ]
+        again = text_to_panorama(model, repeated, steps=steps, guidance_scale=guidance)
+        right = sd.measure_adherence(images, self.records, self.reader, SCENES).everything.value
+        return {"right": right} | look_at(images, self.renders, again, repeated, self.reader)
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         s = self.settings
-        others = self.describe(SCENES.render(self.records, UNSEEN + 1))
-
-        def rounded(values: list[float]) -> dict[str, float]:
-            return {name: round(value, 4) for name, value in zip(FIGURES, values, strict=False)}
-
+        others = SCENES.render(self.records, UNSEEN + 1)
+        teacher = self.measure(self.teacher.unet, sd.STEPS, sd.GUIDANCE)
         about = {
             "what": f"Students of about equal seconds of one core, {s.seeds} seeds of each kind.",
             "prompts": s.prompts,
-            "frechet_floor": round(metrics.frechet_distance(others, self.describe(self.renders)), 3),
-            "teacher": rounded(self.measure(self.teacher.unet, sd.STEPS, sd.GUIDANCE)),
+            "frechet_floor": round(distance(others, self.renders, self.reader), 4),
+            "teacher": {name: teacher[name] for name in FIGURES if name in teacher},
             "students": {
-                kind: [rounded(row) for row in rows]
-                for kind, rows in zip(KINDS, self.found.table.tolist(), strict=True)
+                kind: [dict(zip(FIGURES, (round(value, 4) for value in row), strict=True)) for row in rows]
+                for kind, rows in zip(KINDS, self.table.tolist(), strict=True)
             },
         }
         with scratch_folder() as place:

@@ -162,7 +162,7 @@ def distillation_loss(made: Batch, seen: Batch, alpha_bar: Line) -> Tensor:
 # ------------------------------------------------------------------------------------------ the trained student
 
 
-def load_student(folder: Path = zoo.FOLDER, device: Device = "cpu", name: str = STUDENT) -> Any:
+def load_student(name: str = STUDENT, device: Device = "cpu", folder: Path = zoo.FOLDER) -> Any:
     """The student ``name`` of the zoo, a ``UNet2DConditionModel`` with weights of 32 bits (on the disk they have 16).
 
     Put it into a pipeline with :func:`from_the_end`, and ask that for ``steps=1, guidance_scale=1``. Raises

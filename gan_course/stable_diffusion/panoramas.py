@@ -21,6 +21,7 @@ from gan_course.diffusion import guide
 from gan_course.stable_diffusion.distill import read_words
 from gan_course.stable_diffusion.pipeline import GUIDANCE, STEPS, Pipeline, Request, check_request
 
+AT_A_TIME = 16  # panoramas that autoencoders see in one call: they see each twice as wide, which takes memory
 OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 
 
@@ -50,7 +51,8 @@ def decode_wrapped(vae: Any, latents: Maps) -> Tensor:
     """The panoramas ``[N, 3, H, W]`` in ``[-1, 1]`` of scaled ``latents``, decoded with wrapped borders."""
     border = latents.shape[-1] // 2
     cut = border * _factor(vae)
-    return vae.decode(wrap(latents, border) / vae.config.scaling_factor).sample[..., cut:-cut].clamp(-1, 1)
+    parts = (wrap(latents, border) / vae.config.scaling_factor).split(AT_A_TIME)
+    return torch.cat([vae.decode(part).sample[..., cut:-cut].clamp(-1, 1) for part in parts])
 
 
 @torch.no_grad()
@@ -64,8 +66,10 @@ def encode_wrapped(vae: Any, images: Maps) -> tuple[Tensor, Tensor]:
     if rows % factor or columns % factor:
         raise ValueError(f"panoramas are {rows}x{columns} but both must be multiples of {factor}: resize them")
     border = columns // factor // 2
-    latents, scale = vae.encode(wrap(images, border * factor)).latent_dist, vae.config.scaling_factor
-    return latents.mean[..., border:-border] * scale, latents.std[..., border:-border] * scale
+    found = [vae.encode(wrap(part, border * factor)).latent_dist for part in images.split(AT_A_TIME)]
+    means, spreads = torch.cat([part.mean for part in found]), torch.cat([part.std for part in found])
+    scale = vae.config.scaling_factor
+    return means[..., border:-border] * scale, spreads[..., border:-border] * scale
 
 
 @torch.no_grad()
