@@ -35,10 +35,15 @@ check: $(STAMP) ## lint, notebook hygiene, links, exercises up to date, types
 	$(BIN)/gan-course exercises --check
 	$(BIN)/mypy
 
-site: $(STAMP) ## build the site in build/site/ from the outputs that are committed, and follow its links
+site: $(STAMP) no-site ## build the site in build/site/ from the outputs that are committed, and follow its links
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/sphinx-build -q -W -j auto -c docs . build/site
 	$(BIN)/python docs/check_site.py build/site
+
+# The site is built anew each time: no page of a file that is gone stays, and every warning comes again.
+.PHONY: no-site
+no-site:
+	rm -rf build/site
 
 browser: $(STAMP) site ## drive chapters in JupyterLab with Chromium, as a student would; read the site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"

@@ -1,13 +1,15 @@
 """The networks of the page that paints in the browser, made of the zoo's weights whenever the site is built.
 
 The GAN of digits becomes one ONNX file: noise, steps along six directions and the digit in, a picture out. The one-step
-student with its text encoder and decoder becomes another: token ids and noise in, a picture out. The words of the
-captions and their token ids go into a file beside them.
+students, of glyphs and of panoramas, become one each with their text encoder and decoder: token ids and noise in, a
+picture out. The words of the captions and their token ids go into a file beside it.
 """
 
 import json
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,25 +19,32 @@ from torch import Tensor, nn
 
 from gan_course import stable_diffusion as sd
 from gan_course import zoo
+from gan_course.data import scene_captions
 from gan_course.stable_diffusion import distill
 from gan_course.stable_diffusion.networks import glyph_words
+from gan_course.stable_diffusion.panoramas import decode_wrapped
 
 DIRECTIONS = 6
 
 
-class Painter(nn.Module):
-    """``ids [1, 24]`` (int32) and ``noise [1, 8, 8, 8]`` → a picture ``[1, 3, 32, 32]`` in [-1, 1], in one step."""
+def decode(vae: Any, latents: Tensor) -> Tensor:
+    return vae.decode(latents / vae.config.scaling_factor).sample.clamp(-1, 1)
 
-    def __init__(self) -> None:
+
+class Painter(nn.Module):
+    """``ids [1, tokens]`` (int32) and ``noise [1, C, H/f, W/f]`` → a picture ``[1, 3, H, W]`` in [-1, 1], in one step.
+
+    ``decode(vae, latents)`` makes the picture.
+    """
+
+    def __init__(self, pipeline: sd.Pipeline, student: str, decode: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
-        pipeline = sd.load_pipeline()
-        self.unet, self.scheduler = distill.load_student(), pipeline.scheduler
-        self.text_encoder, self.vae = pipeline.text_encoder, pipeline.vae
+        self.unet, self.scheduler = distill.load_student(name=student), pipeline.scheduler
+        self.text_encoder, self.vae, self.decode = pipeline.text_encoder, pipeline.vae, decode
 
     def forward(self, ids: Tensor, noise: Tensor) -> Tensor:
         words = self.text_encoder(ids.long())[0]
-        latents = distill.one_step(self.unet, self.scheduler, noise, words)
-        return self.vae.decode(latents / self.vae.config.scaling_factor).sample.clamp(-1, 1)
+        return self.decode(self.vae, distill.one_step(self.unet, self.scheduler, noise, words))
 
 
 class Sketcher(nn.Module):
@@ -56,10 +65,10 @@ class Sketcher(nn.Module):
         return self.layers(torch.cat([noise + steps @ self.directions, digit], dim=1))
 
 
-def token_ids() -> dict[str, int]:
-    """Each word of a caption, and the marks of start and end, with its number in the tokenizer."""
-    vocabulary = json.loads((zoo.FOLDER / sd.MINI / "tokenizer/vocab.json").read_text(encoding="utf-8"))
-    return {word: vocabulary[f"{word}</w>"] for word in glyph_words()} | {
+def token_ids(pipeline: sd.Pipeline, words: Iterable[str]) -> dict[str, int]:
+    """Each of ``words``, and the marks of start and end, with its number in the tokenizer."""
+    vocabulary = pipeline.tokenizer.get_vocab()
+    return {word: vocabulary[f"{word}</w>"] for word in words} | {
         "start": vocabulary["<|startoftext|>"], "end": vocabulary["<|endoftext|>"]
     }  # fmt: skip
 
@@ -92,9 +101,15 @@ def write(network: nn.Module, path: Path, **inputs: Tensor) -> None:
 
 
 def export(folder: Path) -> None:
-    """Write ``digits.onnx``, ``student.onnx`` and ``words.json`` into ``folder``."""
+    """Write ``digits.onnx``, and ``glyphs`` and ``places`` as ``.onnx`` and ``.json``, into ``folder``."""
     digit = torch.eye(10)[:1]
     write(Sketcher(), folder / "digits.onnx", noise=torch.randn(1, 64), steps=torch.zeros(1, DIRECTIONS), digit=digit)
-    ids = torch.full((1, 24), 253, dtype=torch.int32)
-    write(Painter(), folder / "student.onnx", ids=ids, noise=torch.randn(1, 8, 8, 8))
-    (folder / "words.json").write_text(f"{json.dumps(token_ids())}\n", encoding="utf-8")
+    glyphs, places = sd.load_pipeline(), sd.load_pipeline(zoo.FOLDER / "mini_stable_diffusion_2")
+    place_words = [*scene_captions.words(), ","]
+    for name, pipeline, painter, shape, words in (
+        ("glyphs", glyphs, Painter(glyphs, distill.STUDENT, decode), (1, 8, 8, 8), glyph_words()),
+        ("places", places, Painter(places, distill.PANORAMA_STUDENT, decode_wrapped), (1, 4, 8, 16), place_words),
+    ):
+        ids = torch.full((1, pipeline.tokenizer.model_max_length), pipeline.tokenizer.eos_token_id, dtype=torch.int32)
+        write(painter, folder / f"{name}.onnx", ids=ids, noise=torch.randn(shape))
+        (folder / f"{name}.json").write_text(f"{json.dumps(token_ids(pipeline, words))}\n", encoding="utf-8")

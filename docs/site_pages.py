@@ -4,7 +4,7 @@
 - Under each task of an exercise stands its solution, folded.
 - Cells have the anchors that they have in JupyterLab, pictures their width, and nothing is fetched from elsewhere.
 - A word that a chapter sets in italics leads to the glossary, and says its meaning under the mouse.
-- The page that paints in the browser gets its network, made of the zoo's weights.
+- The page that paints in the browser gets its networks, made of the zoo's weights.
 """
 
 import html
@@ -183,7 +183,7 @@ def displayed_formula(writer, node):
     raise nodes.SkipNode
 
 
-def write_network(app, exception):
+def write_networks(app, exception):
     if exception is None:
         export(Path(app.outdir, "_static/generator"))
 
@@ -194,5 +194,5 @@ def setup(app):
     app.connect("autodoc-process-signature", name_types)
     app.connect("doctree-read", finish)
     app.connect("html-page-context", write_page, priority=900)  # after furo has made its navigation
-    app.connect("build-finished", write_network)
+    app.connect("build-finished", write_networks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
