@@ -449,6 +449,10 @@ def _compare_likeness(attempt: Attempt, made: Tensor, real: Tensor) -> None:
         (over(a.sign() * b.sign()) / a[0].numel(), "Signs alone: strong detail must count more than faint detail."),
     ]
     hint = "For each picture: the sum of the products, divided by the root of the product of both sums of squares."
+    if not (of_made * of_real).all():
+        hint += " One of these has no detail: there this is 0 / 0, and 0 is to be returned."
+    elif a.abs().max() < 0.01:
+        hint = "This detail is faint, and strength must not count. Was something added to the divisor? It is too large."
     attempt.close(attempt(made.clone(), real.clone()), right, hint, mistakes, what="the likeness")
 
 
@@ -470,7 +474,9 @@ def check_detail_likeness() -> Parts:
             _compare_likeness, by_hand, _details(1, 11, 0.6, 3.0), _details(1, 12, -0.5, 0.2), _details(1, 13, 0.9)
         ),
         "many": cases(
-            _compare_likeness, _details(4, 14, 0.8, 2.0), _details(3, 15, 0.6, 0.3, (1, 4, 9)), flat_made, flat_real
+            _compare_likeness,
+            *(_details(4, 14, 0.8, 2.0), _details(3, 15, 0.6, 0.3, (1, 4, 9)), flat_made, flat_real),
+            tuple(0.001 * each for each in _details(2, 18, 0.8)),
         ),
     }
 
@@ -517,8 +523,13 @@ def _compare_invented(attempt: Attempt, painted: Tensor, real: Tensor, reach: in
         (alone / max(1, real.sum().item()), "A share of the painted stars is wanted, not of the real ones."),
         (alone / painted.numel(), "A share of the painted stars is wanted, not of all places."),
         (right if count else 1.0, "Where no star was painted, none was invented: 0."),
+        (right if real.any() else 0.0, "There is no real star here at all: what was painted is invented."),
     ]
     hint = "Mark all places within `reach` of a real star, around the edge as well. Which painted stars lie elsewhere?"
+    if not count:
+        hint = "No star was painted here, so the share would be 0 / 0: return 0."
+    elif reach >= len(real):
+        hint += " Here `reach` is more than there are rows."
     result = attempt(painted.clone(), real.clone(), reach)
     attempt.close(result, right, hint, mistakes, what="the share", tolerance=1e-5)
 
@@ -557,8 +568,10 @@ def check_invented_share() -> Parts:
             (*_edges(9, 14, 25), 2),
             (*_sky(9, 12, 26, 0.5, 0.06), 3),
             (*_edges(12, 18, 30), 3),
+            (*_sky(3, 14, 31, 0.5, 0.04), 4),
             (none, _sky(6, 12, 27, 0.1, 0.2)[1], 1),
             (none, _sky(6, 12, 29, 0.1, 0.1)[1], 2),
             (_sky(6, 12, 28, 0.3, 0.1)[0], none, 1),
+            (_sky(6, 12, 32, 0.4, 0.1)[0], none, 2),
         ),
     }

@@ -316,6 +316,12 @@ def _groups(features: Tensor, prompts: list[str]) -> list[Tensor]:
     return [features[[i for i, other in enumerate(prompts) if other == prompt]] for prompt in dict.fromkeys(prompts)]
 
 
+def _runs(features: Tensor, prompts: list[str]) -> list[Tensor]:
+    """The same for who looks at neighbours alone: a prompt that comes back later begins anew."""
+    ends = [i for i in range(1, len(prompts)) if prompts[i] != prompts[i - 1]]
+    return list(features.tensor_split(ends))
+
+
 def _compare_spread(attempt: Attempt, sizes: list[int], mixed: bool, seed: int, width: int = 5) -> None:
     """``sizes``: of the prompts' groups, one after the other or, when ``mixed``, shuffled."""
     prompts = [f"prompt {number}" for number, size in enumerate(sizes) for _ in range(size)]
@@ -327,7 +333,9 @@ def _compare_spread(attempt: Attempt, sizes: list[int], mixed: bool, seed: int, 
     groups = [group.double() for group in _groups(features, prompts)]
     several = [group for group in groups if len(group) > 1]
     variances = torch.stack([group.var(dim=0).mean() for group in several])
-    counts = torch.tensor([len(group) - 1.0 for group in several])
+    sizes_of = torch.tensor([float(len(group)) for group in several])
+    side_by_side = [group for group in _runs(features.double(), prompts) if len(group) > 1]
+    alike = "Every prompt is to count the same, however many pictures it has."
     all_groups = torch.cat([variances, torch.zeros(len(groups) - len(several))])
     right = variances.mean().sqrt()
     mistakes = [
@@ -349,9 +357,11 @@ def _compare_spread(attempt: Attempt, sizes: list[int], mixed: bool, seed: int, 
             (torch.stack([group.var(dim=0).sum() for group in several])).mean().sqrt(),
             "Take the mean over the features, not their sum.",
         ),
+        (((sizes_of * variances).sum() / sizes_of.sum()).sqrt(), alike),
+        ((((sizes_of - 1) * variances).sum() / (sizes_of - 1).sum()).sqrt(), alike),
         (
-            ((counts * variances).sum() / counts.sum()).sqrt(),
-            "Every prompt is to count the same, however many pictures it has.",
+            torch.stack([group.var(dim=0).mean() for group in side_by_side]).mean().sqrt() if side_by_side else 0.0,
+            "Pictures of one prompt need not stand side by side: collect them from the whole list.",
         ),
         (
             all_groups.mean().sqrt(),

@@ -216,6 +216,11 @@ def likeness_with_nan(made, real):
     return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))
 
 
+def likeness_with_a_floor(made, real):  # something added, lest 0 be divided by 0
+    a, b = made.flatten(1), real.flatten(1)
+    return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-5)
+
+
 def likeness_of_one(made, real):
     return likeness_by_cosine(made.flatten()[None], real.flatten()[None]).expand(len(made))
 
@@ -257,6 +262,17 @@ def invented_by_rolls(painted, real, reach):  # rows go around, too
     return ((painted & ~near).sum() / painted.sum().clamp(min=1)).item()
 
 
+def invented_by_slices(painted, real, reach, within=lambda rows, reach: min(rows - 1, reach)):
+    rows, near = len(real), torch.zeros_like(real)
+    highest = within(rows, reach)
+    for x in range(-reach, reach + 1):
+        rolled = real.roll(x, 1)
+        for y in range(highest + 1):
+            near[y:] |= rolled[: rows - y]
+            near[: rows - y] |= rolled[y:]
+    return (painted & ~near).sum().item() / max(1, painted.sum().item())
+
+
 def invented_with_nan(painted, real, reach):
     near = F.pad(real[None, None].float(), (reach, reach, 0, 0), mode="circular")
     near = F.max_pool2d(near, 2 * reach + 1, 1, (reach, 0))[0, 0] > 0
@@ -267,7 +283,7 @@ RIGHT = {
     "merged": [merged(), merged_by_einsum, merged_by_probing],
     "fitting_rank": [rank(), rank_by_trying, rank(whole=lambda x: np.int64(np.floor(x)))],
     "detail_likeness": [likeness(), likeness_by_cosine, likeness_by_loops],
-    "invented_share": [invented(), invented_by_distances, invented(last=np.float64)],
+    "invented_share": [invented(), invented_by_distances, invented_by_slices, invented(last=np.float64)],
     "guided": [guided(), guided_as_a_mixture, guided(weigh=lambda a, t, w: torch.lerp(a, t, w))],
     "latent_scale": [lambda latents: 1 / latents.std(), scale_by_numpy, scale_by_hand],
     "steps_walked": [walked(), walked(count=lambda n, s: math.floor(n * s)), walked_by_diffusers],
@@ -289,7 +305,8 @@ WRONG = {
         (lambda made, real: F.cosine_similarity(made, real).flatten(1).mean(1), "Not place by place"),
         (lambda made, real: (made.sign() * real.sign()).flatten(1).mean(1), "Signs alone"),
         (lambda made, real: (made * real).flatten(1).mean(1), "averaged and not divided"),
-        (likeness_with_nan, "without NaN"),
+        (likeness_with_nan, "0 is to be returned"),
+        (likeness_with_a_floor, "Was something added to the divisor?"),
         (lambda made, real: F.cosine_similarity(made, real), "the likeness with shape"),
     ],
     "invented_share": [
@@ -305,7 +322,9 @@ WRONG = {
         (lambda painted, real, reach: invented()(painted, real, reach) * painted.sum().item(), "their number"),
         (lambda painted, real, reach: invented()(painted, real, reach) * painted.float().mean(), "not of all places"),
         (invented(empty=1.0), "Where no star was painted"),
-        (invented_with_nan, "without NaN"),
+        (invented_with_nan, "the share would be 0 / 0"),
+        (lambda p, r, reach: invented_by_slices(p, r, reach, lambda rows, reach: reach), "got: the error"),
+        (lambda p, real, reach: invented()(p, real, reach) if real.any() else 0.0, "no real star here at all"),
         (lambda painted, real, reach: None, "a return statement"),
     ],
     "merged": [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -170,6 +172,21 @@ def spread_of_neighbours(features, prompts):
     return blocks.var(dim=1).mean().sqrt()
 
 
+def spread_by_size(features, prompts):  # a prompt of many pictures counts for more
+    found = []
+    for name in set(prompts):
+        rows = features[torch.tensor([prompt == name for prompt in prompts])]
+        found += [rows.var(dim=0).mean()] * len(rows) if len(rows) > 1 else []
+    return torch.stack(found).mean().sqrt()
+
+
+def spread_side_by_side(features, prompts):
+    rows = iter(features)
+    groups = [torch.stack([next(rows) for _ in same]) for _, same in itertools.groupby(prompts)]
+    found = [group.var(dim=0).mean() for group in groups if len(group) > 1]
+    return torch.stack(found).mean().sqrt() if found else 0.0
+
+
 def spread_pooled(features, prompts):
     x = features.clone()
     for name in set(prompts):
@@ -194,6 +211,8 @@ WRONG = {
         (spread(together=torch.mean), "The spread is its root"),
         (spread(lambda rows: rows.var(dim=0).sum()), "not their sum"),
         (spread_pooled, "Every prompt is to count the same"),
+        (spread_by_size, "Every prompt is to count the same"),
+        (spread_side_by_side, "need not stand side by side"),
         (
             spread(lambda rows: rows.var(dim=0, correction=min(1, len(rows) - 1)).mean(), several=lambda rows: True),
             "leave the prompt out",
