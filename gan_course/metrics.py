@@ -98,21 +98,22 @@ def edge_energy(images: Drawable) -> float:
     return (across.square().mean() + down.square().mean()).item()
 
 
-def spread_within(features: Floats, prompts: Prompts) -> float:
+def spread_within(features: Floats, asked: Prompts) -> float:
     """How far pictures of one prompt lie apart: the root of the mean variance of ``features [N, F]`` within prompts.
 
-    ``prompts``: what each picture was asked to show, in any order. Each prompt counts the same; one with a single
+    ``asked``: the prompt of each picture, in any order. Each prompt counts the same; one with a single
     picture says nothing and is left out. Raises ``ValueError`` unless there is a prompt for each picture, and one that
     was asked twice.
     """
-    if len(prompts) != len(features):
-        raise ValueError(f"there are {len(features)} pictures but {len(prompts)} prompts: pass one for each")
+    features, _ = _checked(features, features)
+    if len(asked) != len(features):
+        raise ValueError(f"asked holds {len(asked)} prompts but there are {len(features)} pictures: pass one for each")
     rows: dict[str, list[int]] = {}
-    for row, prompt in enumerate(prompts):
+    for row, prompt in enumerate(asked):
         rows.setdefault(prompt, []).append(row)
     variances = [features[same].var(dim=0).mean() for same in rows.values() if len(same) > 1]
     if not variances:
-        raise ValueError(f"no two of {len(prompts)} pictures were asked for by the same prompt: repeat each prompt")
+        raise ValueError(f"no two of {len(asked)} pictures were asked for by the same prompt: repeat each prompt")
     return torch.stack(variances).mean().sqrt().item()
 
 

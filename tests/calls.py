@@ -171,7 +171,7 @@ CALLS = {
     "metrics.realism_gap": lambda: {"samples": squashed(*FLAT), "real": squashed(*FLAT, seed=1)},
     "metrics.psnr": lambda: {"rebuilt": squashed(*FLAT), "images": squashed(*FLAT, seed=1)},
     "metrics.edge_energy": lambda: {"images": squashed(*FLAT)},
-    "metrics.spread_within": lambda: {"features": seeded(4, 3), "prompts": ["sea", "tree", "sea", "tree"]},
+    "metrics.spread_within": lambda: {"features": seeded(4, 3), "asked": ["sea", "tree", "sea", "tree"]},
     "metrics.class_shares": lambda: {
         "samples": squashed(*FLAT), "real": squashed(*FLAT, seed=1), "labels": LABELS, "classes": 10
     },

@@ -104,7 +104,7 @@ def test_the_spread_within_prompts_against_numpy():
     prompts = ["sea", "tent", "sea", "tent", "tent", "alone", "sea"]
     variances = [features.numpy()[rows].var(axis=0, ddof=1).mean() for rows in ([0, 2, 6], [1, 3, 4])]
     assert metrics.spread_within(features, prompts) == pytest.approx(np.sqrt(np.mean(variances)), rel=1e-5)
-    with pytest.raises(ValueError, match="there are 7 pictures but 6 prompts: pass one for each"):
+    with pytest.raises(ValueError, match="asked holds 6 prompts but there are 7 pictures: pass one for each"):
         metrics.spread_within(features, prompts[1:])
     with pytest.raises(ValueError, match="no two of 7 pictures were asked for by the same prompt: repeat each prompt"):
         metrics.spread_within(features, list("abcdefg"))
