@@ -244,7 +244,7 @@ class NightSettings:
     learning_rate: float = 2e-3
     discriminator_rate: float = 1e-3
     cycle_weight: float = 10.0
-    width: int = 32
+    width: int = 16
     blocks: int = 2
     pictures: int = 500  # by day, and as many by night
 
