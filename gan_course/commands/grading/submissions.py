@@ -38,7 +38,7 @@ class Graded:
 class Exercise:
     """``names``: the functions that a student writes. ``preamble``: the imports that graded cells may rely on.
 
-    ``usual``: what would be remarked on (:func:`cells.look`) but stands in the notebook that was handed out.
+    ``usual``: what would be remarked on (:func:`cells.look`) but stands in the notebook of solutions.
     """
 
     name: str
