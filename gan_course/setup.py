@@ -61,13 +61,15 @@ def start(
 
     ``minutes``: how long the whole chapter takes on two CPU cores. ``threads``: how many CPU threads PyTorch may use,
     where its own choice (one per core) is not the best: networks as small as those of the first chapters gain little
-    from a second thread, and become many times slower as soon as another program wants that core.
+    from a second thread, and become many times slower as soon as another program wants that core. Where
+    ``OMP_NUM_THREADS`` allows fewer, as for chapters that run side by side, it is obeyed.
     Raises ``ValueError`` as :func:`choose_profile`.
     """
     chosen = choose_profile(profile)
     seed_everything(seed)
     if threads is not None:
-        torch.set_num_threads(threads)
+        allowed = os.environ.get("OMP_NUM_THREADS", "")
+        torch.set_num_threads(min(threads, int(allowed)) if allowed.isdecimal() and int(allowed) else threads)
     where = torch.cuda.get_device_name() if chosen.device == "cuda" else chosen.device
     cores = f", {os.cpu_count()} cores" if chosen.device == "cpu" else ""
     duration = "" if minutes is None else f" Allow about {max(1, round(minutes))} min to run all cells."

@@ -141,12 +141,12 @@ def test_ci_runs_every_stage_and_adds_up_the_tests(clone):
     assert (code, lines[-1]) == (0, "39 passed, 0 failed")
     called = (clone / "calls").read_text(encoding="utf-8").splitlines()
     assert [line for line in called if line.startswith("make")] == [
-        "make .venv/.installed", "make --question .venv/.installed", "make check", "make chinese", "make site",
+        "make .venv/.installed", "make --question .venv/.installed", "make check", "make chinese",
         "make course JOBS=2", "make test", "make browser", "make hub", "make colab",
     ]  # fmt: skip
     assert "gan-course run --only 03 04 06 --dataset mnist --out build/mnist" in called
     ended = [line for line in lines if re.fullmatch(r"== .*: \d+ s", line)]
-    assert len(ended) == 13, "each stage says how long it took"
+    assert len(ended) == 12, "each stage says how long it took"
 
 
 @POSIX
@@ -156,7 +156,6 @@ def test_ci_runs_every_stage_and_adds_up_the_tests(clone):
         (".venv/.installed", "install", 3),
         ("check", "make check", 3),
         ("chinese", "make chinese", 3),
-        ("site", "make site", 3),
         ("course JOBS=2", "make course, without data and network", 3),
         ("test", "make test, with the shared data", 3),
         ("browser", "make browser", 3),

@@ -89,6 +89,19 @@ def test_start_says_one_line(monkeypatch, capsys):
     assert "min" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("allowed", "asked", "used"), [("1", 2, 1), ("4", 2, 2), ("", 2, 2), ("0", 2, 2), ("two", 2, 2)]
+)
+def test_threads_are_as_many_as_the_chapter_asks_for_or_as_are_allowed(allowed, asked, used, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+    before = torch.get_num_threads()
+    try:
+        setup.start("cpu", threads=asked)
+        assert torch.get_num_threads() == used
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("spec", [None, ModuleSpec("gan_course", None)])  # absent; a folder that holds a clone
 def test_the_setup_cell_offers_the_line_that_installs(monkeypatch, spec):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
