@@ -172,10 +172,8 @@ def load_student(name: str = STUDENT, device: Device = "cpu", folder: Path = zoo
     with quietly():
         from diffusers import UNet2DConditionModel
 
-        student = UNet2DConditionModel.from_pretrained(
-            folder / name, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
-        )
-    return student.eval().requires_grad_(False).to(device)
+        student = UNet2DConditionModel.from_pretrained(folder / name, use_safetensors=True, local_files_only=True)
+    return student.float().eval().requires_grad_(False).to(device)
 
 
 def _check_inputs(

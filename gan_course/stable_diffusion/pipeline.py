@@ -99,8 +99,6 @@ def load_pipeline(model_id: str | Path | None = None, device: Device = "cpu", fo
                 f"the folder {path} holds no model_index.json: it is no pipeline in diffusers' format; choose another "
                 "folder, or leave model_id out for the mini model"
             )
-        if torch.device(device).type == "cuda":
-            options["torch_dtype"] = torch.float16
     try:
         with quietly():
             pipeline = StableDiffusionPipeline.from_pretrained(path, **options)
@@ -110,7 +108,8 @@ def load_pipeline(model_id: str | Path | None = None, device: Device = "cpu", fo
             f"can't load {path} ({reason}): check name and connection, or leave model_id out for the mini model"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    halved = model_id is not None and torch.device(device).type == "cuda"
+    return pipeline.to(device, torch.float16) if halved else pipeline.to(device)
 
 
 @contextlib.contextmanager
