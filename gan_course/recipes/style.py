@@ -244,7 +244,7 @@ class NightSettings:
     learning_rate: float = 2e-3
     discriminator_rate: float = 1e-3
     cycle_weight: float = 10.0
-    width: int = 16
+    width: int = 32
     blocks: int = 2
     pictures: int = 500  # by day, and as many by night
 
@@ -268,7 +268,7 @@ class NightRun(Run):
     the middle of the networks, or they would keep the place without being told to.
     """
 
-    name, steps, settings, manner = "night_with_cycle", 1000, NightSettings(), "with"
+    name, steps, settings, manner = "night_with_cycle", 2500, NightSettings(), "with"
 
     def __init__(self, seed: int, steps: int, accelerator: Any = None, settings: NightSettings | None = None):
         super().__init__(seed, steps, accelerator, settings)
