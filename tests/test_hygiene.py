@@ -95,6 +95,11 @@ ERROR = new_output("error", ename="ValueError", evalue="x", traceback=["at /root
 BROKEN = {
     "error": (CHAPTER, outputs(4, ERROR), "cell 4: it ends in ValueError: correct it"),
     "warning": (CHAPTER, outputs(4, stream("x\nUserWarning: hm\n")), "cell 4: it shows a warning (UserWarning: hm)"),
+    "value": (
+        CHAPTER,
+        outputs(4, new_output("execute_result", {"text/plain": "{'step': [10]}"}, execution_count=2)),
+        "cell 4: it shows its last line's value ({'step': [10]}): name it",
+    ),
     "html warning": (CHAPTER, outputs(4, display("text/html", "<b>FutureWarning</b>")), "cell 4: it shows a warning"),
     "home": (
         CHAPTER,

@@ -135,6 +135,8 @@ def output_problems(notebook: NotebookNode, root: Path) -> Iterator[Problem]:
                 yield number, f"it shows a warning ({shorten(warning.group())}): remove the cause"
             elif output.get("name") == "stderr":
                 yield number, f"it writes to stderr ({shorten(text)}): print to stdout, or remove the cause"
+            if output.output_type == "execute_result" and set(output.data) == {"text/plain"}:
+                yield number, f"it shows its last line's value ({shorten(text)}): name it, or print what is to be seen"
             where = path.search(text)
             if where:
                 line = next(part for part in text.splitlines() if path.search(part))
