@@ -4,6 +4,7 @@ logits ``[N]``, one number each: large means "looks real"."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -205,6 +206,31 @@ def square_shape(image_shape: PictureShape) -> tuple[int, int]:
 def count_parameters(network: nn.Module) -> int:
     """How many numbers training may change in ``network``."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def measure_batch_norms(network: nn.Module, batches: Sequence[tuple[Tensor, ...]]) -> None:
+    """Give the batch norms of ``network`` the statistics of their own inputs: their mean over ``batches``.
+
+    Each of ``batches`` holds the arguments of one call. An average of weights needs this: the statistics that a network
+    counted in training belong to weights that it has left (Izmailov and others 2018, arXiv 1803.05407, section 3.2).
+    Where it trains or not, and all but those statistics, stay as they are. Raises ``ValueError`` for no batches.
+    """
+    if not batches:
+        refuse("batches", "at least one batch of inputs", batches, "pass as many as make some hundreds of samples")
+    norms = [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    before = [(part.training, part.momentum) for part in norms]
+    for part in norms:
+        part.reset_running_stats()
+        part.train()
+        part.momentum = None  # PyTorch's sign for the mean of all batches
+    for batch in batches:
+        network(*batch)
+    for part, (training, momentum) in zip(norms, before, strict=True):
+        part.train(training)
+        part.momentum = momentum
 
 
 def check_input(self: nn.Module, **inputs: Any) -> None:

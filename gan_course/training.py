@@ -17,19 +17,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course import checkpoints
+from gan_course import checkpoints, networks
 from gan_course.arguments import Count, CountOrNone, Device, Floats, Labels, Seed, guard, refuse
 from gan_course.checkpoints import under
 from gan_course.files import only_writer
 from gan_course.live import LiveView, event_files
 from gan_course.losses import LOSSES, r1_penalty
 from gan_course.settings import CONVOLUTIONAL as CONVOLUTIONAL  # here, too, for those who train by it
-from gan_course.settings import Settings, check_fit
+from gan_course.settings import Settings, check_fit, has_bfloat16
 
 LOG_EVERY = 10  # steps between two entries of the log
 COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
 HELD_OUT_IMAGES = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
 COMPARED_IMAGES = 64  # spread over the data set; whether they are the same is looked at before a run is resumed
+SETTLING_BATCHES, SETTLING_SAMPLES = 4, 500  # by which the average's batch norms are measured: a tenth of a second
 EXPLODED = 1e4  # a loss beyond this never comes back
 #: What a checkpoint holds beside the networks.
 BESIDE = ("generator_optimizer", "discriminator_optimizer", "log", "random", "torch_random")
@@ -55,7 +56,9 @@ class Trainer:
     samples of a batch differ from each other, real ones being 1; ``g_gradient``: the length of the gradient that the
     generator learned from; and, where there are ``held_out`` images, ``held_out_logit``: their mean.
 
-    ``average`` is the moving average of the generator: use it to sample. ``generator_weights``: those that learn.
+    ``average`` is the moving average of the generator: use it to sample. Its batch norms know what its own layers give
+    (:func:`gan_course.networks.measure_batch_norms`): the generator's know weights that have moved on since.
+    ``generator_weights``: those that learn.
     ``last_batch``: the real and the generated samples of the discriminator's last step. ``figure`` is the last live
     figure of a run (:meth:`run`), for those who see no notebook.
     """
@@ -82,9 +85,10 @@ class Trainer:
         self.augment = augment
         self.latent_dim: int = generator.latent_dim  # type: ignore[assignment]  # check_fit has seen that it is there
         self.loss = LOSSES[self.settings.loss]
-        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self._weights = list(zip(self.average.parameters(), self.generator.parameters(), strict=True))
-        self._buffers = list(zip(self.average.buffers(), self.generator.buffers(), strict=True))
+        self._average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self._settled = False  # whether the average's batch norms know what its own layers give
+        self._weights = list(zip(self._average.parameters(), self.generator.parameters(), strict=True))
+        self._in_16_bits = self.settings.bfloat16 and has_bfloat16(device)
         self.generator_weights = [p for p in self.generator.parameters() if p.requires_grad]
         s = self.settings
         adam = partial(torch.optim.Adam, betas=(s.beta1, s.beta2), fused=True)
@@ -120,7 +124,7 @@ class Trainer:
         """Teach the discriminator to tell a real batch from a generated one."""
         real, given = self.real_batch()
         with torch.no_grad():  # the generator is not to learn from this loss
-            fake = self.generator(self.noise(), *given)
+            fake = self.generate(self.noise(), *given)
         real_logits, fake_logits = self.judge(real, *given), self.judge(fake, *given)
         loss = total = self.loss.discriminator(real_logits, fake_logits)
         if self.settings.r1_weight and self.steps % self.settings.r1_every == 0:
@@ -143,7 +147,7 @@ class Trainer:
         if relative or self.labels is not None:
             real, given = self.real_batch()
             real_logits = self.judge(real, *given) if relative else None
-        fake = self.generator(self.noise(), *given)
+        fake = self.generate(self.noise(), *given)
         loss = self.loss.generator(real_logits, self.judge(fake, *given))
         self.generator_optimizer.zero_grad()
         loss.backward(inputs=self.generator_weights)  # the discriminator's own gradients are not needed
@@ -155,7 +159,33 @@ class Trainer:
 
         ``given``: the labels ``[N]`` in a class-conditional run, else nothing.
         """
-        return self.discriminator(self.augment(images) if self.augment else images, *given)
+        images = self.augment(images) if self.augment else images
+        with self.products():
+            logits = self.discriminator(images, *given)
+        return logits.float() if self._in_16_bits else logits
+
+    def generate(self, noise: Tensor, *given: Tensor) -> Tensor:
+        """What the generator that learns makes of ``noise``; :meth:`sample` asks its average."""
+        with self.products():
+            made = self.generator(noise, *given)
+        return made.float() if self._in_16_bits else made
+
+    def products(self) -> Any:
+        """A block in which matrix products and convolutions take 16-bit numbers, where the settings ask for it."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._in_16_bits)
+
+    @property
+    def average(self) -> Any:
+        if not self._settled:
+            random = torch.Generator().manual_seed(0)  # of its own: whoever looks does not change the run
+            batches: list[tuple[Tensor, ...]] = []
+            for _ in range(SETTLING_BATCHES):
+                noise = torch.randn(SETTLING_SAMPLES, self.latent_dim, generator=random).to(self.device)
+                rows = torch.randint(len(self.images), (SETTLING_SAMPLES,), generator=random).to(self.device)
+                batches.append((noise,) if self.labels is None else (noise, self.labels[rows]))
+            networks.measure_batch_norms(self._average, batches)
+            self._settled = True
+        return self._average
 
     @torch.no_grad()
     def move_average(self) -> None:
@@ -168,8 +198,7 @@ class Trainer:
         decay = min(self.settings.average_decay, young / (young + 1 / self.settings.average_share))
         for average, weight in self._weights:
             average.lerp_(weight, 1 - decay)
-        for statistic, buffer in self._buffers:  # batch statistics are averages already
-            statistic.copy_(buffer)
+        self._settled = False
 
     def real_batch(self) -> tuple[Tensor, tuple[Tensor, ...]]:
         """``[batch_size, ...]`` real samples at random, and what the networks get with them: the labels, if any."""
@@ -322,6 +351,7 @@ class Trainer:
         with torch.no_grad():
             for name, value in self._networks().items():
                 value.copy_(tensors[name])
+        self._settled = True  # it was when it was saved
         for player, (optimizer, network) in self._players().items():
             checkpoints.load_optimizer(optimizer, under(f"{player}_optimizer.", tensors), network)
         self.random.set_state(tensors["random"])

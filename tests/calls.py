@@ -49,7 +49,7 @@ EXEMPT = {
     "stable_diffusion.networks.make_tokenizer": "for recipes", "stable_diffusion.networks.merge": "for make_tokenizer",
     "stable_diffusion.pipeline.rebuilt": "for the other functions", "stable_diffusion.pipeline.load_pipeline": "below",
     "stable_diffusion.distill.from_the_end": "takes pipelines alone",
-    "networks.check_sides": "checks",
+    "networks.check_sides": "checks", "networks.measure_batch_norms": "takes any network, and whatever that takes",
     "video.clips.MovingGlyphs": "a result", "video.measures.Measures": "a result",
     "video.measures.Measures.means": "of a result",
     "video.network.Attention": "a layer: SpaceTimeUNet looks first", "video.network.Attention.forward": "the same",
@@ -446,8 +446,9 @@ CALLS = {
     "settings.Settings": lambda: {
         "loss": "hinge", "generator_lr": 0.001, "discriminator_lr": 0.002, "decay_after": 10, "beta1": 0.5,
         "beta2": 0.9, "batch_size": 8, "discriminator_steps": 1, "r1_weight": 0.3, "r1_every": 4,
-        "average_decay": 0.99, "average_share": 0.1,
+        "average_decay": 0.99, "average_share": 0.1, "bfloat16": True,
     },
+    "settings.has_bfloat16": lambda: {"device": "cpu"},
     "settings.check_fit": lambda: {
         "generator": pair()[0], "discriminator": pair()[1], "images": squashed(8, 1, 8, 8),
         "settings": settings.Settings(batch_size=4), "device": "cpu", "labels": None, "held_out": squashed(4, 1, 8, 8),

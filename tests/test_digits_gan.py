@@ -32,7 +32,10 @@ def test_both_sides_learn(short_run):
     run = short_run()
     before = weights(run)
     shown = [run.step() for _ in range(60)]
-    assert not [name for name, value in weights(run).items() if torch.equal(value, before[name])]
+    still = [name for name, value in weights(run).items() if torch.equal(value, before[name])]
+    assert all(name.startswith("generator/average/") and ("running" in name or "tracked" in name) for name in still), (
+        "all but the average's batch norms, which are measured in the end"
+    )
     assert all(set(row) == {"judged", "fooled"} and all(v.isfinite() for v in row.values()) for row in shown)
     early, late = (sum(row["judged"] for row in rows) for rows in (shown[:10], shown[-10:]))
     assert late < 0.9 * early, "the discriminator learns to tell the two apart"

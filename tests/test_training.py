@@ -246,6 +246,56 @@ def test_sample_uses_the_average_and_leaves_no_trace():
     assert trainer.generator.training and not trainer.average.training
 
 
+def test_the_average_knows_what_its_own_layers_give():
+    trainer = pictures(Settings(batch_size=8, average_decay=0.99))
+    trainer.run(30)
+    first, norm = trainer.average.layers[0], trainer.average.layers[1]
+    inputs = first(torch.randn(20_000, 5))  # what its batch norm gets
+    torch.testing.assert_close(norm.running_mean, inputs.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(norm.running_var, inputs.var(0), atol=0, rtol=0.15)
+    learning = trainer.generator.layers[1]
+    assert not torch.allclose(norm.running_var, learning.running_var, rtol=1e-3)  # which belongs to other weights
+
+
+def test_looking_at_the_average_changes_no_run():
+    alone, watched = (pictures(Settings(batch_size=8)) for _ in range(2))
+    torch.manual_seed(1)
+    alone.run(20)
+    torch.manual_seed(1)
+    for _ in range(20):
+        watched.run(1)
+        assert watched.average.layers[1].running_var.isfinite().all()
+    assert same(alone.generator, values(watched.generator)) and same(alone.average, values(watched.average))
+
+
+def test_batch_norms_are_measured_exactly_and_nothing_else_changes():
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, momentum=0.3), nn.ReLU(), nn.BatchNorm1d(4)).eval()
+    network[3].train()
+    parts = torch.randn(4, 50, 3)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    networks.measure_batch_norms(network, [(part,) for part in parts])
+    inputs = network[0](parts)
+    torch.testing.assert_close(network[1].running_mean, inputs.mean(dim=(0, 1)))
+    torch.testing.assert_close(network[1].running_var, inputs.var(dim=1).mean(0))
+    assert [part.training for part in network] == [False, False, False, True]
+    assert [network[1].momentum, network[3].momentum] == [0.3, 0.1]
+    assert all(torch.equal(value, before[name]) for name, value in network.named_parameters())
+    with pytest.raises(ValueError, match="batches must be at least one batch"):
+        networks.measure_batch_norms(network, [])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_products_in_16_bits_where_the_processor_has_them(there, monkeypatch):
+    monkeypatch.setattr(training, "has_bfloat16", lambda device: there)
+    trainer, plain = pictures(Settings(batch_size=8, bfloat16=True)), pictures(Settings(batch_size=8))
+    for one in (trainer, plain):
+        one.run(20)
+    assert same(trainer.generator, values(plain.generator)) == (not there)
+    assert all(p.dtype == torch.float32 for p in trainer.generator.parameters())
+    for name, entries in trainer.log.items():
+        assert entries == pytest.approx(plain.log[name], rel=0.3, abs=0.3)
+
+
 def test_building_a_trainer_changes_no_network():
     generator, discriminator = networks.MLPGenerator(5, 16, (1, 4, 4)), networks.MLPDiscriminator((1, 4, 4), 16)
     before = [{k: v.clone() for k, v in net.state_dict().items()} for net in (generator, discriminator)]

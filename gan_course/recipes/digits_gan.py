@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_course import data, losses, metrics, zoo
-from gan_course.networks import ConvDiscriminator, ConvGenerator
+from gan_course.networks import ConvDiscriminator, ConvGenerator, measure_batch_norms
 from gan_course.recipes.run import UNSEEN, Run, random_numbers, warmup_then_cosine
 
 CLASSES = 10
@@ -67,15 +67,10 @@ class DigitsGanRun(Run):
         fooled = losses.non_saturating_generator_loss(None, judge(self.generator.wrapped(second, labels), labels))
         judge.requires_grad_(True)
         self.update(self.generator, fooled, clip=None)
-        for average, current in zip(
-            self.generator.average.buffers(), self.generator.network.buffers(), strict=True
-        ):  # what batch norm has counted
-            average.copy_(current)
         return {"judged": judged, "fooled": fooled}
 
     def finish(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
-        network = self.generator.finished()
-        network.half().float()  # what is measured has been rounded, as in the file
+        network = settle(self.generator.finished())
         about = {
             "what": "A generator of rendered digits, 28x28 and grey, that is told which digit: the site's page for "
             "painting in the browser runs it.",
@@ -84,6 +79,16 @@ class DigitsGanRun(Run):
             "metrics": measure(network, self.held_out),
         }
         return zoo.store(self.name, network.half(), about | facts, folder)
+
+
+def settle(network: ConvGenerator) -> ConvGenerator:
+    """``network`` rounded to 16 bits, as in the file, with batch norms that know what the rounded layers give."""
+    draw = random_numbers(UNSEEN, 0)
+    noise = torch.randn(10, 500, network.latent_dim, generator=draw)
+    labels = torch.randint(CLASSES, (10, 500), generator=draw)
+    network.half().float()
+    measure_batch_norms(network, list(zip(noise, labels, strict=True)))
+    return network.half().float()
 
 
 @torch.no_grad()
