@@ -88,6 +88,7 @@ class Trainer:
         self._average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._settled = False  # whether the average's batch norms know what its own layers give
         self._weights = list(zip(self._average.parameters(), self.generator.parameters(), strict=True))
+        self._buffers = list(zip(self._average.buffers(), self.generator.buffers(), strict=True))
         self._in_16_bits = self.settings.bfloat16 and has_bfloat16(device)
         self.generator_weights = [p for p in self.generator.parameters() if p.requires_grad]
         s = self.settings
@@ -176,6 +177,7 @@ class Trainer:
 
     @property
     def average(self) -> Any:
+        """The moving average of the generator, in evaluation mode, as of the last step."""
         if not self._settled:
             random = torch.Generator().manual_seed(0)  # of its own: whoever looks does not change the run
             batches: list[tuple[Tensor, ...]] = []
@@ -198,6 +200,8 @@ class Trainer:
         decay = min(self.settings.average_decay, young / (young + 1 / self.settings.average_share))
         for average, weight in self._weights:
             average.lerp_(weight, 1 - decay)
+        for ours, current in self._buffers:  # such as the vectors of a spectral norm; batch norms are measured anew
+            ours.copy_(current)
         self._settled = False
 
     def real_batch(self) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -257,6 +257,18 @@ def test_the_average_knows_what_its_own_layers_give():
     assert not torch.allclose(norm.running_var, learning.running_var, rtol=1e-3)  # which belongs to other weights
 
 
+def test_what_else_the_generator_counts_goes_to_the_average():
+    generator = networks.MLPGenerator(5, 16, (1, 4, 4))
+    nn.utils.parametrizations.spectral_norm(generator.layers[3])
+    trainer = Trainer(generator, networks.MLPDiscriminator((1, 4, 4), 16), PICTURES, Settings(batch_size=8))
+    before = {name: value.clone() for name, value in trainer.average.named_buffers() if "_u" in name}
+    trainer.run(5)
+    there = dict(generator.named_buffers())
+    for name, value in trainer.average.named_buffers():
+        if name in before:
+            assert torch.equal(value, there[name]) and not torch.equal(value, before[name])
+
+
 def test_looking_at_the_average_changes_no_run():
     alone, watched = (pictures(Settings(batch_size=8)) for _ in range(2))
     torch.manual_seed(1)
