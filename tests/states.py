@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+OPEN = open  # before a test puts something else in its place
+
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
     """Weights and buffers, copied."""
@@ -48,3 +50,20 @@ def bound_by_permissions() -> Iterator[None]:
     finally:
         if root:
             os.seteuid(0)
+
+
+class FullFile:
+    """The file ``path``, on a disk that is full. It keeps its own name, so that whoever cleans up deletes no device."""
+
+    def __init__(self, path, mode="xb"):
+        OPEN(path, mode).close()
+        self.name, self.full = str(path), OPEN("/dev/full", "wb", buffering=0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def __getattr__(self, name):  # write, flush, fileno, close
+        return getattr(self.full, name)

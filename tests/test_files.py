@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from states import bound_by_permissions, sentence
+from states import FullFile, bound_by_permissions, sentence
 
 from gan_course import files
 from gan_course.files import only_writer, read_whole, scratch_folder, write_whole
@@ -145,19 +145,12 @@ def test_a_folder_that_may_not_be_written(open_folder):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
 def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
     (tmp_path / "x").write_bytes(b"old")
-    plain = open
-
-    def full(path, mode):
-        plain(path, mode).close()
-        return plain("/dev/full", "wb")
-
-    monkeypatch.setattr("builtins.open", full)
-    monkeypatch.setattr(files, "_new_file_beside", lambda path: full(path.with_name("x.part"), "xb"))
+    monkeypatch.setattr(files, "_new_file_beside", lambda path: FullFile(path.with_name("x.part")))
     with pytest.raises(OSError) as caught:
         write_whole(tmp_path / "x", b"new")
     assert sentence(caught) == f"can't write {tmp_path / 'x'}: the disk is full; free some space and try again"
-    monkeypatch.undo()
-    assert (tmp_path / "x").read_bytes() == b"old"
+    assert (tmp_path / "x").read_bytes() == b"old" and os.listdir(tmp_path) == ["x"]
+    assert Path("/dev/full").is_char_device()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

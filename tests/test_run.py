@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from notebooks import ALT, code, notebook, png, save, show_picture, text
+from states import FullFile
 
 from gan_course import cli
 from gan_course.commands import execute, formulas, notebooks, pages, processes, run
@@ -254,14 +255,14 @@ def test_update_on_a_full_disk_leaves_the_chapter_whole(tmp_path, capsys, monkey
     before, plain = source.read_bytes(), open
 
     def full(file, mode="r", *arguments, **options):
-        return plain(
-            "/dev/full" if Path(file).parent.name == "chapters" and "x" in mode else file, mode.replace("x", "w")
-        )
+        chapter = isinstance(file, str | Path) and Path(file).parent.name == "chapters"
+        return FullFile(file, mode) if chapter and "x" in mode else plain(file, mode, *arguments, **options)
 
     monkeypatch.setattr("builtins.open", full)
     assert cli.main(["run", "--root", str(tmp_path), "--update"]) == 2
     assert "the disk is full" in capsys.readouterr().err
     assert source.read_bytes() == before and os.listdir(source.parent) == ["00_good.ipynb"]
+    assert Path("/dev/full").is_char_device()
 
 
 def test_dead_kernel_is_a_sentence(tmp_path, capsys):
