@@ -73,14 +73,14 @@ def step_by_hand(
 ) -> tuple[Callable[[], None], nn.Module]:
     """What ``Trainer.step`` does by default, as a script would write it: (one step, the averaged generator).
 
-    It draws the same batches and noise as a ``Trainer`` with this seed, so that both train the same weights. The
-    average's batch norms are left to whoever samples.
+    It draws the same batches and noise as a ``Trainer`` with this seed, so that both train the same weights.
     """
     s = settings
     average = pair()[0]
     average.load_state_dict(generator.state_dict())
     g_weights, d_weights = list(generator.parameters()), list(discriminator.parameters())
     a_weights = [p.detach() for p in average.parameters()]
+    buffers = list(zip(average.buffers(), generator.buffers(), strict=True))
     g_optimizer = torch.optim.Adam(g_weights, s.generator_lr, (s.beta1, s.beta2), fused=True)
     d_optimizer = torch.optim.Adam(d_weights, s.discriminator_lr, (s.beta1, s.beta2), fused=True)
     random = torch.Generator().manual_seed(seed)
@@ -109,6 +109,8 @@ def step_by_hand(
         with torch.no_grad():
             weights = [p.detach() for p in g_weights]
             torch._foreach_lerp_(a_weights, weights, 1 - min(s.average_decay, (1 + done) / (10 + done)))
+            for ours, current in buffers:  # the batch norm's running statistics
+                ours.copy_(current)
         done += 1
 
     return step, average

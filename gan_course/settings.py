@@ -24,7 +24,7 @@ class Settings:
     decay_after: CountOrNone = 0  # from then on, both rates fall as 1 / √step (long runs gain from it); 0 keeps them
     beta1: float = 0.0  # no momentum: the opponent moves, so old gradients point the wrong way
     beta2: float = 0.99  # forgets within 100 steps, because gradients change their size as the game goes on
-    batch_size: Count = 64  # on two cores more cost as much time as they save steps, fewer leave the cores idle
+    batch_size: Count = 64  # on two cores, many small steps beat few large ones
     discriminator_steps: Count = 1  # per generator step
     r1_weight: float = 0.3  # flattens the discriminator around real pictures: a calmer teacher (chapters 02 and 05)
     r1_every: Count = 8  # the penalty costs a second backward pass: pay it rarely, at a weight as many times larger
@@ -49,7 +49,7 @@ class Settings:
             raise ValueError(f"r1_weight must be 0 (off) or a positive number but is {self.r1_weight}")
 
 
-#: Chapter 04's recipe for convolutional networks, each line chosen by ``gan-course ablation``.
+#: Chapter 04's recipe for convolutional networks; ``gan-course ablation`` tells what its parts are worth.
 CONVOLUTIONAL = Settings(
     generator_lr=4.5e-3,
     discriminator_lr=4.5e-3,
@@ -65,8 +65,8 @@ CONVOLUTIONAL = Settings(
 def has_bfloat16(device: Device = "cpu") -> bool:
     """Whether ``device`` is a processor that multiplies 16-bit numbers by instructions of its own (bfloat16).
 
-    Intel's since 2023 have them (AMX), and AMD's since 2022 (AVX-512). Others would be slower for it, and to a GPU the
-    networks of this course are too small to matter.
+    Intel's Xeons since 2023 have them (AMX), and AMD's processors since 2022 (AVX-512). False for GPUs: there, nobody
+    has measured whether it pays.
     """
     known = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
     return torch.device(device).type == "cpu" and any(ask is not None and ask() for ask in known)

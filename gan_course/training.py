@@ -30,7 +30,7 @@ LOG_EVERY = 10  # steps between two entries of the log
 COLUMNS = ("step", "d_loss", "g_loss", "real_logit", "fake_logit", "spread", "g_gradient")
 HELD_OUT_IMAGES = 128  # held-out images whose logits are logged: enough for a mean, too few to cost time
 COMPARED_IMAGES = 64  # spread over the data set; whether they are the same is looked at before a run is resumed
-SETTLING_BATCHES, SETTLING_SAMPLES = 4, 500  # by which the average's batch norms are measured: a tenth of a second
+SETTLING_BATCHES, SETTLING_SAMPLES = 4, 500  # by which the average's batch norms are measured
 EXPLODED = 1e4  # a loss beyond this never comes back
 #: What a checkpoint holds beside the networks.
 BESIDE = ("generator_optimizer", "discriminator_optimizer", "log", "random", "torch_random")
@@ -125,7 +125,7 @@ class Trainer:
         """Teach the discriminator to tell a real batch from a generated one."""
         real, given = self.real_batch()
         with torch.no_grad():  # the generator is not to learn from this loss
-            fake = self.generate(self.noise(), *given)
+            fake = self._call(self.generator, self.noise(), *given)
         real_logits, fake_logits = self.judge(real, *given), self.judge(fake, *given)
         loss = total = self.loss.discriminator(real_logits, fake_logits)
         if self.settings.r1_weight and self.steps % self.settings.r1_every == 0:
@@ -148,7 +148,7 @@ class Trainer:
         if relative or self.labels is not None:
             real, given = self.real_batch()
             real_logits = self.judge(real, *given) if relative else None
-        fake = self.generate(self.noise(), *given)
+        fake = self._call(self.generator, self.noise(), *given)
         loss = self.loss.generator(real_logits, self.judge(fake, *given))
         self.generator_optimizer.zero_grad()
         loss.backward(inputs=self.generator_weights)  # the discriminator's own gradients are not needed
@@ -160,20 +160,14 @@ class Trainer:
 
         ``given``: the labels ``[N]`` in a class-conditional run, else nothing.
         """
-        images = self.augment(images) if self.augment else images
-        with self.products():
-            logits = self.discriminator(images, *given)
-        return logits.float() if self._in_16_bits else logits
+        return self._call(self.discriminator, self.augment(images) if self.augment else images, *given)
 
-    def generate(self, noise: Tensor, *given: Tensor) -> Tensor:
-        """What the generator that learns makes of ``noise``; :meth:`sample` asks its average."""
-        with self.products():
-            made = self.generator(noise, *given)
-        return made.float() if self._in_16_bits else made
-
-    def products(self) -> Any:
-        """A block in which matrix products and convolutions take 16-bit numbers, where the settings ask for it."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self._in_16_bits)
+    def _call(self, network: nn.Module, *inputs: Tensor) -> Tensor:
+        """``network(*inputs)``; its layers multiply in 16 bits where settings and processor say so."""
+        if not self._in_16_bits:
+            return network(*inputs)
+        with torch.autocast("cpu", torch.bfloat16):
+            return network(*inputs).float()
 
     @property
     def average(self) -> Any:

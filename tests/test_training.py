@@ -263,10 +263,10 @@ def test_what_else_the_generator_counts_goes_to_the_average():
     trainer = Trainer(generator, networks.MLPDiscriminator((1, 4, 4), 16), PICTURES, Settings(batch_size=8))
     before = {name: value.clone() for name, value in trainer.average.named_buffers() if "_u" in name}
     trainer.run(5)
-    there = dict(generator.named_buffers())
-    for name, value in trainer.average.named_buffers():
-        if name in before:
-            assert torch.equal(value, there[name]) and not torch.equal(value, before[name])
+    there, ours = dict(generator.named_buffers()), dict(trainer.average.named_buffers())
+    assert before
+    for name, value in before.items():
+        assert torch.equal(ours[name], there[name]) and not torch.equal(ours[name], value)
 
 
 def test_looking_at_the_average_changes_no_run():
