@@ -1,8 +1,8 @@
 """``python -m bench.cells``: the chapters' cells run as students run them: twice in a row, with odd numbers and seeds.
 
 It needs no kernel: the cells run one after the other in this process, and figures are drawn but not shown. A cell that
-fails is reported and the next one runs. An assertion with a sentence is an answer ("train longer") where the numbers
-are the smallest ones, and a fault everywhere else.
+fails is reported and the next one runs; so is a figure whose labels cover each other or are cut off. An assertion with
+a sentence is an answer ("train longer") where the numbers are the smallest ones, and a fault everywhere else.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from matplotlib.figure import Figure
 from nbformat import NotebookNode
 
+from gan_course import plots
 from gan_course.commands import notebooks
 
 ROOT = Path(__file__).parents[1]
@@ -82,23 +86,49 @@ def documented(notebook: NotebookNode) -> Iterator[tuple[str, str]]:
                 yield from ((name, value) for value in re.findall(r'"(\w+)"', comment) if name != "PROFILE")
 
 
+def collisions(figure: Figure) -> Iterator[str]:
+    """Which titles and names of axes cover each other in ``figure``, and which its border cuts off."""
+    figure.draw_without_rendering()
+    texts = [figure._suptitle] if figure._suptitle else []  # Matplotlib has no public way to it
+    for ax in figure.axes:
+        texts += [ax.title, *((ax.xaxis.label, ax.yaxis.label) if ax.axison else ())]
+    boxes = {text: text.get_window_extent().padded(-0.5) for text in texts if text.get_text().strip()}
+    for one, other in combinations(boxes, 2):
+        if boxes[one].overlaps(boxes[other]):
+            yield f"{one.get_text()!r} and {other.get_text()!r} cover each other"
+    for text, box in boxes.items():
+        if not (figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1):
+            yield f"{text.get_text()!r} is cut off"
+
+
 def run(notebook: NotebookNode, parameters: dict[str, Any], twice: bool, small: bool) -> Iterator[str]:
     """Run all code cells in one name space and say which fail, and how."""
     told: dict[str, Any] = {"__name__": "__main__"}
+    seen: list[str] = []
+    show = plots.show
+
+    def look_and_show(figure: Figure, alt: str) -> None:
+        seen.extend(collisions(figure))
+        show(figure, alt)
+
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and "setup" not in notebooks.tags(cell)]
-    for cell in cells:
-        code = compile(cell.source, f"<{cell.id}>", "exec")
-        for turn in range(1 + twice):
-            try:
-                with contextlib.redirect_stdout(io.StringIO()) as said:
-                    exec(code, told)
-            except AssertionError as error:
-                if not (small and str(error)):
-                    yield f"{cell.id}, turn {turn + 1}: AssertionError: {error}; it printed: {said.getvalue()[-400:]!r}"
-            except Exception as error:
-                yield f"{cell.id}, turn {turn + 1}: {type(error).__name__}: {error}"
-        if "parameters" in notebooks.tags(cell):
-            told |= parameters
+    with mock.patch.object(plots, "show", look_and_show):
+        for cell in cells:
+            code = compile(cell.source, f"<{cell.id}>", "exec")
+            for turn in range(1 + twice):
+                where = f"{cell.id}, turn {turn + 1}: "
+                try:
+                    with contextlib.redirect_stdout(io.StringIO()) as said:
+                        exec(code, told)
+                except AssertionError as error:
+                    if not (small and str(error)):
+                        yield f"{where}AssertionError: {error}; it printed: {said.getvalue()[-400:]!r}"
+                except Exception as error:
+                    yield f"{where}{type(error).__name__}: {error}"
+                yield from (where + fault for fault in seen)
+                seen.clear()
+            if "parameters" in notebooks.tags(cell):
+                told |= parameters
     told.clear()
     gc.collect()
 

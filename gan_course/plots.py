@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from gan_course.arguments import Column, Count, Drawable, Points, Positive, guar
 
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
 PIXELS = 2  # stored for each pixel of the page, in either direction: sharp on today's screens
+LETTERS = 12  # of a title that go on an inch, about
 GREEN, PURPLE = "#009E73", "#CC79A7"
 COLUMNS = {"real_logit": REAL, "fake_logit": FAKE, "held_out_logit": "#56B4E9", "d_loss": GREEN, "g_loss": PURPLE}
 OTHERS = (NEUTRAL, GREEN, PURPLE, "black")  # of what is neither real nor generated
@@ -126,12 +128,16 @@ def image_grid(images: Drawable, columns: Count = 8, title: str = "", width: Pos
 def filmstrip(frames: Mapping[str, Drawable], columns: Count = 4, size: Positive = 1.9, title: str = "") -> Figure:
     """Several grids of pictures side by side, each under its name: ``{"step 0": [N, C, H, W], ...}``.
 
-    Each grid is ``size`` inches wide, and the figure as high as the highest of them needs.
+    Each grid is ``size`` inches wide, and the figure as high as the highest of them needs. A name wider than its grid
+    goes on in a second line.
     """
     shapes = [tile(images, columns).shape for images in frames.values()]
     height = max(rows / wide for rows, wide, _ in shapes)
-    figure, axes = new_figure(1, len(frames), size=(size, size * height + (0.6 if title else 0.35)), squeeze=False)
-    for ax, (name, images) in zip(axes[0], frames.items(), strict=True):
+    letters = max(int(LETTERS * size), 1)
+    names = ["\n".join(textwrap.fill(x, letters, break_long_words=False) for x in name.split("\n")) for name in frames]
+    above = 0.18 + 0.17 * max(name.count("\n") + 1 for name in names) + (0.25 if title else 0)
+    figure, axes = new_figure(1, len(frames), size=(size, size * height + above), squeeze=False)
+    for ax, name, images in zip(axes[0], names, frames.values(), strict=True):
         draw_images(ax, images, columns, name)
     if title:
         figure.suptitle(title, fontsize=11)

@@ -91,6 +91,19 @@ def test_the_shipped_table_knows_every_variant():
     assert [row["variant"] for row in rows if "later" in row] == list(ablation.LONGER)
 
 
+def test_labels_help_on_every_seed():
+    """Chapter 04 says: the worst run with labels is four times as close as the best one without."""
+    told, untold = (ablation.load_labels()[name] for name in ("with labels", "without"))
+    assert len(told) == len(untold) == len(ablation.SEEDS) and 4 * max(told) < min(untold)
+
+
+def test_measuring_what_labels_do(monkeypatch):
+    monkeypatch.setattr(ablation, "LABEL_STEPS", 20)
+    found = [ablation.measure_labels((told, 0)) for told in (True, False)]
+    assert all(distance > 10 for distance in found), "after so few steps nothing looks real"
+    assert found[0] != found[1]
+
+
 def test_r2_acts_on_generated_pictures(monkeypatch):
     trainer = ablation.variant("with R2 beside R1", IMAGES)
     seen = []
@@ -105,7 +118,8 @@ def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "RESULTS", tmp_path / "results.safetensors")
     names = ("the recipe", "without R1", "with momentum 0.5")
     rows = [{"variant": name, "median": 1.5} for name in names]
-    ablation.save_results(rows, {name: torch.zeros(2, 1, 28, 28) for name in names}, seconds=1)
+    kept = {"with labels": [0.5] * 3, "without": [2.0] * 3}
+    ablation.save_results(rows, {name: torch.zeros(2, 1, 28, 28) for name in names}, seconds=1, labels=kept)
     fresh = {"distances": [3.0, 2.0], "rate": 7.0, "pictures": torch.ones(2, 1, 28, 28)}
     monkeypatch.setattr(ablation, "measure", lambda task: fresh)
     monkeypatch.setattr(ablation, "ProcessPoolExecutor", ThreadPoolExecutor)
@@ -114,6 +128,11 @@ def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
     assert [row["variant"] for row in back] == list(names)
     assert [row["median"] for row in back] == [1.5, 3.0, 1.5] and back[1]["later"] == [2.0] * 3
     assert pictures["without R1"].min() == 1 and pictures["the recipe"].max() < 0.01
+    assert ablation.load_labels() == kept
+    monkeypatch.setattr(ablation, "measure_labels", lambda task: task[1] + 10.0 * task[0])
+    assert cli.main(["ablation", "--only", "labels"]) == 0
+    assert ablation.load_labels() == {"with labels": [10.0, 11.0, 12.0], "without": [0.0, 1.0, 2.0]}
+    assert ablation.load_results()[0] == back
 
 
 def test_an_unknown_name_is_refused(capsys):

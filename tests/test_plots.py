@@ -10,6 +10,7 @@ import torch
 from matplotlib.image import imread
 from matplotlib.quiver import Quiver
 
+from bench import cells
 from gan_course import plots
 from gan_course.data.attributes import Attributes
 from gan_course.data.glyphs import colour_glyphs
@@ -144,6 +145,19 @@ def test_a_filmstrip_leaves_no_blank_half(count, columns, title):
     width, height = figure.canvas.get_width_height()
     assert sum(box.width for box in pictures) > 0.85 * width
     assert height - pictures[0].height < 0.95 * figure.dpi
+
+
+def test_a_name_wider_than_its_grid_goes_on_in_a_second_line():
+    pictures = {name: torch.zeros(1, 3, 8, 8) for name in ("absolute error, longer", "with discriminator", "by\nhand")}
+    narrow = plots.filmstrip(pictures, 1, size=1.0)
+    assert [ax.get_title() for ax in narrow.axes] == ["absolute\nerror,\nlonger", "with\ndiscriminator", "by\nhand"]
+    assert list(cells.collisions(narrow)) == []
+    figure, axes = plots.new_figure(1, 2, size=(0.9, 1.2))
+    for ax, name in zip(axes, pictures, strict=False):
+        plots.draw_images(ax, pictures[name], title=name)
+    faults = list(cells.collisions(figure))
+    assert "'absolute error, longer' and 'with discriminator' cover each other" in faults
+    assert "'with discriminator' is cut off" in faults
 
 
 # ---------------------------------------------------------------------------------------------- curves

@@ -158,6 +158,8 @@ VARIANTS: dict[str, tuple[Callable[[], Pair], dict[str, Any]]] = {
 }
 #: Those that are trained longer, too: what half a minute says about them is not the last word.
 LONGER = ("the recipe", "without R1", "with nearest upsampling", "with the hinge loss")
+#: The chapter's other question, what labels do, under the name that ``only`` knows it by; and the steps it is given.
+LABELS, LABEL_STEPS = "labels", 600
 
 
 def find(name: str) -> tuple[Callable[[], Pair], dict[str, Any]]:
@@ -190,8 +192,16 @@ def load_results() -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     return notes["rows"], {name: pictures[name].float() / 127.5 - 1 for name in names}
 
 
+def load_labels() -> dict[str, list[float]]:
+    """Fréchet distances of the recipe ``"with labels"`` and ``"without"``, one a seed, after :data:`LABEL_STEPS`.
+
+    On glyphs, as chapter 04 measures them: 2,000 samples against 5,000 pictures.
+    """
+    return load_checkpoint(RESULTS)[1][LABELS]
+
+
 def save_results(rows: list[dict[str, Any]], pictures: dict[str, Tensor], **notes: Any) -> None:
-    """Write what :func:`load_results` reads."""
+    """Write what :func:`load_results` and :func:`load_labels` read."""
     whole = {name: ((images + 1) * 127.5).round().clamp(0, 255).byte() for name, images in pictures.items()}
     save_checkpoint(RESULTS, whole, {"rows": rows, **notes})
 
@@ -202,10 +212,10 @@ def save_results(rows: list[dict[str, Any]], pictures: dict[str, Tensor], **note
 def measure_all(seconds: float = 30, later: float = 180, jobs: int = 2, only: Sequence[str] = ()) -> None:
     """Train every variant for ``seconds`` of one processor core, for each seed, and write table and pictures.
 
-    Those in ``LONGER`` go on until ``later``. With names in ``only``, the others' rows stay as they are. Raises
-    ``ValueError`` as :func:`find`.
+    Those in ``LONGER`` go on until ``later``. With names in ``only``, the others' rows stay as they are; among them
+    may be :data:`LABELS`. Raises ``ValueError`` as :func:`find`.
     """
-    for name in only:
+    for name in set(only) - {LABELS}:
         find(name)
     names = [name for name in VARIANTS if name in (only or VARIANTS)]
     rows, pictures = load_results() if only else ([], {})
@@ -226,6 +236,12 @@ def measure_all(seconds: float = 30, later: float = 180, jobs: int = 2, only: Se
             print(row, flush=True)
             table[name] = row
             pictures[name] = sorted(runs, key=lambda run: run["distances"][0])[len(runs) // 2]["pictures"]
+        if not only or LABELS in only:
+            found = list(pool.map(measure_labels, [(told, seed) for told in (True, False) for seed in SEEDS]))
+            labels = {"with labels": found[: len(SEEDS)], "without": found[len(SEEDS) :]}
+            print(labels, flush=True)
+        else:
+            labels = load_labels()
     command = f"gan-course ablation --seconds {seconds:g} --later {later:g}"
     ordered = [name for name in VARIANTS if name in table]
     save_results(
@@ -235,7 +251,28 @@ def measure_all(seconds: float = 30, later: float = 180, jobs: int = 2, only: Se
         later=later,
         dataset="mnist",
         command=command,
+        **{LABELS: labels},
     )
+
+
+def measure_labels(task: tuple[bool, int]) -> float:
+    """Train the recipe on glyphs, ``told`` their labels or not, and return its Fréchet distance."""
+    told, seed = task
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    dataset, judge = data.load("glyphs"), zoo.load("glyphs_classifier")
+    classes = len(dataset.class_names) if told else 0
+    pair = ConvGenerator(classes=classes), ConvDiscriminator(classes=classes)
+    settings = replace(CONVOLUTIONAL, decay_after=300)  # as in the chapter's run with labels
+    trainer = Trainer(*pair, dataset.images, settings, seed=seed, labels=dataset.labels if told else None)
+    for _ in range(LABEL_STEPS):
+        record = trainer.step()
+    trainer.check_losses(record)
+    asked = (torch.arange(2000) % classes,) if told else ()
+    fake, real = (
+        metrics.extract_features(x, judge.features) for x in (trainer.sample(2000, *asked), dataset.images[:5000])
+    )
+    return round(metrics.frechet_distance(fake, real), 2)
 
 
 def measure(task: tuple[str, int, Sequence[float]]) -> dict[str, Any]:

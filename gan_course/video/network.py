@@ -200,16 +200,19 @@ def sample(
     guidance_scale: NotNegative = GUIDANCE,
     over_time: bool = True,
 ) -> Tensor:
-    """From ``noise [N, T, C, H, W]`` to a clip of each of the ``labels [N]``, in ``[-1, 1]``, by Euler steps.
+    """From ``noise [N, T, C, H, W]`` to a clip of each of the ``labels [N]``, in ``[-1, 1]``.
 
-    With ``over_time=False`` each frame is sampled as a picture of its own.
+    Each step takes the velocity half a step on, if it goes on changing as it did since the last step (the second-order
+    method of Adams and Bashforth): the network is called as often as by Euler's steps, which take the velocity at the
+    start. With ``over_time=False`` each frame is sampled as a picture of its own.
     """
-    x = noise
+    x, last, before = noise, None, 1.0
     for t, previous in pairwise(shifted(torch.linspace(1, 0, steps + 1)).tolist()):
         velocity = network(x, t, labels, over_time)
         if guidance_scale != 1:
             velocity = guide(network(x, t, None, over_time), velocity, guidance_scale)
-        x = euler_step(x, velocity, t, previous)
+        change = 0.0 if last is None else (velocity - last) / (t - before)
+        x, last, before = euler_step(x, velocity + (previous - t) / 2 * change, t, previous), velocity, t
     return x.clamp(-1, 1)
 
 
