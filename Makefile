@@ -45,10 +45,14 @@ site: $(STAMP) no-site ## build the site in build/site/ from the outputs that ar
 no-site:
 	rm -rf build/site
 
+# These measure how fast a page answers: nothing may run beside them.
+CLOCKED := tests/browser/test_01_lab.py tests/browser/test_14_economics.py
+
 browser: $(STAMP) site ## drive chapters in JupyterLab with Chromium, as a student would; read the site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
 	npm install --silent --no-audit --no-fund --prefix build/node axe-core@4 iwer@2.5
-	$(BIN)/python -m pytest -rs --capture=no tests/browser
+	$(BIN)/python -m pytest -rs --capture=no $(CLOCKED)
+	$(BIN)/python -m pytest -rs -n 2 --dist loadfile tests/browser $(addprefix --ignore=,$(CLOCKED))
 
 colab: $(STAMP) ## install and run the course beside the packages that Colab ships
 	$(BIN)/python -m pytest -rs --capture=no tests/colab

@@ -28,7 +28,7 @@ from gan_course.commands.run import run
 
 ROOT = Path(__file__).parents[2]
 FREEZE = Path(os.environ.get("GAN_COURSE_COLAB", ROOT.parent / "shared/colab")) / "pip-freeze.gpu.txt"
-NUMBERS = ["00", "01", "02", "03", "08"]
+NUMBERS = ["00", "01", "02", "08"]
 CHAPTERS = [path for path in notebooks.list_notebooks(ROOT / "chapters") if path.name[:2] in NUMBERS]
 NAMED = {
     "ipywidgets": "7.7.1", "ipython": "7.34.0", "ipykernel": "6.17.1", "matplotlib": "3.10.0", "numpy": "2.1.3",
