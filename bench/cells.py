@@ -87,7 +87,7 @@ def documented(notebook: NotebookNode) -> Iterator[tuple[str, str]]:
 
 
 def collisions(figure: Figure) -> Iterator[str]:
-    """Which titles and names of axes cover each other in ``figure``, and which its border cuts off."""
+    """What covers each other in ``figure``: titles and names of axes, legend and curve; and what its border cuts."""
     figure.draw_without_rendering()
     texts = [figure._suptitle] if figure._suptitle else []  # Matplotlib has no public way to it
     for ax in figure.axes:
@@ -99,6 +99,11 @@ def collisions(figure: Figure) -> Iterator[str]:
     for text, box in boxes.items():
         if not (figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1):
             yield f"{text.get_text()!r} is cut off"
+    for ax in figure.axes:
+        for text in ax.get_legend().get_texts() if ax.get_legend() else ():
+            box = text.get_window_extent()
+            if any(line.get_path().transformed(line.get_transform()).intersects_bbox(box, False) for line in ax.lines):
+                yield f"the legend's {text.get_text()!r} lies on a curve"
 
 
 def run(notebook: NotebookNode, parameters: dict[str, Any], twice: bool, small: bool) -> Iterator[str]:
