@@ -100,7 +100,8 @@ def collisions(figure: Figure) -> Iterator[str]:
         if not (figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1):
             yield f"{text.get_text()!r} is cut off"
     for ax in figure.axes:
-        for text in ax.get_legend().get_texts() if ax.get_legend() else ():
+        legend = ax.get_legend()
+        for text in legend.get_texts() if legend and not legend.get_frame_on() else ():
             box = text.get_window_extent()
             if any(line.get_path().transformed(line.get_transform()).intersects_bbox(box, False) for line in ax.lines):
                 yield f"the legend's {text.get_text()!r} lies on a curve"

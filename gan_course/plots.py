@@ -129,16 +129,18 @@ def filmstrip(frames: Mapping[str, Drawable], columns: Count = 4, size: Positive
     """Several grids of pictures side by side, each under its name: ``{"step 0": [N, C, H, W], ...}``.
 
     Each grid is ``size`` inches wide, and the figure as high as the highest of them needs. A name wider than its grid
-    goes on in a second line.
+    goes on in a second line; where a single word is wider, all names are a little smaller.
     """
     shapes = [tile(images, columns).shape for images in frames.values()]
     height = max(rows / wide for rows, wide, _ in shapes)
     letters = max(int(LETTERS * size), 1)
     names = ["\n".join(textwrap.fill(x, letters, break_long_words=False) for x in name.split("\n")) for name in frames]
+    longest = max(len(line) for name in names for line in name.split("\n"))
     above = 0.18 + 0.17 * max(name.count("\n") + 1 for name in names) + (0.25 if title else 0)
     figure, axes = new_figure(1, len(frames), size=(size, size * height + above), squeeze=False)
     for ax, name, images in zip(axes[0], names, frames.values(), strict=True):
         draw_images(ax, images, columns, name)
+        ax.title.set_fontsize(max(7, min(10, 10 * letters / max(longest, 1))))
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -163,7 +165,7 @@ def draw_curves(ax: Axes, log: Mapping[str, Column], names: Mapping[str, str], w
         ax.plot(log["step"], smooth(log[column], window), color=colour, label=label)
     ax.set_xlabel(fonts.label("step"))
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(framealpha=0.8, edgecolor="none", fontsize=9)  # where no corner is free, curves shine through
 
 
 def draw_losses(ax: Axes, log: Mapping[str, Column]) -> None:

@@ -152,12 +152,24 @@ def test_a_name_wider_than_its_grid_goes_on_in_a_second_line():
     narrow = plots.filmstrip(pictures, 1, size=1.0)
     assert [ax.get_title() for ax in narrow.axes] == ["absolute\nerror,\nlonger", "with\ndiscriminator", "by\nhand"]
     assert list(cells.collisions(narrow)) == []
+    narrower = plots.filmstrip({name: torch.zeros(1, 1, 8, 8) for name in ("photograph", "drawing")}, 1, size=0.75)
+    assert narrower.axes[0].title.get_fontsize() < 10 and list(cells.collisions(narrower)) == []
     figure, axes = plots.new_figure(1, 2, size=(0.9, 1.2))
     for ax, name in zip(axes, pictures, strict=False):
         plots.draw_images(ax, pictures[name], title=name)
     faults = list(cells.collisions(figure))
     assert "'absolute error, longer' and 'with discriminator' cover each other" in faults
     assert "'with discriminator' is cut off" in faults
+
+
+def test_a_legend_without_a_frame_on_a_curve_is_reported():
+    figure, ax = plots.new_figure()
+    ax.plot([0, 1], [0, 1], label="rising")
+    ax.legend(loc="upper right", frameon=False)
+    assert list(cells.collisions(figure)) == ["the legend's 'rising' lies on a curve"]
+    for choice in ({"loc": "lower right", "frameon": False}, {"loc": "upper right"}):
+        ax.legend(**choice)
+        assert list(cells.collisions(figure)) == []
 
 
 # ---------------------------------------------------------------------------------------------- curves

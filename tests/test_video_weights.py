@@ -1,8 +1,8 @@
 """The video model that ships: what its card says of it, and that a fresh sample agrees.
 
 It was to be permanent in 98 % of clips, with at most a tenth of frame by frame's acceleration and half of its flicker,
-and to show the asked digit in 90 % of frames. Permanence is missed by far (72 %), acceleration by little (0.102): half
-an hour of training was too short. These tests hold what was reached, with a margin, and that the chapter says so.
+and to show the asked digit in 90 % of frames. Permanence is missed (82 %). These tests hold what was reached, with a
+margin, and that the chapter says so.
 """
 
 from __future__ import annotations
@@ -34,18 +34,17 @@ def test_the_targets_that_are_met(found):
     clips = found["clips_shared_noise"]
     for alone in (found["frame_by_frame_fresh_noise"], found["frame_by_frame_shared_noise"]):
         assert clips["flicker"] <= 0.5 * alone["flicker"]
+        assert clips["acceleration"] <= 0.1 * alone["acceleration"]
     assert clips["asked"] >= 0.9
     assert clips["speed"] > 0.5 * found["real"]["speed"], "a frozen picture would win all of the above"
     assert zoo.card("moving_glyphs")["bytes"] < 3_000_000
 
 
-def test_the_targets_that_are_missed_are_said_to_be_missed(found):
-    clips, alone = found["clips_shared_noise"], found["frame_by_frame_shared_noise"]
-    assert 0.6 <= clips["permanent"] < 0.98, "if it is better now, the chapter's section 7 has to say so"
-    assert 0.1 * alone["acceleration"] < clips["acceleration"] <= 0.2 * alone["acceleration"]
+def test_the_target_that_is_missed_is_said_to_be_missed(found):
+    assert 0.75 <= found["clips_shared_noise"]["permanent"] < 0.98, "if it is better now, section 7 has to say so"
     cells = json.loads((ROOT / "chapters/12_video.ipynb").read_text(encoding="utf-8"))["cells"]
     prose = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    assert "The aim was permanence in 98 % of clips" in prose and "permanence is far away" in prose
+    assert "The aim was permanence in 98 % of clips" in prose and "permanence is not reached" in prose
 
 
 def test_shared_noise_helps_the_layers_over_time_and_not_the_single_pictures(found):
