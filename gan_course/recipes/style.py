@@ -109,7 +109,7 @@ class StyleRun(Run):
 
 
 class MosaicRun(StyleRun):
-    name, style = "style_mosaic", staticmethod(looks.mosaic)
+    name, style, steps = "style_mosaic", staticmethod(looks.mosaic), 1200  # stones with joints come last
 
 
 class SwirlsRun(StyleRun):
