@@ -62,7 +62,7 @@ hub: $(STAMP) ## start a JupyterHub and log a class of ten in at once
 	npm install --silent --no-audit --no-fund --prefix build/node configurable-http-proxy@5
 	$(BIN)/python -m pytest -rs --capture=no tests/hub
 
-kit: $(STAMP) ## bundle the course, install it with no network and run chapter 00: ten minutes
+kit: $(STAMP) ## bundle the course, install it with no network and run chapter 00: a few minutes
 	$(BIN)/python -m pytest -rs --capture=no tests/kit
 
 chinese: $(STAMP) ## make the Chinese notebooks in build/zh_CN/ and run them; the site then has them, too

@@ -66,6 +66,8 @@ def check(options: argparse.Namespace, root: Path) -> None:
         raise CourseError("The page holds the race: leave out --write or --speed-only.")
     if options.write:
         table.page(root)
+    if not options.speed_only:
+        race.digits()
 
 
 def show(rows: Iterable[table.Row]) -> list[table.Row]:

@@ -89,7 +89,7 @@ def documented(notebook: NotebookNode) -> Iterator[tuple[str, str]]:
 def collisions(figure: Figure) -> Iterator[str]:
     """What covers each other in ``figure``: titles and names of axes, legend and curve; and what its border cuts."""
     figure.draw_without_rendering()
-    texts = [figure._suptitle] if figure._suptitle else []  # Matplotlib has no public way to it
+    texts = list(figure.texts)  # the title of the whole is one of them
     for ax in figure.axes:
         texts += [ax.title, *((ax.xaxis.label, ax.yaxis.label) if ax.axison else ())]
     boxes = {text: text.get_window_extent().padded(-0.5) for text in texts if text.get_text().strip()}

@@ -150,6 +150,16 @@ def test_samples_are_what_was_judged(walkers, tmp_path):
     assert (images == 12).all(), "after 12 steps"
 
 
+def test_a_race_without_its_digits_ends_before_anything_is_measured(walkers, monkeypatch, capsys):
+    def missing():
+        raise CourseError("The race needs MNIST: there is no network")
+
+    monkeypatch.setattr(race, "digits", missing)
+    monkeypatch.setattr(speed, "measure", lambda: pytest.fail("minutes of work, for nothing"))
+    assert main(["--seconds", "4"]) == 2
+    assert capsys.readouterr().err == "The race needs MNIST: there is no network\n" and walkers.built == []
+
+
 def test_requests_that_can_t_be_met(walkers, course, capsys):
     assert main(["--seconds", "0"]) == 2
     assert main(["--speed-only", "--write"]) == 2

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -260,7 +260,7 @@ def measure_labels(task: tuple[bool, int]) -> float:
     told, seed = task
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    dataset, judge = data.load("glyphs"), zoo.load("glyphs_classifier")
+    dataset, judge = data.load("glyphs"), cast(Any, zoo.load("glyphs_classifier"))
     classes = len(dataset.class_names) if told else 0
     pair = ConvGenerator(classes=classes), ConvDiscriminator(classes=classes)
     settings = replace(CONVOLUTIONAL, decay_after=300)  # as in the chapter's run with labels
