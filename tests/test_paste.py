@@ -94,14 +94,14 @@ def rejected(task: str, answer) -> bool:
 def with_fewer(function, count: int):
     """``function`` called with the first and with the last of ``count`` arguments, where it needs fewer."""
     needed = sum(p.default is p.empty for p in inspect.signature(function).parameters.values())
-    if 0 < needed < count:
+    if needed < count:
         yield lambda *given: function(*given[:needed])
         yield lambda *given: function(*given[len(given) - needed :])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_function_and_no_cell_of_a_chapter_is_an_answer(name, capfd, monkeypatch):
-    monkeypatch.setattr(report, "time_limit", partial(sandbox.time_limit, 3.0))  # some run until they are stopped
+    monkeypatch.setattr(report, "time_limit", partial(sandbox.time_limit, 3.0))  # right answers take 0.2 s
     space = definitions(name)
     own = [f for f in space.values() if (inspect.isfunction(f) and f.__globals__ is space) or isinstance(f, type)]
     own = [f for f in own if getattr(f, "__module__", "builtins") in ("builtins", None)]
