@@ -26,12 +26,17 @@ POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="[^"]*"
 SAFE = {"http:", "https:", "mailto:", "file:", ":", ""}  # protocols that a link may have
 ACTING = ("script", "drawing", "frame", "base", "refresh", "style sheet", "film and sound", "link into a script")
 
-Visit = Callable[[Path], list[str]]
+Visit = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="module")
 def visit(chromium: Browser) -> Iterator[Visit]:
-    """Opens a file and returns what it did: scripts that ran, addresses that it asked for, links that would run."""
+    """Opens a file and returns what it did: scripts that ran, addresses that it asked for, links that would run.
+
+    A page that is expected to act is given up to ``patience`` milliseconds to do so: a busy machine may be slow.
+    """
+    from playwright.sync_api import Error
+
     page = chromium.new_page()
     did: list[str] = []
 
@@ -44,18 +49,25 @@ def visit(chromium: Browser) -> Iterator[Visit]:
     page.on("request", lambda request: did.append(request.url) if request.url.startswith("file:") else None)
     page.on("dialog", lambda dialog: (did.append("dialog"), dialog.dismiss()))
 
-    def visit(file: Path) -> list[str]:
+    def found(file: Path) -> list[str]:
+        asked = [each for each in did if each != file.as_uri()]
+        ran = ["a script ran"] if page.evaluate("() => window.ran") else []
+        links = page.evaluate("() => [...document.querySelectorAll('a')].map(link => link.protocol)")
+        return asked + ran + sorted(set(links) - SAFE)
+
+    def visit(file: Path, patience: int = 30) -> list[str]:
         page.goto("about:blank")
         did.clear()
-        page.goto(file.as_uri())
-        page.wait_for_timeout(30)
-        found = [each for each in did if each != file.as_uri()]
-        if not found:
-            if page.evaluate("() => window.ran"):
-                found.append("a script ran")
-            links = page.evaluate("() => [...document.querySelectorAll('a')].map(link => link.protocol)")
-            found += set(links) - SAFE
-        return found
+        try:
+            page.goto(file.as_uri())
+            for _ in range(0, patience, 30):
+                page.wait_for_timeout(30)
+                if acts := found(file):
+                    return acts
+        except Error as error:  # it led away while it was loaded or asked
+            page.wait_for_timeout(100)  # until it has arrived, or the next visit is led away, too
+            return [f"it went away: {error}"]
+        return []
 
     yield visit
     page.close()
@@ -94,7 +106,7 @@ def test_they_are_hostile(visit, tmp_path, name):
 
     page = tmp_path / "a.html"
     page.write_text(HTMLExporter().from_notebook_node(hostile()[f"output: {name}"])[0], encoding="utf-8")
-    assert visit(page)
+    assert visit(page, patience=5000)
 
 
 def test_the_policy_is_a_second_wall(visit, tmp_path):
@@ -105,7 +117,7 @@ def test_the_policy_is_a_second_wall(visit, tmp_path):
     page.write_text(written.replace("</main>", f"{attack}</main>"), encoding="utf-8")
     assert visit(page) == []
     page.write_text(POLICY.sub("", written).replace("</main>", f"{attack}</main>"), encoding="utf-8")
-    assert visit(page)
+    assert visit(page, patience=5000)
 
 
 def test_the_index_is_safe(visit, tmp_path):
