@@ -124,6 +124,7 @@ FORMER = {  # what was right before the tasks were varied, with the further argu
         losses.non_saturating_discriminator_loss(real, fake),
         losses.non_saturating_generator_loss(None, fake),
     ),
+    "generator_gradients": lambda logits: (-logits.sigmoid(), logits.sigmoid() - 1),
     "hinge_losses": lambda real, fake, *_: (
         losses.hinge_discriminator_loss(real, fake),
         losses.hinge_generator_loss(None, fake),

@@ -418,7 +418,7 @@ def check_arrows() -> Parts:
 
 
 def _compare_batch(attempt: Attempt, real: Tensor, fake: Tensor) -> None:
-    samples, targets = attempt.pair(attempt(real.clone(), fake.clone()), ("samples", "targets"))
+    samples, targets = attempt.results(attempt(real.clone(), fake.clone()), ("samples", "targets"))
     total = len(real) + len(fake)
     hint = tr("The two batches follow each other in one longer batch; a sample keeps its shape.")
     samples = attempt.tensor(samples, [total, *real.shape[1:]], hint=hint, what="samples")

@@ -28,7 +28,7 @@ HALF = tr_later("That is half of it. The two terms are added, not averaged.")
 
 
 def _compare(attempt: Attempt, result: Any, expected: tuple[Tensor, ...], hints: tuple[str, ...], *mistakes: Mistakes):
-    for i, value in enumerate(attempt.pair(result, LOSSES)):
+    for i, value in enumerate(attempt.results(result, LOSSES)):
         swapped = (expected[1 - i], tr("The order is {names}.").format(names=", ".join(LOSSES)))
         known = [swapped, *mistakes[i]] if mistakes else []
         attempt.close(value, expected[i], hints[i], known, what=LOSSES[i])
@@ -161,7 +161,7 @@ def _logit_gradients(attempt: Attempt) -> None:
     # None of them is 0: there the slope of clamp(x, 0) + log(1 + exp(-|x|)), a right answer, is a matter of convention.
     real = nudged(torch.tensor([-200.0, 0.4, 3.0, 200.0, -1.5])).requires_grad_()
     fake = nudged(torch.tensor([-200.0, -2.0, -0.3, 200.0, 1.0])).requires_grad_()
-    results = attempt.pair(attempt(real, fake, 0.1), LOSSES)
+    results = attempt.results(attempt(real, fake, 0.1), LOSSES)
     expected = _losses_of_logits(real, fake, 0.1)
     hint = tr(
         "The gradient must stay alive where D is completely wrong: there it is needed most. A limit on the probability "
@@ -273,7 +273,7 @@ def check_hinge_losses() -> Parts:
     }
 
 
-GRADIENTS = ("saturating", "non_saturating")
+GRADIENTS = ("saturating", "non_saturating", "squared")
 
 
 # ------------------------------------------------------------------------------------------ the generator's gradients
@@ -281,44 +281,44 @@ GRADIENTS = ("saturating", "non_saturating")
 
 def _compare_gradients(attempt: Attempt, fake_logits: list[float], hint: str) -> None:
     logits = torch.tensor(fake_logits)
-    results = attempt.pair(attempt(logits.clone()), GRADIENTS)
-    p = logits.sigmoid()
-    right, by_probability = (-p, p - 1), (-1 / (1 - p), -1 / p)
+    results = attempt.results(attempt(logits.clone()), GRADIENTS)
+    p, rest = logits.sigmoid(), (-logits).sigmoid()
+    right = (-p, -rest, -2 * p * rest.square())
+    by_probability = (-1 / (1 - p), -1 / p, -2 * (1 - p))
+    swapped = (right[1], right[0], right[2])
+    other = tr("This is the other loss's gradient. Which of the two fades where D is sure of the fake?")
+    sign = tr("Only the sign is wrong. All three losses fall when the logit rises.")
+    chain = tr(
+        "That is the derivative with respect to the probability. The chain rule has one more factor: how the "
+        "probability changes with the logit."
+    )
+    alone = tr(
+        "That is the derivative of the sigmoid alone. It is one factor of the chain rule; the loss as a function of "
+        "the belief gives the other."
+    )
+    mean = tr("Divided by the batch size: the task asks for one derivative a logit, no mean.")
+    score = tr("That squares the logit's distance to 1. The belief's distance counts: a sigmoid is inside.")
+    half = tr("Half of it: the square brings a factor 2 down.")
+    target = tr("That pulls the belief to 0, where the discriminator wants it. The generator wants 1.")
     for i, value in enumerate(results):
         mistakes = [
-            (
-                right[1 - i],
-                tr("This is the other loss's gradient. Which of the two fades where D is sure of the fake?"),
-            ),
-            (-right[i], tr("Only the sign is wrong. Both losses fall when the logit rises.")),
-            (
-                by_probability[i],
-                tr(
-                    "That is the derivative with respect to the probability. The chain rule has one "
-                    "more factor: how the "
-                    "probability changes with the logit."
-                ),
-            ),
-            (
-                p * (1 - p),
-                tr(
-                    "That is the derivative of the sigmoid alone. It is one factor of the chain "
-                    "rule; the logarithm gives "
-                    "the other."
-                ),
-            ),
-            (
-                right[i] / len(logits),
-                tr("Divided by the batch size: the task asks for one derivative a logit, no mean."),
-            ),
+            (-right[i], sign),
+            (by_probability[i], chain),
+            (p * rest, alone),
+            (right[i] / len(logits), mean),
         ]
+        if i < 2:
+            mistakes.insert(0, (swapped[i], other))
+        else:
+            mistakes += [(2 * (logits - 1), score), (right[2] / 2, half), (2 * p.square() * rest, target)]
         attempt.close(value, right[i], hint, mistakes, what=GRADIENTS[i])
 
 
-@check("generator_gradients(fake_logits [N]) -> (saturating [N], non_saturating [N])")
+@check("generator_gradients(fake_logits [N]) -> (saturating [N], non_saturating [N], squared [N])")
 def check_generator_gradients() -> Parts:
     chain_rule = tr(
-        "Differentiate log(1 - sigmoid(a)) and -log(sigmoid(a)) by the chain rule. Much cancels: each result is short."
+        "Differentiate log(1 - sigmoid(a)), -log(sigmoid(a)) and (1 - sigmoid(a))² by the chain rule. Much cancels in "
+        "the first two; the third has the sigmoid's own slope as a factor."
     )
     overflow = tr(
         "Here the logits are so large that exp() of them is infinite, and so sure that a limit would show. PyTorch's "

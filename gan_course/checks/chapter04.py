@@ -67,7 +67,7 @@ def _compare_sides(attempt: Attempt, side: int, kernel: int, stride: int, paddin
             (side * stride, "True for many usual layers, but not for all: where do kernel and padding count?"),
         ]
     other = (right[1 - which], f"This is the side after the other layer. The order is {SIDES[0]}, {SIDES[1]}.")
-    value = attempt.pair(attempt(side, kernel, stride, padding), SIDES)[which]
+    value = attempt.results(attempt(side, kernel, stride, padding), SIDES)[which]
     what = f"the side after the {SIDES[which]} layer"
     attempt.close(value, float(right[which]), hint, [other, *mistakes], what=what)
 
@@ -99,7 +99,7 @@ def _true_paint(kernel: int, stride: int) -> tuple[int, int]:
 
 
 def _compare_paint(attempt: Attempt, kernel: int, stride: int) -> None:
-    values = attempt.pair(attempt(kernel, stride), PAINT)
+    values = attempt.results(attempt(kernel, stride), PAINT)
     right = _true_paint(kernel, stride)
     line = kernel // stride, math.ceil(kernel / stride)
     for i, value in enumerate(values):

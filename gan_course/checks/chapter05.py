@@ -210,7 +210,7 @@ def _compare_weight(attempt: Attempt, rate: float, which: int) -> None:
             (1 / rate, "There psi would jump to 0 in one step. It may even jump beyond, as long as it comes back."),
             (math.inf, "With a huge weight, each step of psi overshoots 0, and farther each time."),
         ]
-    value = attempt.pair(attempt(rate), ENDS)[which]
+    value = attempt.results(attempt(rate), ENDS)[which]
     attempt.close(value, bounds[which], hint, mistakes, what=f"the {ENDS[which]} end", tolerance=1e-2)
 
 
@@ -264,7 +264,7 @@ def _compare_step(
 ) -> None:
     """One player's half of the round. ``right`` and ``mistakes``: gradients, all from the state ``before``."""
     which = network.description == "generator"
-    value = attempt.pair(result, LOSSES)[which]
+    value = attempt.results(result, LOSSES)[which]
     wrong = [(before - RATE * gradient, hint) for gradient, hint in mistakes]
     check_moved(attempt, network, optimizer, before, before - RATE * right, wrong, MOVED)
     hint = f"Return the {network.description}'s loss as it was before its step."

@@ -283,7 +283,7 @@ def _compare_balls(attempt: Attempt, real: Tensor, fake: Tensor, k: int, which: 
             (_coverage(without_rim), rim),
             (1 - rights[1], "That is the share of real points that nothing generated comes near."),
         ]
-    value = attempt.pair(attempt(real.clone(), fake.clone(), k), PAIR)[which]
+    value = attempt.results(attempt(real.clone(), fake.clone(), k), PAIR)[which]
     attempt.close(value, rights[which], hint, mistakes, what=PAIR[which])
 
 
@@ -481,7 +481,7 @@ def _compare_interval(attempt: Attempt, first: list[float], second: list[float],
             "Both sets were thrown together. Each has a spread around a mean of its own.",
         ),
     ]
-    values = attempt.pair(attempt(a, b), ENDS)
+    values = attempt.results(attempt(a, b), ENDS)
     for i, (value, sign) in enumerate(zip(values, (-2, 2), strict=True)):
         mistakes = [
             *[(middle + sign * size, text) for size, text in wrong],

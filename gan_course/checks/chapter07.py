@@ -160,7 +160,7 @@ def _take_apart(
     noisy = diffusion.add_noise(x.double(), noise.double(), t, left)
     v = diffusion.velocity(x.double(), noise.double(), t, left)
     result = attempt(noisy.float(), v.float(), t, alphas_cumprod.clone())
-    pictures, found = attempt.pair(result, ("the clean pictures", "the noise"))
+    pictures, found = attempt.results(result, ("the clean pictures", "the noise"))
     from_noise = [
         (a * noisy + b * v, "The sign: the velocity points from the picture to the noise."),
         (b * noisy - a * v, "The two shares are exchanged. Try t = 0: what must come out?"),

@@ -24,7 +24,7 @@ def _scaled(width: int, height: int, share: float, least: int = 1, rounded: Call
 def _compare_size(attempt: Attempt, width: int, height: int, longest: int) -> None:
     hint = "One factor for both sides, from the longer one; at most 1."
     names = "the width", "the height"
-    pair = attempt.pair(attempt(width, height, longest), ("width", "height"))
+    pair = attempt.results(attempt(width, height, longest), ("width", "height"))
     sides = [attempt.tensor(side, (), hint=hint, what=name) for side, name in zip(pair, names, strict=True)]
     by_longer, by_shorter, by_width = (longest / side for side in (max(width, height), min(width, height), width))
     share = min(1.0, by_longer)

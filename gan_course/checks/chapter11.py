@@ -30,7 +30,7 @@ def _compare_pairs(attempt: Attempt, changed: list[float], base: list[float], t:
         (error**2, "That is a variance. The interval needs its root."),
         (error / t, "The value of t is missing."),
     ]
-    values = attempt.pair(attempt(a, b, t), ENDS)
+    values = attempt.results(attempt(a, b, t), ENDS)
     for i, (value, sign) in enumerate(zip(values, (-1, 1), strict=True)):
         mistakes = [
             *[(middle + sign * t * size, text) for size, text in wrong],

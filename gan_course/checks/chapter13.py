@@ -53,7 +53,7 @@ def check_turn_place() -> Parts:
 
 def _compare_place(attempt: Attempt, azimuth: float, elevation: float, height: int) -> None:
     width = 2 * height
-    pair = attempt.pair(attempt(azimuth, elevation, height), ("row", "column"))
+    pair = attempt.results(attempt(azimuth, elevation, height), ("row", "column"))
     hint = "Two straight lines: from 90 degrees at the top to -90 at the bottom, from -180 at the left to 180."
     found = [attempt.tensor(x, (), hint=hint, what=name) for x, name in zip(pair, ("row", "column"), strict=True)]
     down, across = (90 - elevation) / 180 * height, (azimuth + 180) / 360 * width

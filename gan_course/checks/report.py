@@ -343,17 +343,19 @@ class Attempt:
             )
         return value.reshape(list(shapes[0]))
 
-    def pair(self, value: Any, names: tuple[str, str]) -> tuple[Any, Any]:
-        """``value`` as two results called ``names``."""
-        if isinstance(value, np.ndarray) and value.shape == (2,):
+    def results(self, value: Any, names: Sequence[str]) -> Sequence[Any]:
+        """``value`` as two or three results called ``names``."""
+        count = len(names)
+        if isinstance(value, np.ndarray) and value.shape == (count,):
             value = tuple(value.tolist())
-        if type(value) is Tensor and value.ndim and len(value) == 2:
+        if type(value) is Tensor and value.ndim and len(value) == count:
             value = tuple(value)
-        if not isinstance(value, tuple | list) or len(value) != 2:
-            wanted = tr("two results: {first}, {second}").format(first=names[0], second=names[1])
-            hint = tr("Return both, in this order, with a comma between: {names}.").format(names=", ".join(names))
+        if not isinstance(value, tuple | list) or len(value) != count:
+            listed = ", ".join(names)
+            wanted = (tr("two results: {names}") if count == 2 else tr("three results: {names}")).format(names=listed)
+            hint = tr("Return all, in this order, with a comma between: {names}.").format(names=listed)
             self.fail(describe(value), wanted, RETURNS_NOTHING if value is None else hint)
-        return value[0], value[1]
+        return value
 
     def close(
         self,

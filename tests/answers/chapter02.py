@@ -62,7 +62,12 @@ def by_autograd(logits):
         a = logits.clone().requires_grad_()
         return torch.autograd.grad(loss(a).sum(), a)[0]
 
-    return slope(lambda a: F.logsigmoid(-a)), slope(lambda a: -F.logsigmoid(a))
+    return tuple(map(slope, (lambda a: F.logsigmoid(-a), lambda a: -F.logsigmoid(a), lambda a: (-a).sigmoid() ** 2)))
+
+
+def squared(logits):
+    p = torch.sigmoid(logits)
+    return -2 * p * (1 - p) ** 2
 
 
 def optimal(p, q):
@@ -151,8 +156,8 @@ RIGHT = {
         lambda r, f: (-(F.logsigmoid(r) + F.logsigmoid(-f)).mean(), -F.logsigmoid(f).mean()),
     ],
     "generator_gradients": [
-        lambda a: (-torch.sigmoid(a), -torch.sigmoid(-a)),
-        lambda a: (-1 / (1 + torch.exp(-a)), torch.sigmoid(a) - 1),
+        lambda a: (-torch.sigmoid(a), -torch.sigmoid(-a), -2 * torch.sigmoid(a) * torch.sigmoid(-a) ** 2),
+        lambda a: (-1 / (1 + torch.exp(-a)), torch.sigmoid(a) - 1, squared(a)),
         by_autograd,
     ],
     "optimal_discriminator": [optimal, optimal_by_masking, lambda p, q: (p / (p + q)).nan_to_num(0.5)],
@@ -198,14 +203,20 @@ WRONG = {
         (lambda r, f: (r.log() + f.log(), f.log()), "L_D"),
     ],
     "generator_gradients": [
-        (lambda a: (-torch.sigmoid(-a), -torch.sigmoid(a)), "other loss"),
-        (lambda a: (torch.sigmoid(a), torch.sigmoid(-a)), "sign is wrong"),
-        (lambda a: (-torch.sigmoid(a), 1 - torch.sigmoid(a)), "sign is wrong"),
-        (lambda a: (-1 / (1 - a.sigmoid()), -1 / a.sigmoid()), "with respect to the probability"),
-        (lambda a: (a.sigmoid() * (1 - a.sigmoid()),) * 2, "derivative of the sigmoid alone"),
-        (lambda a: (-a.sigmoid() / len(a), -(-a).sigmoid() / len(a)), "batch size"),
-        (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1), "is infinite"),
-        (lambda a: (-a.sigmoid().mean(), (a.sigmoid() - 1).mean()), "shape [4]"),
+        (lambda a: (-torch.sigmoid(-a), -torch.sigmoid(a), squared(a)), "other loss"),
+        (lambda a: (torch.sigmoid(a), torch.sigmoid(-a), squared(a)), "sign is wrong"),
+        (lambda a: (-torch.sigmoid(a), 1 - torch.sigmoid(a), squared(a)), "sign is wrong"),
+        (lambda a: (-torch.sigmoid(a), -torch.sigmoid(-a), -squared(a)), "sign is wrong"),
+        (lambda a: (-1 / (1 - a.sigmoid()), -1 / a.sigmoid(), squared(a)), "with respect to the probability"),
+        (lambda a: (-a.sigmoid(), -(-a).sigmoid(), -2 * (-a).sigmoid()), "with respect to the probability"),
+        (lambda a: (a.sigmoid() * (1 - a.sigmoid()),) * 3, "derivative of the sigmoid alone"),
+        (lambda a: (-a.sigmoid() / len(a), -(-a).sigmoid() / len(a), squared(a) / len(a)), "batch size"),
+        (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1, squared(a)), "is infinite"),
+        (lambda a: (-a.sigmoid().mean(), (a.sigmoid() - 1).mean(), squared(a).mean()), "shape [4]"),
+        (lambda a: (-a.sigmoid(), -(-a).sigmoid()), "three results"),
+        (lambda a: (-a.sigmoid(), -(-a).sigmoid(), squared(a) / 2), "a factor 2"),
+        (lambda a: (-a.sigmoid(), -(-a).sigmoid(), 2 * (a - 1)), "a sigmoid is inside"),
+        (lambda a: (-a.sigmoid(), -(-a).sigmoid(), 2 * a.sigmoid() ** 2 * (-a).sigmoid()), "The generator wants 1"),
     ],
     "optimal_discriminator": [
         (lambda p, q: torch.where(p + q > 0, q / (p + q), 0.5), "is fake"),
@@ -321,7 +332,7 @@ HALF_RIGHT = {
         (naive, "values", "extremes"),
         (lambda r, f: (soft_d(r, f).item(), soft_g(f).item()), "extremes", "gradients"),
     ],
-    "generator_gradients": [(lambda a: (-a.exp() / (1 + a.exp()), a.sigmoid() - 1), "values", "extremes")],
+    "generator_gradients": [(lambda a: (-a.exp() / (1 + a.exp()), a.sigmoid() - 1, squared(a)), "values", "extremes")],
     "optimal_discriminator": [(lambda p, q: p / (p + q), "values", "empty")],
     "jensen_shannon": [(js_naive, "values", "zeros")],
     "hinge_losses": [(lambda r, f: ((1 - r).mean() + (1 + f).mean(), -f.mean()), "values", "margin")],
