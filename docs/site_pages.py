@@ -105,7 +105,8 @@ def finish(app, doctree):
         if node.get("nb_element") == "cell_code":
             cell = cells[node["cell_index"]]
             node["ids"].append(f"cell-id={cell['id']}")
-            outputs = [output.get("metadata", {}).get("image/png") for output in cell["outputs"]]
+            described = [output.get("metadata", {}) for output in cell["outputs"]]
+            outputs = [found.get("image/png") or found.get("image/jpeg") for found in described]
             # Pictures hold more pixels than they take up on the page; MyST doesn't read how wide they should be.
             for image, described in zip(node.findall(nodes.image), filter(None, outputs), strict=False):
                 if "width" in described:

@@ -26,6 +26,7 @@ from gan_course.arguments import Column, Count, Drawable, Points, Positive, guar
 
 REAL, FAKE, NEUTRAL = "#0072B2", "#D55E00", "#555555"
 PIXELS = 2  # stored for each pixel of the page, in either direction: sharp on today's screens
+PAD = 0.042  # inches that the layout leaves on each side of a picture
 LETTERS = 12  # of a title that go on an inch, about
 GREEN, PURPLE = "#009E73", "#CC79A7"
 COLUMNS = {"real_logit": REAL, "fake_logit": FAKE, "held_out_logit": "#56B4E9", "d_loss": GREEN, "g_loss": PURPLE}
@@ -47,13 +48,14 @@ def new_figure(
 
 
 def mime_bundle(
-    figure: Figure, alt: str, dpi: Count = 90, quick: bool = False
+    figure: Figure, alt: str, dpi: Count = 90, quick: bool = False, photograph: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """``figure`` as Jupyter displays it: a PNG, and metadata that hold its alternative text ``alt`` and its width.
 
     ``dpi``: pixels of the page for each inch; the PNG has ``PIXELS`` times as many. ``quick``: no more than the page's,
-    in less time and more bytes, for a picture that another one will soon replace. Raises ``ValueError`` where ``alt``
-    is too short to help a reader who can't see the figure.
+    in less time and more bytes, for a picture that another one will soon replace. ``photograph``: a JPEG where that
+    keeps more colours in fewer bytes. Raises ``ValueError`` where ``alt`` is too short to help a reader who can't see
+    the figure.
     """
     if len(alt) < 20:
         raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
@@ -61,16 +63,29 @@ def mime_bundle(
     buffer = io.BytesIO()
     fast = {"compress_level": 1}  # "compact" compresses anew
     figure.savefig(buffer, format="png", dpi=dpi if quick else PIXELS * dpi, pil_kwargs=fast)
-    png = buffer.getvalue() if quick else compact(buffer.getvalue())
+    kind, picture = "image/png", buffer.getvalue() if quick else compact(buffer.getvalue())
+    jpeg = in_all_colours(buffer.getvalue()) if photograph else None
+    if jpeg and len(jpeg) < len(picture):
+        kind, picture = "image/jpeg", jpeg
     width = round(figure.get_figwidth() * dpi)
-    return {"image/png": png, "text/plain": alt}, {"image/png": {"alt": alt, "width": width}}
+    return {kind: picture, "text/plain": alt}, {kind: {"alt": alt, "width": width}}
 
 
 def compact(png: bytes) -> bytes:
-    """The same picture in 256 colours: less than half the bytes, and no difference that an eye would see."""
+    """The same picture in 256 colours: less than half the bytes, and in a drawing nothing that an eye would miss."""
     buffer = io.BytesIO()
     picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def in_all_colours(png: bytes) -> bytes | None:
+    """A picture of more than 256 colours as a JPEG, or None: a sky in 256 colours has rings."""
+    buffer = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    if picture.getcolors(256):  # that many or fewer
+        return None
+    picture.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
     return buffer.getvalue()
 
 
@@ -88,7 +103,7 @@ def in_notebook() -> bool:
 
 def show(figure: Figure, alt: str) -> None:
     """Display ``figure`` in the notebook with the alternative text ``alt``. Outside a notebook it only checks them."""
-    data, metadata = mime_bundle(figure, alt)
+    data, metadata = mime_bundle(figure, alt, photograph=True)
     if "matplotlib.pyplot" in sys.modules:  # a student's own plt.subplots(): otherwise Jupyter would show it again
         sys.modules["matplotlib.pyplot"].close(figure)
     if in_notebook():
@@ -136,8 +151,8 @@ def filmstrip(frames: Mapping[str, Drawable], columns: Count = 4, size: Positive
     letters = max(int(LETTERS * size), 1)
     names = ["\n".join(textwrap.fill(x, letters, break_long_words=False) for x in name.split("\n")) for name in frames]
     longest = max(len(line) for name in names for line in name.split("\n"))
-    above = 0.18 + 0.17 * max(name.count("\n") + 1 for name in names) + (0.25 if title else 0)
-    figure, axes = new_figure(1, len(frames), size=(size, size * height + above), squeeze=False)
+    above = 0.2 + 0.17 * max(name.count("\n") + 1 for name in names) + (0.25 if title else 0)
+    figure, axes = new_figure(1, len(frames), size=(size, (size - 2 * PAD) * height + above), squeeze=False)
     for ax, name, images in zip(axes[0], names, frames.values(), strict=True):
         draw_images(ax, images, columns, name)
         ax.title.set_fontsize(max(7, min(10, 10 * letters / max(longest, 1))))
@@ -240,7 +255,7 @@ def flowchart(
     for start, end, label in arrows:
         # What flows back while learning is dashed and bends aside.
         learning = label.startswith(("gradient", fonts.label("gradient")))
-        bend, colour = (0.3, FAKE) if learning else (0.0, "black")
+        bend, colour = (0.3, NEUTRAL) if learning else (0.0, "black")
         line = {
             "arrowstyle": "-|>", "color": colour, "linestyle": "--" if learning else "-", "shrinkA": 2, "shrinkB": 2,
             "patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch(),

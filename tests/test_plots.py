@@ -28,6 +28,24 @@ def test_mime_bundle_holds_a_png_and_its_alternative_text():
     assert imread(io.BytesIO(quick["image/png"])).shape == (50, 100, 4)
 
 
+def test_a_photograph_keeps_its_colours_and_a_drawing_its_edges():
+    figure, ax = plots.new_figure(size=(2, 1))
+    assert set(plots.mime_bundle(figure, ALT, photograph=True)[0]) == {"image/png", "text/plain"}
+    sky = np.linspace([60, 90, 160], [210, 230, 255], 200)[:, None].repeat(400, axis=1)
+    sky += np.random.default_rng(0).normal(0, 4, sky.shape)  # no two neighbours alike, as in a photograph
+    figure, ax = plots.new_figure(size=(2, 1))
+    ax.imshow(sky.clip(0, 255).astype(np.uint8), aspect="auto")
+    data, metadata = plots.mime_bundle(figure, ALT, photograph=True)
+    assert metadata == {"image/jpeg": {"alt": ALT, "width": 180}}
+    palette = plots.mime_bundle(figure, ALT)[0]["image/png"]
+    assert len(data["image/jpeg"]) < len(palette)
+    few, all_ = (
+        len(np.unique(imread(io.BytesIO(x), format=f).reshape(-1, 3 + (f == "png")), axis=0))
+        for x, f in ((palette, "png"), (data["image/jpeg"], "jpeg"))
+    )
+    assert few <= 256 < all_ / 4
+
+
 @pytest.mark.parametrize("alt", ["", "figure", "x" * 19])
 def test_too_short_alternative_text(alt):
     figure, _ = plots.new_figure()
@@ -138,13 +156,14 @@ def test_filmstrip_puts_each_grid_under_its_name():
 @pytest.mark.parametrize("count, columns", [(16, 4), (3, 3), (6, 3), (12, 2)])
 @pytest.mark.parametrize("title", ["", "training"])
 def test_a_filmstrip_leaves_no_blank_half(count, columns, title):
-    """Grids of any number of rows fill the figure: less than a third of its height is titles and margins."""
+    """Grids of any number of rows fill the figure: what is left of its height are titles and their margins."""
     figure = plots.filmstrip({name: torch.zeros(count, 1, 8, 8) for name in "abc"}, columns=columns, title=title)
     figure.canvas.draw()
     pictures = [ax.get_window_extent() for ax in figure.axes]
     width, height = figure.canvas.get_width_height()
     assert sum(box.width for box in pictures) > 0.85 * width
-    assert height - pictures[0].height < 0.95 * figure.dpi
+    assert height - pictures[0].height < (0.8 if title else 0.5) * figure.dpi
+    assert pictures[0].y0 < 0.2 * figure.dpi  # hardly anything blank below
 
 
 def test_a_name_wider_than_its_grid_goes_on_in_a_second_line():

@@ -458,11 +458,14 @@ def test_formulas_become_mathml_and_code_and_prices_stay():
 
 
 def test_the_cover_is_the_tagged_picture_else_the_first():
-    def cell(alt, tags=()):
-        output = nbformat.v4.new_output("display_data", {"image/png": alt[0]}, metadata={"image/png": {"alt": alt}})
+    def cell(alt, tags=(), kind="image/png"):
+        output = nbformat.v4.new_output("display_data", {kind: alt[0]}, metadata={kind: {"alt": alt}})
         return nbformat.v4.new_code_cell("", outputs=[output], metadata={"tags": list(tags)})
 
-    first, second = cell("a first picture"), cell("b second picture", ["cover"])
-    assert notebooks.cover_picture(nbformat.v4.new_notebook(cells=[first, second])) == ("b", "b second picture")
-    assert notebooks.cover_picture(nbformat.v4.new_notebook(cells=[first])) == ("a", "a first picture")
-    assert notebooks.cover_picture(nbformat.v4.new_notebook()) is None
+    def found(*cells):
+        return notebooks.cover_picture(nbformat.v4.new_notebook(cells=list(cells)))
+
+    first, second = cell("a first picture"), cell("b second picture", ["cover"], "image/jpeg")
+    assert found(first, second) == ("data:image/jpeg;base64,b", "b second picture")
+    assert found(first) == ("data:image/png;base64,a", "a first picture")
+    assert found() is None

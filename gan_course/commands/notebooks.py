@@ -16,6 +16,7 @@ from gan_course.files import write_whole
 from gan_course.naming import nearest
 
 FOLDERS = ("chapters", "exercises", "solutions")
+PICTURES = ("image/png", "image/jpeg")  # as `plots.show` stores them
 LARGEST = 100_000_000  # bytes of a notebook: GitHub refuses more, and a laptop's memory may
 KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
@@ -159,13 +160,15 @@ def title(notebook: NotebookNode, default: str) -> str:
 
 
 def cover_picture(notebook: NotebookNode) -> tuple[str, str] | None:
-    """(base64 PNG, alternative text) of the picture below the cell tagged ``cover``, else of the first one, or None."""
+    """(``data:`` address, alternative text) of the picture below the cell tagged ``cover``, else of the first, or None."""
     for cell in sorted(notebook.cells, key=lambda cell: "cover" not in tags(cell)):
         for output in cell.get("outputs", []):
-            data = "".join(output.get("data", {}).get("image/png", "").split())
-            if re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", data):
-                described = output.metadata.get("image/png", {})
-                return data, str(described.get("alt", "")) if isinstance(described, dict) else ""
+            for kind in PICTURES:
+                data = "".join(output.get("data", {}).get(kind, "").split())
+                if re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", data):
+                    described = output.metadata.get(kind, {})
+                    alt = str(described.get("alt", "")) if isinstance(described, dict) else ""
+                    return f"data:{kind};base64,{data}", alt
     return None
 
 

@@ -95,7 +95,7 @@ def write_page(notebook: Path, page: Path, folder: Path, error: str | None = Non
         if cell.cell_type == "markdown":
             cell.source = formulas.replace(cell.source, pieces.keep)
         for output in cell.get("outputs", []):
-            for kind in ("image/png", "image/jpeg"):
+            for kind in notebooks.PICTURES:
                 if kind in output.get("data", {}):
                     output.data[kind] = "".join(output.data[kind].split())
     mark_error(content, error, at)
@@ -168,7 +168,7 @@ def card_html(out: Path, card: Card, pictures: bool = True) -> str:
     image = '<div class="blank"></div>'
     if picture:
         alt = html.escape(picture[1] or f"A picture from {card.name}")
-        image = f'<img src="data:image/png;base64,{picture[0]}" alt="{alt}">'
+        image = f'<img src="{picture[0]}" alt="{alt}">'
     if page.exists():
         heading = f'<a href="{html.escape(quote(page.name, safe=""))}">{heading}</a>'
     note = {"ok": duration(card.seconds), "not run": "not run", "earlier run": "from an earlier run"}.get(
