@@ -203,6 +203,7 @@ CALLS = {
         "figure": plots.new_figure()[0], "alt": EMPTY, "dpi": 20, "quick": True
     },
     "plots.compact": lambda: {"png": plots.mime_bundle(plots.new_figure()[0], EMPTY, 20)[0]["image/png"]},
+    "plots.in_all_colours": lambda: {"png": plots.mime_bundle(plots.new_figure()[0], EMPTY, 20)[0]["image/png"]},
     "plots.show": lambda: {"figure": plots.new_figure()[0], "alt": EMPTY},
     "plots.tile": lambda: {"images": squashed(*FLAT), "columns": 4},
     "plots.draw_images": lambda: {"ax": ax(), "images": squashed(*FLAT), "columns": 4, "title": "some"},

@@ -31,6 +31,8 @@ def test_every_table_loads_and_names_its_sources(name):
         assert fact.status in costs.STATUS
         assert not re.search(r"stored|example\.com", f"{fact.note} {fact.source_address}")
     assert len(costs.sources(rows)) >= 5
+    addresses = {(fact.source_title, fact.source_address) for fact in rows if fact.source_address}
+    assert len(addresses) == len(costs.sources(rows)), "one title for two pages: the list of sources would drop one"
 
 
 def test_no_table_holds_a_fact_that_its_status_does_not_allow():

@@ -279,6 +279,14 @@ def test_readme_has_a_picture_with_alternative_text():
     assert content.startswith(b"\x89PNG") and len(content) < 200_000
 
 
+def test_each_chapter_ends_with_a_link_to_the_next():
+    chapters = sorted((ROOT / "chapters").glob("*.ipynb"))
+    for path, following in zip(chapters, chapters[1:], strict=False):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+        assert re.findall(r"\*\*Next:\*\* \[[^]]*\]\((.*?)\)", text) == [following.name], path.name
+
+
 def test_instructors_table_agrees_with_the_exercises():
     text = read("docs/instructors.md")
     for path in (ROOT / "solutions").glob("*.ipynb"):

@@ -24,9 +24,16 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def depth_for(columns: float, width: int, eyes: float = 0.063) -> float:
-    """How far something is whose parallax is so many columns: the triangle, the other way round."""
-    return eyes / 2 / math.sin(2 * math.pi * columns / width)
+TWO_VIEWS = slice(1, 7)  # of 8 rows: the outermost lie within 15 degrees of a pole, where the eyes are one
+
+
+def depth_for(columns: float, eyes: float = 0.063) -> torch.Tensor:
+    """``[8, 1]``: how far something is in each of 8 rows of 16 pixels whose parallax is so many columns.
+
+    The triangle, the other way round: along the ground, and from there along the ray.
+    """
+    elevation = torch.deg2rad(torch.tensor([78.75, 56.25, 33.75, 11.25, -11.25, -33.75, -56.25, -78.75]))[:, None]
+    return eyes / 2 / math.sin(2 * math.pi * columns / 16) / elevation.cos()
 
 
 # ------------------------------------------------------------------------------------------ two eyes
@@ -35,18 +42,58 @@ def depth_for(columns: float, width: int, eyes: float = 0.063) -> float:
 @pytest.mark.parametrize("columns", [1, 2, 5])
 def test_at_one_depth_everything_moves_by_the_triangle_s_angle(columns):
     picture = noise(2, 3, 8, 16)
-    depth = torch.full((2, 1, 8, 16), depth_for(columns, 16) if columns < 4 else 0.001)
+    depth = (depth_for(columns) if columns < 4 else torch.tensor(0.001)).expand(2, 1, 8, 16)
     moved = min(columns, 4)  # a quarter of a turn is the most
-    left, right = stereo_pair(picture, depth)
-    torch.testing.assert_close(left, picture.roll(moved, -1), atol=1e-4, rtol=0)
-    torch.testing.assert_close(right, picture.roll(-moved, -1), atol=1e-4, rtol=0)
+    for eye, wanted in zip(
+        stereo_pair(picture, depth), (picture.roll(moved, -1), picture.roll(-moved, -1)), strict=True
+    ):
+        torch.testing.assert_close(eye[..., TWO_VIEWS, :], wanted[..., TWO_VIEWS, :], atol=1e-4, rtol=0)
+        torch.testing.assert_close(eye[..., [0, 7], :], picture[..., [0, 7], :], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("eyes", [0.063, 1.0])
+def test_a_ray_from_the_moved_eye_meets_the_thing(eyes):
+    """In space: the eye that looks to azimuth ``a`` stands half of ``eyes`` to its left, and what it sees is ahead."""
+    g = torch.Generator().manual_seed(0)
+    depth = 2 + 20 * torch.rand(64, 128, generator=g, dtype=torch.float64)
+    a = parallax(depth, eyes) * (2 * math.pi / 128)
+    elevation = torch.deg2rad(90 - (torch.arange(64, dtype=torch.float64)[:, None] + 0.5) * 180 / 64)
+    east, north = torch.zeros_like(depth), depth * elevation.cos()  # the thing, seen from the middle: due north
+    eye_east, eye_north = -eyes / 2 * a.cos(), eyes / 2 * a.sin()
+    sideways = (east - eye_east) * a.cos() - (north - eye_north) * a.sin()
+    ahead = (east - eye_east) * a.sin() + (north - eye_north) * a.cos()
+    level = elevation.abs().rad2deg()[:, 0] <= 60  # farther up and down the eyes draw together
+    assert sideways[level].abs().max() < 1e-9 and (ahead[level] > 0).all()
+    assert (sideways[~level] > 0).all(), "nearer to a pole the eyes are less far apart"
+
+
+def test_around_the_poles_the_eyes_draw_together():
+    moves = parallax(torch.full((512, 1024), 3.0))[:, 0]
+    torch.testing.assert_close(moves, moves.flip(0))
+    elevation = (90 - (torch.arange(512) + 0.5) / 512 * 180).abs()
+    along = 3.0 * torch.deg2rad(elevation).cos()
+    share = torch.sin(moves * (2 * math.pi / 1024)) * along / (0.063 / 2)  # of the way between the eyes that is left
+    torch.testing.assert_close(share[elevation <= 60], torch.ones(int((elevation <= 60).sum())), atol=1e-4, rtol=0)
+    falls = share[(elevation > 60) & (elevation < 75)][:40]  # from above: toward the horizon
+    assert (falls.diff() > 0).all() and falls[0] < 0.1 and falls[-1] > 0.95
+    assert moves[elevation >= 75].abs().max() < 1e-6
+
+
+def test_the_ground_moves_by_its_distance_along_it():
+    """2.5 m below the eye and half way down, it is 2.5 m away, whatever is measured along the ray."""
+    row = 384  # its middle lies half a pixel below 45 degrees
+    angle = math.radians(45 + 90 / 512)
+    depth = torch.full((512, 1024), 2.5 / math.sin(angle))
+    wanted = math.asin(0.0315 / (2.5 / math.tan(angle))) * 1024 / (2 * math.pi)
+    moved = parallax(depth)[row, 0].item()
+    assert moved == pytest.approx(wanted, rel=1e-5) and moved == pytest.approx(2.065, abs=0.005)
 
 
 def test_half_a_column_lies_between_its_neighbours():
-    picture, depth = noise(3, 8, 16), torch.full((1, 8, 16), depth_for(0.5, 16))
-    left, right = stereo_pair(picture, depth)
-    torch.testing.assert_close(left, (picture + picture.roll(1, -1)) / 2, atol=1e-4, rtol=0)
-    torch.testing.assert_close(right, (picture + picture.roll(-1, -1)) / 2, atol=1e-4, rtol=0)
+    picture, depth = noise(3, 8, 16), depth_for(0.5).expand(1, 8, 16)
+    for eye, move in zip(stereo_pair(picture, depth), (1, -1), strict=True):
+        wanted = (picture + picture.roll(move, -1)) / 2
+        torch.testing.assert_close(eye[:, TWO_VIEWS], wanted[:, TWO_VIEWS], atol=1e-4, rtol=0)
 
 
 def test_the_sky_stays_and_wider_eyes_see_more():
@@ -54,7 +101,7 @@ def test_the_sky_stays_and_wider_eyes_see_more():
     picture = noise(3, 32, 64)
     for eye in stereo_pair(picture, far):
         torch.testing.assert_close(eye, picture, atol=0.01, rtol=0)
-    assert (parallax(far, 0.5) > parallax(far)).all()
+    assert (parallax(far, 0.5) > parallax(far))[:, 3:-3].all(), "but for the poles, where both are 0"
 
 
 def test_the_near_hides_the_far_and_the_hole_is_filled_with_the_far():
@@ -63,11 +110,11 @@ def test_the_near_hides_the_far_and_the_hole_is_filled_with_the_far():
         sky = torch.linspace(-0.5, 0.5, 16).expand(3, 8, 16).clone()
         picture, depth = sky.clone(), torch.full((1, 8, 16), 1e6)
         picture[:, :, place] = torch.tensor([1.0, -1.0, -1.0])[:, None]
-        depth[:, :, place] = depth_for(2, 16)
-        left, right = stereo_pair(picture, depth)
+        depth[:, :, place] = depth_for(2)[:, 0]
+        left, right = (eye[:, TWO_VIEWS] for eye in stereo_pair(picture, depth))
         for eye, move in ((left, 2), (right, -2)):
             red = (eye[0] > 0.9) & (eye[1] < -0.9)
-            assert red[:, (place + move) % 16].all() and red.sum() == 8, "one post, moved by two"
+            assert red[:, (place + move) % 16].all() and red.sum() == 6, "one post, moved by two"
             rest = eye[:, :, [c for c in range(16) if c != (place + move) % 16]]
             assert (rest[0] - rest[1]).abs().max() < 1e-3, "no red anywhere else: holes show the sky"
 
@@ -78,8 +125,9 @@ def test_it_agrees_with_a_search_through_all_pixels(seed):
     g = torch.Generator().manual_seed(seed)
     steps = torch.randint(0, 4, (16,), generator=g).tolist()
     picture = noise(3, 8, 16)
-    depth = torch.tensor([depth_for(s, 16) if s else 1e9 for s in steps]).expand(1, 8, 16) * (1 + 1e-5)
-    left, _ = stereo_pair(picture, depth)
+    depth = torch.cat([depth_for(s) if s else torch.full((8, 1), 1e9) for s in steps], dim=1)[None] * (1 + 1e-5)
+    left = stereo_pair(picture, depth)[0][:, TWO_VIEWS]
+    picture = picture[:, TWO_VIEWS]
     for column in range(16):
         found = [(steps[i], i) for i in range(16) if (i + steps[i] - column) % 16 == 0]
         for i in range(16):
@@ -100,6 +148,8 @@ def test_what_no_pair_can_be_made_of():
     for bad in (torch.zeros(1, 8, 16), torch.full((1, 8, 16), -1.0), torch.full((1, 8, 16), math.nan)):
         with pytest.raises(ValueError, match="metres above 0"):
             stereo_pair(picture, bad)
+    with pytest.raises(ValueError, match=r"depth must be a tensor of shape \[\.\.\., H, 2 H\].*all of a panorama"):
+        parallax(torch.ones(16))
     with pytest.raises(ValueError, match="eyes must be a finite number above 0"):
         stereo_pair(picture, torch.ones(1, 8, 16), eyes=0)
 

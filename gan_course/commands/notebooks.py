@@ -160,7 +160,7 @@ def title(notebook: NotebookNode, default: str) -> str:
 
 
 def cover_picture(notebook: NotebookNode) -> tuple[str, str] | None:
-    """(``data:`` address, alternative text) of the picture below the cell tagged ``cover``, else of the first, or None."""
+    """(``data:`` address, alternative text) of the picture below the cell tagged ``cover``, else of the first."""
     for cell in sorted(notebook.cells, key=lambda cell: "cover" not in tags(cell)):
         for output in cell.get("outputs", []):
             for kind in PICTURES:

@@ -11,30 +11,43 @@ from torch import Tensor
 from gan_course.arguments import Floats, guard, number, refuse, shaped
 from gan_course.data.views import check_panorama
 
-Depth = Annotated[Tensor, shaped("[..., W]", lambda x: x.ndim > 0, "give it the panorama's columns")]
+Depth = Annotated[
+    Tensor,
+    shaped("[..., H, 2 H]", lambda x: x.ndim > 1 and x.shape[-1] == 2 * x.shape[-2], "give it all of a panorama"),
+]
 Metres = Annotated[float, number(0, 1, above=True)]
 
 
 def parallax(depth: Depth, eyes: Metres = 0.063) -> Tensor:
     """By how many columns the left eye sees a thing farther to the right than a single eye in the middle would.
 
-    ``depth``: metres, above 0, the columns of a panorama last, ``[..., W]``; the result has its shape. The eyes are
-    ``eyes`` metres apart, as most people's are, and stand on either side of whatever direction is looked at: so all
-    directions of a panorama are right at once ("omnidirectional stereo", Ishiguro and others, 1992). What is nearer
-    than half of ``eyes`` is moved by a quarter of a turn, the most that there is. Raises ``ValueError`` for a depth of
-    0 or below, and for NaN.
+    ``depth``: metres from the eye, above 0, all rows and columns of a panorama, ``[..., H, 2 H]``; the result has its
+    shape, 0 to ``W / 4``. The eyes are ``eyes`` metres apart, as most people's are, and stand on either side of
+    whatever direction is looked at: so all directions along the horizon are right at once ("omnidirectional stereo",
+    Ishiguro and others, 1992). The eyes keep level, so that the distance along the ground counts, which is the depth
+    times the cosine of a row's elevation. What is nearer so than half of ``eyes`` is moved by a quarter of a turn, the
+    most that there is.
+
+    Around a pole no move of columns can show two views: it only turns the picture. So from 60 to 75 degrees above and
+    below the horizon the eyes draw together, and nearer to the poles they are one (Blender's "pole merging", with its
+    usual angles). Raises ``ValueError`` for a depth of 0 or below, and for NaN.
     """
     if not (depth > 0).all():
         raise ValueError("depth must be metres above 0 everywhere: clamp it, and look where it was made")
-    return torch.asin((eyes / 2 / depth).clamp(max=1)) * (depth.shape[-1] / (2 * math.pi))
+    height, width = depth.shape[-2:]
+    elevation = (90 - (torch.arange(height, dtype=torch.float64) + 0.5) / height * 180)[:, None].abs()  # of each row
+    apart = eyes * torch.cos(torch.deg2rad((elevation - 60).clamp(0, 15) * 6))  # all of it up to 60 degrees, 0 from 75
+    ratio = apart / 2 / torch.cos(torch.deg2rad(elevation))
+    return torch.asin((ratio.to(depth) / depth).clamp(0, 1)) * (width / (2 * math.pi))
 
 
 def stereo_pair(panorama: Floats, depth: Floats, eyes: Metres = 0.063) -> tuple[Tensor, Tensor]:
     """What the left and the right eye see: two panoramas of the form of ``panorama``, ``[..., C, H, 2 H]``.
 
     ``depth``: metres from the eye, above 0, one number a pixel, ``[..., 1, H, 2 H]``. ``eyes``: the distance between
-    them in metres; enlarge it, and the place becomes a model on a table. Each pixel moves by its :func:`parallax`, the
-    nearer hides the farther, and what becomes visible behind an edge is filled with what lies beside it, farther away.
+    them in metres; enlarge it, and the place becomes a model on a table. Each pixel moves by its :func:`parallax`, none
+    within 15 degrees of a pole; the nearer hides the farther, and what becomes visible behind an edge is filled with
+    what lies beside it, farther away.
     The left and right edge of the panorama belong together. Raises ``ValueError`` for a picture that isn't twice as
     wide as high, a depth of another shape, and one of 0 or below.
     """
