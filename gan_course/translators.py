@@ -25,8 +25,9 @@ class Translator(nn.Module):
     A small relative of Johnson and others' network (arXiv 1603.08155): down to a quarter of the side, ``blocks``
     residual blocks, up again by repeating pixels, which leaves no checkerboard. With ``bridges``, what was seen on the
     way down is added on the way up, as in a U-Net: fine detail need not pass through the middle. No layer looks at the
-    whole picture, as their normalisation does: what comes out at a place depends on the ``reach`` pixels around it
-    alone, and a large picture can be made in tiles. Raises ``ValueError`` for pictures and noise of other shapes.
+    whole picture, as the instance normalisation does that soon replaced their batch normalisation (Ulyanov and others,
+    arXiv 1607.08022): what comes out at a place depends on the ``reach`` pixels around it alone, and a large picture
+    can be made in tiles. Raises ``ValueError`` for pictures and noise of other shapes.
     """
 
     multiple = 4
