@@ -91,6 +91,21 @@ def test_the_shipped_table_knows_every_variant():
     assert [row["variant"] for row in rows if "later" in row] == list(ablation.LONGER)
 
 
+def test_the_floor_lies_below_every_run():
+    rows, _ = ablation.load_results()
+    every = [d for row in rows for d in row["distances"] + row.get("later", [])]
+    assert 0.1 < ablation.load_floor() < min(every)
+
+
+def test_measuring_the_floor(monkeypatch):
+    glyphs = data.load("glyphs", count=2000)
+    monkeypatch.setattr(data, "load", lambda name, **options: glyphs)  # MNIST may not be here
+    monkeypatch.setattr(ablation, "SAMPLES", 1000)
+    few = ablation.measure_floor()
+    monkeypatch.setattr(ablation, "SAMPLES", 500)
+    assert 0 < few < ablation.measure_floor(), "fewer pictures are farther apart"
+
+
 def test_labels_help_on_every_seed():
     """Chapter 04 says: the worst run with labels is four times as close as the best one without."""
     told, untold = (ablation.load_labels()[name] for name in ("with labels", "without"))
@@ -119,7 +134,7 @@ def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
     names = ("the recipe", "without R1", "with momentum 0.5")
     rows = [{"variant": name, "median": 1.5} for name in names]
     kept = {"with labels": [0.5] * 3, "without": [2.0] * 3}
-    ablation.save_results(rows, {name: torch.zeros(2, 1, 28, 28) for name in names}, seconds=1, labels=kept)
+    ablation.save_results(rows, {name: torch.zeros(2, 1, 28, 28) for name in names}, seconds=1, labels=kept, floor=0.5)
     fresh = {"distances": [3.0, 2.0], "rate": 7.0, "pictures": torch.ones(2, 1, 28, 28)}
     monkeypatch.setattr(ablation, "measure", lambda task: fresh)
     monkeypatch.setattr(ablation, "ProcessPoolExecutor", ThreadPoolExecutor)
@@ -128,7 +143,7 @@ def test_measuring_a_variant_anew_keeps_the_other_rows(tmp_path, monkeypatch):
     assert [row["variant"] for row in back] == list(names)
     assert [row["median"] for row in back] == [1.5, 3.0, 1.5] and back[1]["later"] == [2.0] * 3
     assert pictures["without R1"].min() == 1 and pictures["the recipe"].max() < 0.01
-    assert ablation.load_labels() == kept
+    assert ablation.load_labels() == kept and ablation.load_floor() == 0.5
     monkeypatch.setattr(ablation, "measure_labels", lambda task: task[1] + 10.0 * task[0])
     assert cli.main(["ablation", "--only", "labels"]) == 0
     assert ablation.load_labels() == {"with labels": [10.0, 11.0, 12.0], "without": [0.0, 1.0, 2.0]}
