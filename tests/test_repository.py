@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -281,7 +282,7 @@ def test_readme_has_a_picture_with_alternative_text():
 
 def test_each_chapter_ends_with_a_link_to_the_next():
     chapters = sorted((ROOT / "chapters").glob("*.ipynb"))
-    for path, following in zip(chapters, chapters[1:], strict=False):
+    for path, following in pairwise(chapters):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
         assert re.findall(r"\*\*Next:\*\* \[[^]]*\]\((.*?)\)", text) == [following.name], path.name
