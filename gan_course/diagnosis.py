@@ -173,6 +173,8 @@ def _generator_label_swapped(curves: Curves) -> Finding | None:
 def _overfitting(curves: Curves) -> Finding | None:
     held_out, real, fake = (curves.typical(name) for name in ("held_out_logit", "real_logit", "fake_logit"))
     memory = real - held_out  # what a picture gains by having been trained on
+    # On chapter 05's digits it stays near 0 with 1,500 pictures, below 0.3 with 500, and with 100, augmented, near 0.8.
+    # Not augmented, it grows on, and the distance to held-out pictures turns upwards where it is 1.1 to 1.6.
     if not (memory > 1 and memory > 0.5 * (real - fake)):
         return None
     return Finding(

@@ -54,7 +54,8 @@ class Trainer:
 
     ``step``, ``d_loss``, ``g_loss``; ``real_logit``, ``fake_logit``: batch means; ``spread``: how much the generated
     samples of a batch differ from each other, real ones being 1; ``g_gradient``: the length of the gradient that the
-    generator learned from; and, where there are ``held_out`` images, ``held_out_logit``: their mean.
+    generator learned from; and, where there are ``held_out`` images, ``held_out_logit``: their mean. All three logits
+    are read off in the discriminator's last turn, before it learns from it, so they can be compared.
 
     ``average`` is the moving average of the generator: use it to sample. Its batch norms know what its own layers give
     (:func:`gan_course.networks.measure_batch_norms`): the generator's know weights that have moved on since.
@@ -97,6 +98,7 @@ class Trainer:
         self.discriminator_optimizer = adam(self.discriminator.parameters(), lr=s.discriminator_lr)
         self.random = torch.Generator().manual_seed(seed)
         self.steps = 0
+        self._logging = True  # whether the step under way goes to the log; :meth:`run` knows
         columns = COLUMNS if held_out is None else (*COLUMNS, "held_out_logit")
         self.log: dict[str, list[float]] = {name: [] for name in columns}
         self.figure: Any = None
@@ -108,11 +110,19 @@ class Trainer:
         if self.settings.decay_after:
             self._slow_down()
         for _ in range(self.settings.discriminator_steps):
-            record = self.discriminator_step()
+            unseen = self._judge_held_out()  # first: an update shifts all logits, and the three are to be compared
+            record = self.discriminator_step() | unseen
         record["g_loss"] = self.generator_step()
         self.move_average()
         self.steps += 1
         return record
+
+    @torch.no_grad()
+    def _judge_held_out(self) -> dict[str, Tensor]:
+        """The mean logit of the held-out images, where there are any and the log wants it."""
+        if self.held_out is None or not self._logging:
+            return {}
+        return {"held_out_logit": self.judge(self.held_out).mean()}
 
     def _slow_down(self) -> None:
         """Let both learning rates fall as 1 / √step, once ``decay_after`` steps are done."""
@@ -237,8 +247,9 @@ class Trainer:
             try:
                 while self.steps < last:
                     text = None
+                    coming = self.steps + 1
+                    self._logging = logging = coming % LOG_EVERY == 0 or coming == last
                     record = self.step()
-                    logging = self.steps % LOG_EVERY == 0 or self.steps == last
                     saving = checkpoint is not None and (self.steps % checkpoint_every == 0 or self.steps == last)
                     if logging or saving:  # a diverged state must never replace a good checkpoint
                         self.check_losses(record, checkpoint)
@@ -286,13 +297,10 @@ class Trainer:
         """What the log holds beside the losses and logits of the last step: see the class."""
         real, fake = self.last_batch
         gradients = [p.grad for p in self.generator_weights if p.grad is not None]
-        more = {
+        return {
             "spread": fake.std(dim=0).mean() / real.std(dim=0).mean(),
             "g_gradient": torch.stack([gradient.norm() for gradient in gradients]).norm(),
         }
-        if self.held_out is not None:
-            more["held_out_logit"] = self.judge(self.held_out).mean()
-        return more
 
     @torch.no_grad()
     def sample(self, noise: Floats | Count = 64, labels: Labels | None = None) -> Tensor:

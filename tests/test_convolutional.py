@@ -182,15 +182,43 @@ def test_held_out_pictures_are_logged():
     trainer = Trainer(
         networks.ConvGenerator(width=8), networks.ConvDiscriminator(width=4), images[:64], SMALL, held_out=images[64:]
     )
-    log = trainer.run(10)
-    assert set(log) == {*COLUMNS, "held_out_logit"}
+    trainer.run(9)
     with torch.no_grad():
         expected = trainer.discriminator(images[64 : 64 + HELD_OUT_IMAGES]).mean().item()
-    assert log["held_out_logit"] == [pytest.approx(expected, abs=1e-5)]
+    log = trainer.run(1)
+    assert set(log) == {*COLUMNS, "held_out_logit"} and log["step"] == [9, 10]
+    assert log["held_out_logit"][1] == pytest.approx(expected, abs=1e-5)
     digits = glyphs()
     pair = networks.ConvGenerator(classes=10, width=8), networks.ConvDiscriminator(classes=10, width=4)
     with pytest.raises(ValueError, match="held_out"):
         Trainer(*pair, digits.images, SMALL, labels=digits.labels, held_out=images)
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_the_logits_of_the_log_are_of_the_same_weights(turns):
+    """Where a single picture is trained on and held out, its two logits are equal in every entry."""
+    images = glyphs(1).images.expand(16, -1, -1, -1)
+    settings = Settings(batch_size=8, discriminator_steps=turns)
+    pair = networks.ConvGenerator(width=8), networks.ConvDiscriminator(width=4)
+    log = Trainer(*pair, images, settings, held_out=images).run(23)
+    assert log["step"] == [10, 20, 23] and len(set(log["real_logit"])) == 3
+    assert log["held_out_logit"] == pytest.approx(log["real_logit"], abs=1e-5)
+
+
+def test_held_out_pictures_are_judged_for_the_log_alone():
+    images, seen = glyphs(64).images, []
+    pair = networks.ConvGenerator(width=8), networks.ConvDiscriminator(width=4)
+    trainer = Trainer(*pair, images[:32], SMALL, held_out=images[32:])
+    judge = trainer.judge
+
+    def counting(images, *given):
+        if len(images) == 32:
+            seen.append(trainer.steps)
+        return judge(images, *given)
+
+    trainer.judge = counting
+    trainer.run(12)
+    assert seen == [9, 11]  # the steps that become the 10th and the 12th
 
 
 def test_spread_and_gradient_of_the_log():

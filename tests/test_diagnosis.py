@@ -194,6 +194,11 @@ CASES = [
         {"real_logit": 0.6, "held_out_logit": 0.1, "fake_logit": -0.7},
         "discriminator overfitting",
     ),
+    (
+        {"real_logit": 0.6, "held_out_logit": -0.5, "fake_logit": -0.5},
+        {"real_logit": 0.5, "held_out_logit": -0.3, "fake_logit": -0.3},  # all of the lead is memory, but a small one
+        "discriminator overfitting",
+    ),
     ({"spread": 0.25}, {"spread": 0.95}, "mode collapse"),
     ({"spread": 0.65}, {"spread": 0.75}, "samples of the wrong spread"),
     ({"spread": 1.5}, {"spread": 1.3}, "samples of the wrong spread"),

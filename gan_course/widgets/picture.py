@@ -159,7 +159,7 @@ def curves(lab: Lab) -> Image.Image:
     """Losses, mean logits, and how near the generated points are, as one palette picture."""
     log, measures = lab.curves, lab.measures
     step, far = log["step"], measures["step"]
-    covered = label("heaps reached") if lab.now.heaps is not None else label("data reached")
+    covered = label("share of heaps") if lab.now.heaps is not None else label("share of data")
     return paint(
         Chart(
             label("losses"),
