@@ -431,3 +431,54 @@ def test_a_nan_is_traced_to_the_operation_and_the_line():
 
 def test_no_hint_says_a_sentence_twice():
     assert report.each_sentence_once("Look. Return one number. Return one number.") == "Look. Return one number."
+
+
+# ------------------------------------------------------------------------------------------ shapes and kinds
+
+
+@pytest.mark.parametrize(
+    ("found", "allowed", "said"),
+    [
+        ([7, 2], [[6, 2]], "Axis 0, counted from 0, has length 7 and should have 6."),
+        ([2, 6], [[6, 2]], "Axes 0 and 1, counted from 0, are exchanged."),
+        ([2, 4, 3], [[4, 3, 2]], "The axes are in another order."),
+        ([3, 5, 4], [[3, 4]], "There is an axis too many: number 1, counted from 0, of length 5."),
+        ([3, 3], [[3]], "There is an axis too many."),
+        ([5, 3, 4], [[4, 4]], "There is an axis too many."),
+        ([4, 1, 4, 2], [[4, 2]], "There are 2 axes too many."),
+        ([], [[4]], "An axis is missing: number 0, counted from 0, of length 4."),
+        ([5], [[3, 4]], "An axis is missing."),
+        ([5], [[3, 4, 4]], "2 axes are missing."),
+        ([5, 784], [[5, 1, 28, 28], [5, 783]], "Axis 1, counted from 0, has length 784 and should have 783."),
+    ],
+)
+def test_what_is_wrong_with_a_shape_is_said_axis_by_axis(found, allowed, said):
+    assert values.why_not_shape(found, allowed) == said
+
+
+def test_a_wrong_shape_is_told_before_the_hint_about_the_values():
+    hint = hint_of(checks.check_generator_gradients, lambda logits: (logits.sum(), logits.sum(), logits.sum()))
+    assert hint.startswith("An axis is missing: number 0, counted from 0, of length 4. Differentiate")
+
+
+def attempt_at(function):
+    return report.Attempt("answer", function, ["x"], "", Evidence(), sandbox.Originals())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1.0])
+def test_an_argument_with_any_number_in_it_may_come_out_as_it_went_in_and_no_other_way(number):
+    given = torch.tensor([number, 2.0])
+    assert torch.equal(attempt_at(lambda x: x[1:])(given), torch.tensor([2.0]))
+    with pytest.raises(report.Difference, match="x was changed"):
+        attempt_at(lambda x: x.add_(1))(given.clone())
+
+
+@pytest.mark.parametrize("number", [3, np.int64(3), torch.tensor(3)])
+def test_a_whole_number_is_one_of_any_kind(number):
+    attempt_at(lambda x: x).whole(values.plain(number), "Count.")
+
+
+@pytest.mark.parametrize("number", [3.0, np.float32(3), torch.tensor(3.0)])
+def test_a_number_with_a_point_is_no_whole_number(number):
+    with pytest.raises(report.Difference, match="the result = 3, of the kind float"):
+        attempt_at(lambda x: x).whole(values.plain(number), "Count.")

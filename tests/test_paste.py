@@ -119,6 +119,19 @@ def walk(field, points, count):
     return points
 
 
+def evenly(anchors, count):
+    t, found = (torch.arange(count) / count)[:, None], []
+    for a, b in zip(anchors, anchors.roll(-1, 0), strict=True):
+        angle = torch.acos((a @ b) / (a.norm() * b.norm()))
+        found.append((torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle))
+    return torch.cat(found)
+
+
+def rows_over_time(maps, count):
+    """Chapter 12's own line, whatever is taken for the number of frames."""
+    return maps.unflatten(0, (-1, count)).permute(0, 3, 4, 1, 2).flatten(0, 2)
+
+
 FORMER = {  # what was right before the tasks were varied, with the further arguments left aside
     "losses_from_logits": lambda real, fake, *_: (
         losses.non_saturating_discriminator_loss(real, fake),
@@ -137,12 +150,19 @@ FORMER = {  # what was right before the tasks were varied, with the further argu
     "jump_to": lambda x, noise, start, t, betas: diffusion.add_noise(x, noise, t, diffusion.cumulative_alphas(betas)),
     "flow_walk": lambda field, noise, count, *_: walk(field, noise, count),
     "guided": lambda both, scales: diffusion.guide(*both.chunk(2), scales[0].item()),
+    "attend": lambda query, key, value, *_: torch.nn.functional.scaled_dot_product_attention(query, key, value),
+    "closed_walk": lambda anchors, *_: evenly(anchors, 4),
+    "tokens_over_time": lambda maps, count, *_: rows_over_time(maps, count),
 }
 
 
 @pytest.mark.parametrize("task", FORMER)
 def test_the_chapters_own_formula_is_no_longer_an_answer(task, capfd):
     assert rejected(task, FORMER[task])
+
+
+def test_a_window_is_no_clip(capfd):
+    assert rejected("tokens_over_time", lambda maps, count, window: rows_over_time(maps, window))
 
 
 @pytest.mark.parametrize("name", NAMES)

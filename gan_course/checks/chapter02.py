@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ HINTS = (
 )
 SUM = tr_later("That is the sum over the batch. A mean keeps its size when the batch grows.")
 HALF = tr_later("That is half of it. The two terms are added, not averaged.")
+EARLY = tr_later("The mean comes too early. First the logarithm of each, then the mean.")
 
 
 def _compare(attempt: Attempt, result: Any, expected: tuple[Tensor, ...], hints: tuple[str, ...], *mistakes: Mistakes):
@@ -63,6 +65,7 @@ def _discriminator_mistakes(real: Tensor, fake: Tensor) -> list[tuple[Tensor, st
         (-real.log().mean(), tr("The fake batch is missing: such a D learns to call everything real.")),
         (-(1 - fake).log().mean(), tr("The real batch is missing: such a D learns to call everything fake.")),
         (right / 2, HALF),
+        (-real.mean().log() - (1 - fake).mean().log(), EARLY),
         *_common_mistakes(right, len(real)),
     ]
 
@@ -82,6 +85,7 @@ def _generator_mistakes(fake: Tensor) -> list[tuple[Tensor, str]]:
             -(1 - fake).log().mean(),
             tr("This is small when D recognises the fakes, which is what D wants. What does the generator want?"),
         ),
+        (-fake.mean().log(), EARLY),
         *_common_mistakes(-fake.log().mean(), len(fake)),
     ]
 
@@ -133,10 +137,27 @@ def _compare_logits(attempt: Attempt, real: Tensor, fake: Tensor, smooth: float)
     double, right = _losses_of_logits(p, q), _losses_of_logits(real, fake, smooth)
     more = smooth * real.mean()
     generator = [(double[1], twice), *_generator_mistakes(q)]
+    both = (1 - smooth) * (softplus(-real) + softplus(real)).mean() + softplus(fake).mean()
+    twice_the_same = tr("Both logarithms of a real sample have the share 1 - s. The second one's is s.")
+    exchanged = tr("The two shares are exchanged: with a small s, D is still asked to believe in real samples.")
+    turned = softplus(real).mean() - smooth * real.mean() + softplus(fake).mean()
     if not smooth:
-        discriminator = [(double[0], twice), *_discriminator_mistakes(p, q)]
+        discriminator = [(double[0], twice), (turned, exchanged), (both, twice_the_same)]
+        discriminator += _discriminator_mistakes(p, q)
     else:
+        smoothed_too = tr("The generator's loss is smoothed, too. It stays as it was.")
+        generator.insert(0, (right[1] + smooth * fake.mean(), smoothed_too))
         discriminator = [
+            (turned, exchanged),
+            (both, twice_the_same),
+            (
+                (1 - smooth) * (softplus(-real).mean() + softplus(fake).mean()),
+                tr("The factor 1 - s belongs to the real samples alone. Beside it stands a term with the share s."),
+            ),
+            (
+                (1 - smooth) * softplus(-real).mean() + softplus(fake).mean(),
+                tr("A part of a real sample's term is missing: the one with the share s."),
+            ),
             (right[0] - more, tr("Nothing is smoothed: D is still asked to be sure of the real samples.")),
             (right[0] - smooth * fake.mean(), tr("Both sides are smoothed. Of the fakes, D may be sure.")),
             (right[0] - more - smooth * fake.mean(), tr("The fakes are smoothed, and the real samples are not.")),
@@ -243,13 +264,34 @@ def _compare_hinge(attempt: Attempt, real_logits: list[float], fake_logits: list
     )
     expected = margin * right[0], margin * right[1]
     scaled = [[(margin * value, hint) for value, hint in rows] for rows in (d_mistakes, g_mistakes)]
+    inputs = [x.clone().requires_grad_() for x in given]
     if margin != 1:
         fixed = _hinge_discriminator(*given)
         scaled[0] += [
             (fixed, tr("The margin is that of the chapter: here it is given.")),
             (right[0], tr("The margin was made 1 by a division: the cost is the distance to it, in logits.")),
         ]
-    _compare(attempt, attempt(*(x.clone() for x in given), margin), expected, hints, *scaled)
+    result = attempt(*inputs, margin)
+    _compare(attempt, result, expected, hints, *scaled)
+    _compare_hinge_slopes(attempt, result, inputs, margin)
+
+
+def _compare_hinge_slopes(attempt: Attempt, result: Any, inputs: list[Tensor], margin: float) -> None:
+    """Training goes down both losses. At the bend itself the slope is a matter of convention."""
+    real, fake = inputs
+    hint = tr("The value is right, but its slope is not, and training goes down the slope. Was a part of it cut off?")
+    slopes = (
+        (0, real, -(real < margin).double() / len(real), "real"),
+        (0, fake, (fake > -margin).double() / len(fake), "fake"),
+        (1, fake, torch.full_like(fake, -1 / len(fake)), "fake"),
+    )
+    values = attempt.results(result, LOSSES)
+    for which, logits, right, name in slopes:
+        bend = (logits.detach().abs() - margin).abs() < 1e-6
+        slope = attempt.gradient(values[which], logits, LOSSES[which])
+        known = [(-right.masked_fill(bend, 0.0), tr("The value is right, and its slope has the wrong sign."))]
+        what = f"d {LOSSES[which]} / d {name}_logits"
+        attempt.close(slope.masked_fill(bend, 0.0), right.masked_fill(bend, 0.0), hint, known, what=what)
 
 
 @check("hinge_losses(real_logits [N], fake_logits [N], margin) -> (L_D, L_G)")
@@ -286,7 +328,10 @@ def _compare_gradients(attempt: Attempt, fake_logits: list[float], hint: str) ->
     right = (-p, -rest, -2 * p * rest.square())
     by_probability = (-1 / (1 - p), -1 / p, -2 * (1 - p))
     swapped = (right[1], right[0], right[2])
-    other = tr("This is the other loss's gradient. Which of the two fades where D is sure of the fake?")
+    others = (
+        tr("That is the non-saturating loss's derivative. The saturating one's fades where D is sure of the fake."),
+        tr("That is the saturating loss's derivative. The non-saturating one's is -1 where D is sure of the fake."),
+    )
     sign = tr("Only the sign is wrong. All three losses fall when the logit rises.")
     chain = tr(
         "That is the derivative with respect to the probability. The chain rule has one more factor: how the "
@@ -308,7 +353,7 @@ def _compare_gradients(attempt: Attempt, fake_logits: list[float], hint: str) ->
             (right[i] / len(logits), mean),
         ]
         if i < 2:
-            mistakes.insert(0, (swapped[i], other))
+            mistakes.insert(0, (swapped[i], others[i]))
         else:
             mistakes += [(2 * (logits - 1), score), (right[2] / 2, half), (2 * p.square() * rest, target)]
         attempt.close(value, right[i], hint, mistakes, what=GRADIENTS[i])
@@ -405,9 +450,13 @@ def check_optimal_discriminator() -> Parts:
 # ------------------------------------------------------------------------------------------ Jensen-Shannon
 
 
-def _kl(p: Tensor, q: Tensor, dx: float) -> Tensor:
-    """Kullback-Leibler divergence on a grid; a place where p is 0 contributes nothing."""
-    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum() * dx
+def _kl(p: Tensor, q: Tensor, dx: float, ends: float = 1.0) -> Tensor:
+    """Kullback-Leibler divergence on a grid; a place where p is 0 contributes nothing.
+
+    ``ends``: how often the first and the last place count, one half in a sum of trapezoids.
+    """
+    terms = torch.xlogy(p, p) - torch.xlogy(p, q)
+    return (terms.sum() + (ends - 1) * (terms[0] + terms[-1])) * dx
 
 
 def _jensen_shannon(attempt: Attempt, p: Tensor, q: Tensor, dx: float, hint: str) -> None:
@@ -434,6 +483,10 @@ def _jensen_shannon(attempt: Attempt, p: Tensor, q: Tensor, dx: float, hint: str
         ),
         (_kl(p, m, dx), tr("Only p is compared with the middle. The divergence treats p and q alike.")),
         (-right, tr("Only the sign is wrong: a divergence is never negative.")),
+        (
+            (_kl(p, m, dx, ends=0.5) + _kl(q, m, dx, ends=0.5)) / 2,
+            tr("Trapezoids count the first and the last place half: the task asks for the plain sum."),
+        ),
     ]
     attempt.close(attempt(p.clone(), q.clone(), dx), right, hint, mistakes, tolerance=1e-3)
 
@@ -452,9 +505,13 @@ def check_jensen_shannon() -> Parts:
         (-1.5, 0.8, 1, 1.3, middle),
         (0, 1, 0, 1, tr("Two equal densities have the divergence 0.")),
     )
-    drawn = hidden(
-        lambda r: (r.uniform(-1.5, 0), r.uniform(0.9, 1.3), r.uniform(0, 1.5), r.uniform(0.9, 1.3), middle), 3
-    )
+
+    def bells(r: random.Random) -> tuple[float, float, float, float, str]:
+        """Equally wide: far out, p / (p + q) stays below 1 in 32 bits, or else 1 minus it is 0 and has no logarithm."""
+        width = r.uniform(0.9, 1.3)
+        return r.uniform(-0.5, 0), width, r.uniform(0.2, 0.8), width, middle
+
+    drawn = hidden(bells, 3)
 
     def box(begin: int, end: int, dx: float) -> Tensor:
         """A density that is the same from cell ``begin`` on, and 0 from ``end`` on."""
@@ -502,6 +559,20 @@ def _between(real: Tensor, seed: int = 7) -> tuple[Tensor, Tensor, Tensor]:
     return fake, share, real + per_picture(share, real) * (fake - real)
 
 
+SHARES = tr_later(
+    "Shares of shape [N, 1, 1, 1] fit pictures. Points have one axis behind the first, and then each sample is mixed "
+    "with the shares of all: how many axes has `real`?"
+)
+
+
+def _with_each_share(discriminator: nn.Module, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    """The penalty of who gives points shares of shape [N, 1, 1, 1], as pictures need them."""
+    if real.ndim > 2:
+        return _gradients(discriminator, real + per_picture(share, real) * (fake - real)).square().sum(1).mean() / 2
+    places = real + share.reshape(-1, 1, 1) * (fake - real)  # [N, N, 2]
+    return _gradients(discriminator, places.flatten(0, 1)).square().sum() / len(real) / 2
+
+
 def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> None:
     fake, share, real = _between(given)  # what the name "real" means below: the places that are looked at
     elsewhere = {
@@ -512,6 +583,7 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> No
     }
     rows = _gradients(discriminator, real).detach()
     squares = rows.square().sum(1)
+    unflattened = [rows.reshape(real.shape).square().sum(axis).mean() / 2 for axis in range(1, real.ndim)]
     right = squares.mean() / 2
     p = discriminator(real).detach().sigmoid().flatten()
     of_belief = squares * (p * (1 - p)).square()
@@ -523,6 +595,17 @@ def _compare_r1(attempt: Attempt, discriminator: nn.Module, given: Tensor) -> No
             rows.square().mean() / 2,
             tr("Averaged over the coordinates too. The squared length of a gradient is the sum over its coordinates."),
         ),
+        *[
+            (
+                value,
+                tr(
+                    "The sum runs over one axis of a picture, and the mean over the others. All axes but the first "
+                    "belong to one sample: flatten them first."
+                ),
+            )
+            for value in (unflattened if real.ndim > 2 else [right])
+        ],
+        (_with_each_share(discriminator, given, fake, share), SHARES),
         (squares.sqrt().mean() / 2, tr("The length is not squared.")),
         (squares.sqrt().mean(), tr("The length is not squared, and the half is missing.")),
         *[
@@ -605,6 +688,7 @@ def check_r1_penalty() -> Parts:
         (Bowl(-0.2, 1.0, "D(x) = 1 - |x|^2 / 5"), normal(3, 2, 4, 5, seed=1)),
         (new_game(5).discriminator, normal(5, 2, seed=2)),
         (_bowl(), normal(1, 3, 2, 3, seed=3)),
+        (Plane([-1.0, 2.0], "D(x) = 2 x2 - x1"), normal(4, 2, seed=4)),
     )
     trains = (_bowl(), images), (new_game(5).discriminator, normal(5, 2, seed=2))
     return {

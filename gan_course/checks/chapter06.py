@@ -351,11 +351,28 @@ def _compare_memory(attempt: Attempt, samples: Tensor, train: Tensor, held_out: 
             (to_train == 0).double().mean().item(),
             "Only exact copies were counted. A memorised picture may differ by a few pixels.",
         ),
+        (
+            (to_train <= to_held).double().mean().item(),
+            "A sample that is equally far from both sets is not *nearer* to the training pictures.",
+        ),
         *[(nearer_by(norm), "Other distances were used. The task asks for Euclidean ones.") for norm in (1, math.inf)],
         (float(to_train.mean() < to_held.mean()), "One verdict for all. The task asks for the share of the samples."),
         ((to_train.mean() / to_held.mean()).item(), "That is a ratio of distances. Count samples."),
     ]
     attempt.close(attempt(samples.clone(), train.clone(), held_out.clone()), right, hint, mistakes)
+
+
+def _ties(seed: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Both sets hold the same first two pictures, next to some samples. Whole numbers: no rounding breaks the ties."""
+    g = seeded(seed)
+    pictures = torch.randint(-9, 10, (18, *shape), generator=g).float()
+    train, held_out = pictures[:10], torch.cat([pictures[:2], pictures[10:]])
+    step = torch.randint(0, 2, (4, *shape), generator=g).float()
+    return (
+        torch.cat([pictures[:2].repeat(2, *[1] * len(shape)) + step, pictures[4:7], pictures[11:14]]),
+        train,
+        held_out,
+    )
 
 
 @check("memorised_share(samples [N, ...], train [A, ...], held_out [B, ...]) -> share")
@@ -380,6 +397,8 @@ def check_memorised_share() -> Parts:
             *[(drawn, few, pictures[30:60]), (drawn, many, pictures[200:]), (drawn, pictures[200:], many)],
             (wide[:90], wide[90:120], wide[120:]),
             (wide[60:], wide[:25], wide[25:60]),
+            _ties(8, (6,)),
+            _ties(9, (1, 2, 4)),
             hint="Pictures are rows of pixels once they are flattened. And are both sets equally large when you "
             "compare?",
         ),
@@ -420,6 +439,7 @@ def _compare_limit(attempt: Attempt, counts: list[int], distances: list[float], 
             "Only two of the sizes were used. Each distance has an error: let the line pass near all of them.",
         ),
         (_line(n.log(), y)[0], "The line was drawn against log N. Against what is the bias straight?"),
+        (right.clamp_min(0), "Don't cut it off: for two equal sources the line ends on both sides of 0."),
     ]
     result = attempt(torch.tensor(counts), torch.tensor(distances))
     attempt.close(result, right, hint, mistakes, what="the distance without bias", tolerance=2e-3)

@@ -105,8 +105,11 @@ def check_latent_scale() -> Parts:
 # ------------------------------------------------------------------------------------------ image to image
 
 
-def _compare_start(attempt: Attempt, steps: int, strength: float) -> None:
-    every = [i * (1000 // steps) + 1 for i in reversed(range(steps))]
+def _compare_start(attempt: Attempt, steps: int, strength: float, bent: float = 0.0) -> None:
+    """``bent``: 0 for timesteps at equal distances; else those near the clean end lie closer together."""
+    every = [
+        round(1 + 998 * (i / (steps - 1)) ** bent) if bent else i * (1000 // steps) + 1 for i in reversed(range(steps))
+    ]
     taken = int(steps * strength + 1e-9)
     right, about = every[steps - taken :], "timesteps"
     given = attempt(torch.tensor(every), strength)
@@ -147,86 +150,124 @@ def check_steps_walked() -> Parts:
         steps = r.randint(9, 60)
         return steps, (r.randint(2, steps - 1) + r.uniform(0.2, 0.8)) / steps
 
-    whole = hidden(lambda r: (8 * r.randint(1, 8), r.randint(1, 7) / 8))  # eighths: their products have no rounding
+    whole = hidden(lambda r: (8 * r.randint(2, 8), r.randint(1, 7) / 8))  # eighths: their products have no rounding
+    even, uneven = ((10, 0.77), (25, 0.5), (7, 0.99), (30, 0.25), (8, 0.3)), ((20, 0.33, 2.0), (9, 0.5, 1.5))
     return {
-        "whole": cases(_compare_start, (10, 0.3), (20, 0.5), (4, 1.0), (25, 0.2), (10, 0.1), *whole),
-        "rounded": cases(_compare_start, (10, 0.77), (25, 0.5), (7, 0.99), (30, 0.25), (8, 0.3), *hidden(rounded)),
+        "whole": cases(
+            _compare_start, (10, 0.3), (20, 0.5), (4, 1.0), (25, 0.2), (16, 0.5, 2.0), (8, 0.25, 1.5), *whole
+        ),
+        "rounded": cases(_compare_start, *even, *uneven, *hidden(rounded)),
     }
 
 
 # ------------------------------------------------------------------------------------------ attention
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None, over: int = -1) -> Tensor:
-    """Scaled dot-product attention: every place's mean of the words' values."""
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, counts: Tensor, scale: float | None = None, over: int = -1
+) -> Tensor:
+    """Scaled dot-product attention: every place's mean of the values of the words that count."""
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return (scale * query @ key.transpose(-1, -2)).softmax(dim=over) @ value
+    scores = scale * query @ key.transpose(-1, -2)
+    return scores.masked_fill(~counts.unsqueeze(-2), -math.inf).softmax(dim=over) @ value
 
 
-def _compare_attention(attempt: Attempt, query: Tensor, key: Tensor, value: Tensor, hint: str) -> None:
-    right = _attend(query.double(), key.double(), value.double())
+def _compare_attention(
+    attempt: Attempt, query: Tensor, key: Tensor, value: Tensor, counts: Tensor, hint: str, not_finite: str = ""
+) -> None:
     q, k, v = query.double(), key.double(), value.double()
     scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    there, everything = counts.double().unsqueeze(-2), torch.ones_like(counts)
+    best = scores.masked_fill(there == 0, -math.inf).argmax(dim=-1)
     mistakes = [
-        (_attend(q, k, v, scale=1.0), "The products were not divided by the root of the number of features."),
-        (_attend(q, k, v, scale=1 / q.shape[-1]), "Divide by the root of the number of features, not by the number."),
+        (_attend(q, k, v, everything), "Words that don't count have a share here."),
+        (_attend(q, k, v, ~counts), "The wrong words are left out: `counts` is true for those that count."),
         (
-            _attend(q, k, v, scale=k.shape[-2] ** -0.5),
+            (scores * there).softmax(dim=-1) @ v,
+            "A score of 0 still gives a share, since exp(0) is 1. Which score gives a share of 0?",
+        ),
+        (
+            (scores.softmax(dim=-1) * there) @ v,
+            "At each place the shares of the words that *count* are to sum to 1. Here some went to the others.",
+        ),
+        (_attend(q, k, v, counts, scale=1.0), "The products were not divided by the root of the number of features."),
+        (_attend(q, k, v, counts, 1 / q.shape[-1]), "Divide by the root of the number of features, not by the number."),
+        (
+            _attend(q, k, v, counts, scale=k.shape[-2] ** -0.5),
             "Divide by the root of the number of *features* of a query, not of words.",
         ),
         (
-            _attend(q, k, v, scale=v.shape[-1] ** -0.5),
+            _attend(q, k, v, counts, scale=v.shape[-1] ** -0.5),
             "Divide by the root of the number of features of a *query*, not of a value.",
         ),
-        (_attend(q, k, v, over=-2), "The softmax runs over the wrong axis: at each place, the *words* share 1."),
-        (scores @ v, "Scores are no shares yet: at each place they must be positive and sum to 1."),
         (
-            (scores / scores.sum(dim=-1, keepdim=True)) @ v,
+            _attend(q, k, v, counts, over=-2),
+            "The softmax runs over the wrong axis: at each place, the *words* share 1.",
+        ),
+        ((scores * there) @ v, "Scores are no shares yet: at each place they must be positive and sum to 1."),
+        (
+            (scores * there / (scores * there).sum(dim=-1, keepdim=True)) @ v,
             "Dividing by the sum leaves negative shares. Which function makes all of them positive?",
         ),
         (
-            torch.nn.functional.one_hot(scores.argmax(dim=-1), k.shape[-2]).double() @ v,
+            torch.nn.functional.one_hot(best, k.shape[-2]).double() @ v,
             "The best word takes all here. Each word should count by its share.",
         ),
-        (v.mean(dim=-2, keepdim=True).expand_as(right), "All words count the same: the queries have no effect."),
+        (
+            ((there @ v) / there.sum(dim=-1, keepdim=True)).expand(*scores.shape[:-1], v.shape[-1]),
+            "All words count the same: the queries have no effect.",
+        ),
     ]
     if k.shape == v.shape:
-        mistakes.append((_attend(q, v, k), "Keys and values are swapped: keys decide, values are handed out."))
-    result = attempt(query.clone(), key.clone(), value.clone())
-    attempt.close(result, right, hint, mistakes, what="what the places learn", tolerance=1e-3)
+        mistakes.append((_attend(q, v, k, counts), "Keys and values are swapped: keys decide, values are handed out."))
+    result = attempt(query.clone(), key.clone(), value.clone(), counts.clone())
+    right = _attend(q, k, v, counts)
+    attempt.close(result, right, hint, mistakes, what="what the places learn", tolerance=1e-3, not_finite=not_finite)
 
 
-def _drawn(front: list[int], places: int, words: int, features: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value, with pictures and heads in ``front``."""
+def _drawn(
+    front: list[int], places: int, words: int, features: int, seed: int, some: bool = False
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Query, key, value, and which words count: all of them, or ``some``. Pictures and heads stand in ``front``."""
     query, key, value = (normal(*front, n, features, seed=seed + i) for i, n in enumerate((places, words, words)))
-    return query, key, value
+    counts = torch.rand(*front, words, generator=seeded(seed)) < (0.6 if some else 2.0)
+    counts[..., seed % words] = True  # one at least
+    if some:
+        counts[..., (seed + 1) % words] = False
+    return query, key, value, counts
 
 
-@check("attend(query [..., P, D], key [..., W, D], value [..., W, E]) -> [..., P, E]")
+@check("attend(query [..., P, D], key [..., W, D], value [..., W, E], counts [..., W]) -> [..., P, E]")
 def check_attend() -> Parts:
     two_words = torch.tensor([[2.0, 0.0, 0.0, 0.0], [1.0, 2.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 4.0]])
     queries = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
-    query, key, value = _drawn([1, 2], 6, 5, 4, 7)
+    query, key, value, both = _drawn([1, 2], 6, 5, 4, 7)
+    few = _drawn([1, 2], 6, 5, 4, 7, some=True)[-1]
     steps = "Products of each query with all keys, scaled; a softmax over the words; the weighted mean of the values."
     heads = f"{steps} Only the last two axes take part: what stands in front, be it one axis or several, is kept."
-    large = "Here the scores are so large that exp() of them is infinite. Which function makes shares of them anyway?"
+    mask = "A word that doesn't count gets a share of 0, and the shares of all others sum to 1. Which score gives that?"
+    nothing = "Here every word counts, and none is left out: a softmax of nothing but minus infinity is 0 / 0."
+    large = "Here the scores are so large that exp() of them is infinite, or 0. Which function makes shares anyway?"
     return {
-        "plain": cases(
+        "all": cases(
             _compare_attention,
-            *[(query, *two_words) for query in queries],  # can be followed by hand
-            (normal(5, 3, seed=1), normal(4, 3, seed=2), normal(4, 6, seed=3)),
-            hint=steps,
+            *[(one, *two_words, torch.tensor([True, True]), steps, nothing) for one in queries],  # by hand
+            (normal(5, 3, seed=1), normal(4, 3, seed=2), normal(4, 6, seed=3), torch.ones(4).bool(), steps, nothing),
+            (*_drawn([2, 4], 16, 5, 8, 40), heads, nothing),
+            (*_drawn([3, 1], 4, 7, 2, 60), heads, nothing),
+            # Scores so large that the exponential of the bare number is infinite.
+            (30 * query, 30 * key, value, both, large, large),
         ),
-        "heads": cases(
+        "some": cases(
             _compare_attention,
-            _drawn([2, 4], 16, 5, 8, 40),
-            _drawn([1, 2], 9, 9, 12, 50),
-            _drawn([3, 1], 4, 7, 2, 60),
-            (normal(3, 6, 5, seed=4), normal(3, 4, 5, seed=5), normal(3, 4, 2, seed=6)),
-            hint=heads,
+            (queries[1], *two_words, torch.tensor([False, True]), mask),
+            (normal(5, 3, seed=1), normal(4, 3, seed=2), normal(4, 6, seed=3), torch.arange(4) > 1, mask),
+            (*_drawn([1, 2], 9, 9, 12, 50, some=True), mask),
+            (*_drawn([3, 4], 4, 7, 2, 61, some=True), mask),
+            (*_drawn([3], 6, 4, 5, 70, some=True), mask),
+            (30 * query, 30 * key, value, few, mask, large),
+            (-30 * query, 40 * key, value, few, mask, large),
         ),
-        # Scores so large that the exponential of the bare number is infinite.
-        "large": cases(_compare_attention, (30 * query, 30 * key, value), (-30 * query, 40 * key, value), hint=large),
     }
 
 
@@ -381,11 +422,11 @@ def _compare_rank(attempt: Attempt, shapes: list[tuple[int, ...]], kilobytes: fl
         (math.floor(1000 * kilobytes / (bytes_each * sum(math.prod(s) for s in shapes))), "That is the whole weight."),
         (
             math.floor(1000 * kilobytes / (bytes_each * sum(s[0] + s[1] for s in shapes))),
-            "A convolution's A has all the taps of its kernel: [rank, in, height, width].",
+            "A convolution's A has all pixels of its kernel: [rank, in, height, width].",
         ),
         (
             math.floor(1000 * kilobytes / (bytes_each * sum(sum(s) for s in shapes))),
-            "The taps of a kernel multiply, they don't add.",
+            "Channels, height and width of a kernel multiply, they don't add.",
         ),
         (math.floor(1000 * kilobytes / (bytes_each * max(numbers(s) for s in shapes))), "All layers need room."),
         (math.floor(1000 * kilobytes / (bytes_each * numbers(shapes[0]))), "That is the first layer alone."),
@@ -395,6 +436,17 @@ def _compare_rank(attempt: Attempt, shapes: list[tuple[int, ...]], kilobytes: fl
         ),
         (math.floor(1000 * kilobytes / (bytes_each * sum(s[0] for s in shapes))), "This counts B. And A?"),
         (max(1, right), "If not even rank 1 fits, the answer is 0."),
+        *[
+            (
+                min(right, limit),
+                "Larger than a side of a layer, such a rank makes little sense. The task asks what fits.",
+            )
+            for side in (min, max)
+            for limit in (
+                side(min(shape[0], math.prod(shape[1:])) for shape in shapes),
+                side(min(shape[:2]) for shape in shapes),
+            )
+        ],
     ]
     hint = "How many numbers hold A and B of one layer at rank 1? How many at rank r, and how many bytes in all layers?"
     given = attempt([tuple(shape) for shape in shapes], kilobytes, bytes_each)
@@ -408,7 +460,8 @@ def check_fitting_rank() -> Parts:
     return {
         "linear": cases(
             _compare_rank,
-            *(([(10, 15)], 1.0, 4), (attention, 20, 4), (attention, 20, 2), ([(320, 320)] * 8, 51.2, 2)),
+            *(([(10, 15)], 2.0, 4), (attention, 20, 4), (attention, 20, 2), ([(320, 320)] * 8, 51.2, 2)),
+            ([(12, 7), (9, 30)], 5.0, 2),
             *hidden(lambda r: (r.choices(attention, k=3), r.randint(10, 90) + 0.137, r.choice([2, 4])), 3),
         ),
         "mixed": cases(
@@ -420,6 +473,10 @@ def check_fitting_rank() -> Parts:
 
 
 # ------------------------------------------------------------------------------------------ invented detail
+
+
+def _centred(x: Tensor) -> Tensor:
+    return x - x.mean(dim=(1, 2, 3), keepdim=True)
 
 
 def _compare_likeness(attempt: Attempt, made: Tensor, real: Tensor) -> None:
@@ -443,6 +500,10 @@ def _compare_likeness(attempt: Attempt, made: Tensor, real: Tensor) -> None:
         (ratio(of_made, of_real), "This is the energy. It does not ask where the detail stands."),
         (right.abs(), "The sign is lost: detail that is against the truth is no likeness."),
         (1 - right, "This is what is missing to 1."),
+        (
+            ratio(over(_centred(a) * _centred(b)), (over(_centred(a).square()) * over(_centred(b).square())).sqrt()),
+            "The means were taken off: here they stay.",
+        ),
         (product / a[0].numel(), "The products were averaged and not divided by the two sizes."),
         (product, "The products alone: stronger detail would count as more alike."),
         (over(torch.nn.functional.cosine_similarity(a, b)) / a[0, 0].numel(), "Not place by place: sum first."),
@@ -476,7 +537,7 @@ def check_detail_likeness() -> Parts:
         "many": cases(
             _compare_likeness,
             *(_details(4, 14, 0.8, 2.0), _details(3, 15, 0.6, 0.3, (1, 4, 9)), flat_made, flat_real),
-            tuple(0.001 * each for each in _details(2, 18, 0.8)),
+            *[tuple(size * each for each in _details(2, seed, 0.8)) for size, seed in ((1e-3, 18), (1e-5, 19))],
         ),
     }
 
@@ -569,6 +630,9 @@ def check_invented_share() -> Parts:
             (*_sky(9, 12, 26, 0.5, 0.06), 3),
             (*_edges(12, 18, 30), 3),
             (*_sky(3, 14, 31, 0.5, 0.04), 4),
+        ),
+        "empty": cases(
+            _compare_invented,
             (none, _sky(6, 12, 27, 0.1, 0.2)[1], 1),
             (none, _sky(6, 12, 29, 0.1, 0.1)[1], 2),
             (_sky(6, 12, 28, 0.3, 0.1)[0], none, 1),

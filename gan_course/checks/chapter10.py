@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_course.checks.draws import hidden
 from gan_course.checks.report import RETURNS_NOTHING, Attempt, Parts, cases, check
-from gan_course.checks.values import as_double, describe, near, normal
+from gan_course.checks.values import as_double, describe, near, normal, plain
 
 # ------------------------------------------------------------------------------------------ size
 
@@ -45,6 +45,8 @@ def _compare_size(attempt: Attempt, width: int, height: int, longest: int) -> No
     ]
     found = torch.stack([as_double(side) for side in sides])
     attempt.close(found, right, hint, mistakes, what="width and height", tolerance=1e-6)
+    for side, name in zip(pair, names, strict=True):
+        attempt.whole(side, "Pixels are whole numbers: 3.0 is no size of a picture. Make an int of it.", name)
 
 
 @check("fit_inside(width, height, longest) -> (width, height)")
@@ -85,9 +87,13 @@ def _compare_colours(attempt: Attempt, shape: tuple[int, ...], scale: float) -> 
     result = attempt(made.clone(), photograph.clone())
     change = _bright(made) - _bright(photograph)
     full = photograph + change
+    limited_early = photograph + change.clamp(-1, 1)
+    turned = "The change has the wrong sign: where the restyled picture is brighter, the result has to be, too."
     flat = made.mean(dim=-3, keepdim=True) - photograph.mean(dim=-3, keepdim=True)
     mistakes = [
         (full, "Values left [-1, 1]: limit them at the end."),
+        *[(x, "The result is limited, not the change.") for x in (limited_early, limited_early.clamp(-1, 1))],
+        *[(x, turned) for x in ((photograph - change).clamp(-1, 1), photograph - change)],
         ((photograph + flat).clamp(-1, 1), "The three channels don't count alike: use the weights."),
         (
             (made - change).clamp(-1, 1),
@@ -124,9 +130,7 @@ def _compare_statistics(attempt: Attempt, shape: tuple[int, ...], wanted_shape: 
     def loss(
         places: tuple[int, ...] = (2, 3), correction: int = 0, means: float = 1, stds: float = 1, power: int = 1
     ) -> Tensor:
-        a, b = (
-            (x.detach().mean(dim=places), x.detach().std(dim=places, correction=correction)) for x in (found, other)
-        )
+        a, b = ((x.mean(dim=places), x.std(dim=places, correction=correction)) for x in (found, other))
         return means * (a[0] - b[0]) ** 2 + stds * (a[1] ** power - b[1] ** power) ** 2
 
     parts = loss(stds=0), loss(means=0)
@@ -143,9 +147,18 @@ def _compare_statistics(attempt: Attempt, shape: tuple[int, ...], wanted_shape: 
     ]
     hint = "For each channel: the mean and the standard deviation over all places. Compare these two, not the places."
     attempt.close(value, loss().mean(), hint, mistakes, what="the loss")
-    gradient = attempt.gradient(value, found, "the loss")
-    if not gradient.abs().sum() > 0:
-        attempt.fail("a gradient of 0", "a gradient that says how to change the picture", "Don't detach the features.")
+    slope = attempt.gradient(value, found, "the loss")
+    right, of_means, of_stds = (
+        torch.autograd.grad(part, found)[0] for part in (loss().mean(), loss(stds=0).mean(), loss(means=0).mean())
+    )
+    mistakes = [
+        (torch.zeros_like(right), "No gradient reaches the features: don't detach them."),
+        (of_means, "Only the means carry the gradient: the spreads were cut off, and the picture can't change them."),
+        (of_stds, "Only the spreads carry the gradient: the means were cut off, and the picture can't change them."),
+        (-right, "The value is right, and its gradient has the wrong sign: the picture would lose the style."),
+    ]
+    hint = "The value is right, but its gradient is not, and the picture follows the gradient. Was a part cut off?"
+    attempt.close(slope, right, hint, mistakes, what="d loss / d found")
 
 
 @check("statistics_loss(found [N, C, H, W], wanted [N, C, h, w]) -> number")
@@ -160,7 +173,7 @@ def check_statistics_loss() -> Parts:
 
 
 def _rows(attempt: Attempt, value: Any) -> Tensor:
-    """The answer as a tensor ``[tiles, 4]``."""
+    """The answer as a tensor ``[tiles, 4]``. Its numbers may be of any kind."""
     hint = "Return a list with (start, stop, first, last) for each tile."
     if value is None:
         attempt.fail("None", "a list of tiles", RETURNS_NOTHING)
@@ -174,7 +187,8 @@ def _rows(attempt: Attempt, value: Any) -> Tensor:
 
 
 def _compare_spans(attempt: Attempt, length: int, tile: int, margin: int) -> None:
-    result = _rows(attempt, attempt(length, tile, margin))
+    rows = attempt(length, tile, margin)
+    result = _rows(attempt, rows)
     start = torch.arange(0, length, tile)
     stop, beyond = (start + tile).clamp(max=length), start + tile
     first, last = (start - margin).clamp(min=0), (stop + margin).clamp(max=length)
@@ -197,6 +211,9 @@ def _compare_spans(attempt: Attempt, length: int, tile: int, margin: int) -> Non
     is_right = near(result, right)
     attempt.observe("the tiles", mistakes, lambda wrong: near(result, wrong), is_right)
     if is_right:
+        for number in (number for row in rows for number in row):
+            whole = "Pixels are whole numbers: a slice can't begin or end at 3.0. Make an int of each."
+            attempt.whole(plain(number), whole, "a number of a tile")
         return
     hint = "Tiles lie edge to edge and cover the length once; each sees `margin` more on both sides."
     if len(result) != len(right):

@@ -86,6 +86,8 @@ def _compare_place(attempt: Attempt, azimuth: float, elevation: float, height: i
         torch.stack([as_double(x) for x in found]), pixel(row, column), hint, mistakes, what="row and column",
         tolerance=1e-6,
     )  # fmt: skip
+    for number, name in zip(pair, ("the row", "the column"), strict=True):
+        attempt.whole(number, "Rows and columns are counted: 3.0 is no index of a tensor. Make an int of it.", name)
 
 
 @check("map_place(azimuth, elevation, height) -> (row, column)")

@@ -25,7 +25,18 @@ from gan_course.checks.draws import nudged
 from gan_course.checks.evidence import Evidence, Mistakes
 from gan_course.checks.passed import note
 from gan_course.checks.sandbox import SECONDS, SEED, Originals, OutOfTime, little_output, no_trace, time_limit
-from gan_course.checks.values import as_double, describe, finite, looks_random, near, origin, plain, shortened
+from gan_course.checks.values import (
+    as_double,
+    describe,
+    finite,
+    looks_random,
+    near,
+    origin,
+    plain,
+    same,
+    shortened,
+    why_not_shape,
+)
 from gan_course.language import tr, tr_later
 
 Part = Callable[["Attempt"], None]
@@ -233,9 +244,7 @@ class Attempt:
     def _unchanged(self, name: str, before: Any, after: Any) -> None:
         """Report an argument that did not come out as it went in."""
         if isinstance(before, Tensor | str):
-            if not (
-                before == after if isinstance(before, str) else before.shape == after.shape and equal(before, after)
-            ):
+            if not (before == after if isinstance(before, str) else same(before, after)):
                 hint = tr("The caller may still need it: work on a copy, or make a new one.")
                 self.fail(tr("{name} was changed").format(name=name), tr("{name} as it was").format(name=name), hint)
         elif before != after:
@@ -299,11 +308,18 @@ class Attempt:
         self.evidence.observe(about, mistakes, made, is_right, b" ".join(given))
 
     def tensor(
-        self, value: Any, *shapes: Sequence[int], hint: str, what: str = RESULT, not_finite: str = NOT_FINITE
+        self,
+        value: Any,
+        *shapes: Sequence[int],
+        hint: str,
+        what: str = RESULT,
+        not_finite: str = NOT_FINITE,
+        about: str = "",
     ) -> Tensor:
         """``value`` as a finite tensor of the first of ``shapes``; any of them will do, and a number is shape [].
 
-        ``hint`` is for another shape, ``not_finite`` for NaN and infinity.
+        ``hint`` is for another shape, behind what is wrong with the axes; ``not_finite`` for NaN and infinity.
+        ``about``: what the evidence for a better hint about another shape is about.
         """
         allowed = [list(shape) for shape in shapes]
         number = allowed == [[]]
@@ -329,8 +345,9 @@ class Attempt:
             )
         is_single = [] in allowed and value.numel() == 1
         if list(value.shape) not in allowed and not is_single:
-            remedy = tr("{hint} Return one number.").format(hint=hint) if number else hint
-            self.fail(tr("{what} with shape {shape}").format(what=what, shape=list(value.shape)), wanted, remedy)
+            axes = tr("Return one number.") if number else why_not_shape(list(value.shape), allowed)
+            got = tr("{what} with shape {shape}").format(what=what, shape=list(value.shape))
+            self.fail(got, wanted, f"{axes} {hint}", about)
         if not finite(value):
             kind = "NaN" if value.isnan().any() else "infinity"
             with no_trace():
@@ -342,6 +359,14 @@ class Attempt:
                 tr(not_finite),
             )
         return value.reshape(list(shapes[0]))
+
+    def whole(self, value: Any, hint: str, what: str = RESULT) -> None:
+        """Report a number, be it a right one, that is kept as a number with a point: 3.0 is no index, no size."""
+        what = tr(what)
+        if isinstance(value, float) or (type(value) is Tensor and value.is_floating_point()):
+            kind = describe(value.dtype) if isinstance(value, Tensor) else "float"
+            got = tr("{what} = {value}, of the kind {kind}").format(what=what, value=describe(value), kind=kind)
+            self.fail(got, tr("{what} as a whole number, of the kind int").format(what=what), hint)
 
     def results(self, value: Any, names: Sequence[str]) -> Sequence[Any]:
         """``value`` as two or three results called ``names``."""
@@ -366,13 +391,20 @@ class Attempt:
         what: str = RESULT,
         tolerance: float = 1e-4,
         about: str | None = None,
+        not_finite: str = "",
     ) -> None:
-        """Report ``value`` unless it equals ``expected``; ``mistakes`` may give a better hint than ``hint``."""
+        """Report ``value`` unless it equals ``expected``; ``mistakes`` may give a better hint than ``hint``.
+
+        A mistake may have another shape than ``expected``. ``not_finite``: a hint for NaN and infinity alone.
+        """
         what = tr(what)
         wanted, about = as_double(expected), what if about is None else about
-        result = as_double(self.tensor(value, wanted.shape, hint=hint, what=what, not_finite=hint))
         numbers = [(as_double(wrong), text) for wrong, text in mistakes]
         known = [(wrong if finite(wrong) else None, text) for wrong, text in numbers]
+        if _has_other_shape(value, wanted):
+            self.observe(about, known, lambda wrong: near(value, wrong, tolerance), is_right=False)
+        result = self.tensor(value, wanted.shape, hint=hint, what=what, not_finite=not_finite or hint, about=about)
+        result = as_double(result)
         is_right = near(result, wanted, tolerance)
         self.observe(about, known, lambda wrong: near(result, wrong, tolerance), is_right)
         if is_right:
@@ -409,6 +441,13 @@ class Attempt:
         except RuntimeError as error:
             self.crashed(error)
         return torch.zeros_like(inputs) if gradient is None else gradient
+
+
+def _has_other_shape(value: Any, wanted: Tensor) -> bool:
+    """Whether ``value`` is a finite tensor that can't be compared with ``wanted`` number by number."""
+    if type(value) is not Tensor or value.is_complex() or value.shape == wanted.shape:
+        return False
+    return not (wanted.ndim == 0 and value.numel() == 1) and finite(value)
 
 
 def _state(value: Any) -> Any:

@@ -8,12 +8,12 @@ import decimal
 import linecache
 import numbers
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, allclose, nn
+from torch import Tensor, allclose, equal, nn
 from torch._C import DisableTorchFunctionSubclass
 from torch.overrides import TorchFunctionMode
 
@@ -51,6 +51,41 @@ def near(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
     """Whether two tensors of one shape are equal up to rounding."""
     a, b = as_double(a), as_double(b)
     return a.shape == b.shape and allclose(a, b, rtol=tolerance, atol=tolerance / 10)
+
+
+def same(before: Tensor, after: Tensor) -> bool:
+    """Whether a tensor is what it was, bit by bit; NaN is the same as NaN."""
+    if before.shape != after.shape or before.dtype != after.dtype:
+        return False
+    return equal(before, after) or (
+        before.is_floating_point() and allclose(before, after, rtol=0.0, atol=0.0, equal_nan=True)
+    )
+
+
+def why_not_shape(found: list[int], allowed: Sequence[list[int]]) -> str:
+    """In a sentence, what is wrong with the axes of a result of shape ``found``: it equals none of ``allowed``."""
+    wanted = min(allowed, key=lambda s: (abs(len(s) - len(found)), sum(a != b for a, b in zip(s, found, strict=False))))
+    more = len(found) - len(wanted)
+    if more:
+        longer, shorter = (found, wanted) if more > 0 else (wanted, found)
+        odd = [i for i in range(len(longer)) if abs(more) == 1 and longer[:i] + longer[i + 1 :] == shorter]
+        if len(odd) == 1:
+            said = tr("There is an axis too many: number {axis}, counted from 0, of length {length}.")
+            if more < 0:
+                said = tr("An axis is missing: number {axis}, counted from 0, of length {length}.")
+            return said.format(axis=odd[0], length=longer[odd[0]])
+        if abs(more) == 1:
+            return tr("There is an axis too many.") if more > 0 else tr("An axis is missing.")
+        return (tr("There are {count} axes too many.") if more > 0 else tr("{count} axes are missing.")).format(
+            count=abs(more)
+        )
+    off = [i for i, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b]
+    if sorted(found) == sorted(wanted):
+        if len(off) > 2:
+            return tr("The axes are in another order.")
+        return tr("Axes {one} and {other}, counted from 0, are exchanged.").format(one=off[0], other=off[1])
+    said = tr("Axis {axis}, counted from 0, has length {found} and should have {wanted}.")
+    return " ".join(said.format(axis=i, found=found[i], wanted=wanted[i]) for i in off[:2])
 
 
 def finite(value: Tensor) -> bool:

@@ -203,7 +203,8 @@ WRONG = {
         (lambda r, f: (r.log() + f.log(), f.log()), "L_D"),
     ],
     "generator_gradients": [
-        (lambda a: (-torch.sigmoid(-a), -torch.sigmoid(a), squared(a)), "other loss"),
+        (lambda a: (-torch.sigmoid(-a), -torch.sigmoid(a), squared(a)), "That is the non-saturating loss's"),
+        (lambda a: (-torch.sigmoid(a), -torch.sigmoid(a), squared(a)), "That is the saturating loss's"),
         (lambda a: (torch.sigmoid(a), torch.sigmoid(-a), squared(a)), "sign is wrong"),
         (lambda a: (-torch.sigmoid(a), 1 - torch.sigmoid(a), squared(a)), "sign is wrong"),
         (lambda a: (-torch.sigmoid(a), -torch.sigmoid(-a), -squared(a)), "sign is wrong"),
@@ -212,7 +213,7 @@ WRONG = {
         (lambda a: (a.sigmoid() * (1 - a.sigmoid()),) * 3, "derivative of the sigmoid alone"),
         (lambda a: (-a.sigmoid() / len(a), -(-a).sigmoid() / len(a), squared(a) / len(a)), "batch size"),
         (lambda a: (-torch.exp(a) / (1 + torch.exp(a)), a.sigmoid() - 1, squared(a)), "is infinite"),
-        (lambda a: (-a.sigmoid().mean(), (a.sigmoid() - 1).mean(), squared(a).mean()), "shape [4]"),
+        (lambda a: (-a.sigmoid().mean(), (a.sigmoid() - 1).mean(), squared(a).mean()), "An axis is missing"),
         (lambda a: (-a.sigmoid(), -(-a).sigmoid()), "three results"),
         (lambda a: (-a.sigmoid(), -(-a).sigmoid(), squared(a) / 2), "a factor 2"),
         (lambda a: (-a.sigmoid(), -(-a).sigmoid(), 2 * (a - 1)), "a sigmoid is inside"),
@@ -302,7 +303,8 @@ RIGHT["jensen_shannon"] += [lambda p, q, dx: np.float32(js_by_xlogy(p, q, dx))]
 RIGHT["r1_penalty"] += [lambda d, x: torch.stack([r1(d, x[i : i + 1]) for i in range(len(x))]).mean()]
 WRONG["losses_from_probabilities"] += [
     (lambda p, q: (right_d(p.clamp(0.01, 0.99), q.clamp(0.01, 0.99)), right_g(q.clamp(0.01, 0.99))), "expected: L_D"),
-    (from_probabilities(lambda p, q: -p.mean().log() - (1 - q).mean().log(), right_g), "Average each"),
+    (from_probabilities(lambda p, q: -p.mean().log() - (1 - q).mean().log(), right_g), "logarithm of each"),
+    (from_probabilities(right_d, lambda q: -q.mean().log()), "First the logarithm of each, then the mean"),
     (lambda p, q: (right_g(q), right_d(p, q)), "expected: L_D"),
 ]
 WRONG["losses_from_logits"] += [
@@ -365,6 +367,26 @@ def between(answer, turned=False):
     return r1_penalty
 
 
+def hinge_with(margin, r, f):
+    return F.relu(margin - r).mean() + F.relu(f + margin).mean(), -f.mean()
+
+
+def js_by_trapezoids(p, q, dx):
+    m = (p + q) / 2
+    terms = torch.xlogy(p, p) - torch.xlogy(p, m) + torch.xlogy(q, q) - torch.xlogy(q, m)
+    return torch.trapezoid(terms, dx=dx) / 2
+
+
+def r1_over_one_axis(discriminator, places, axis=1):
+    places = places.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(places).sum(), places, create_graph=True)
+    return gradient.square().sum(axis).mean() / 2
+
+
+def shares_for_pictures_alone(discriminator, real, fake, share):
+    return r1(discriminator, torch.lerp(real, fake, share.view(-1, 1, 1, 1)))
+
+
 def fit(task, change):
     for table in (RIGHT, WRONG, HALF_RIGHT):
         table[task] = [(change(row[0]), *row[1:]) if isinstance(row, tuple) else change(row) for row in table[task]]
@@ -389,8 +411,19 @@ WRONG["losses_from_logits"] += [
     (lambda r, f, s: (bce(r, 1.0) + bce(f, s), bce(f, 1.0)), "The fakes are smoothed"),
     (lambda r, f, s: (bce(r, 1.0) + s * bce(r, 0.0) + bce(f, 0.0), bce(f, 1.0)), "must add up to 1"),
 ]
-RIGHT["hinge_losses"] += [lambda r, f, m: (F.relu(m - r).mean() + F.relu(f + m).mean(), -f.mean())]
+RIGHT["hinge_losses"] += [lambda r, f, m: hinge_with(m, r, f)]
+WRONG["losses_from_logits"] += [
+    (lambda r, f, s: (s * bce(r, 1.0) + (1 - s) * bce(r, 0.0) + bce(f, 0.0), bce(f, 1.0)), "shares are exchanged"),
+    (lambda r, f, s: ((1 - s) * (bce(r, 1.0) + bce(r, 0.0)) + bce(f, 0.0), bce(f, 1.0)), "The second one's is s"),
+    (lambda r, f, s: ((1 - s) * (bce(r, 1.0) + bce(f, 0.0)), bce(f, 1.0)), "the real samples alone"),
+    (lambda r, f, s: ((1 - s) * bce(r, 1.0) + bce(f, 0.0), bce(f, 1.0)), "the one with the share s"),
+    (lambda r, f, s: (bce(r, 1 - s) + bce(f, 0.0), bce(f, 1 - s)), "The generator's loss is smoothed, too"),
+]
 WRONG["hinge_losses"] += [
+    (lambda r, f, m: tuple(loss.item() for loss in hinge_with(m, r, f)), "L_D without a gradient"),
+    (lambda r, f, m: (hinge_with(m, r, f)[0], -f.mean().detach()), "L_G without a gradient"),
+    (lambda r, f, m: (hinge_with(m, r, f.detach())[0], -f.mean()), "Was a part of it cut off?"),
+    (lambda r, f, m: tuple(2 * loss.detach() - loss for loss in hinge_with(m, r, f)), "slope has the wrong sign"),
     (lambda r, f, m: (hinge_d(r, f), -f.mean()), "The margin is that of the chapter"),
     (lambda r, f, m: (hinge_d(r / m, f / m), -f.mean()), "made 1 by a division"),
 ]
@@ -401,4 +434,10 @@ WRONG["r1_penalty"] += [
     (between(r1, turned=True), "the other way round"),
     (lambda d, real, fake, share: between(r1)(d, real, fake, share.mean().expand(len(real))), "a share of its own"),
     (lambda d, real, fake, share: between(r1)(d, real.mul_(1.1), fake, share), "real was changed"),
+]
+WRONG["jensen_shannon"] += [(js_by_trapezoids, "Trapezoids count the first and the last place half")]
+WRONG["r1_penalty"] += [
+    (between(r1_over_one_axis), "flatten them first"),
+    (between(lambda d, places: r1_over_one_axis(d, places, -1)), "flatten them first"),
+    (shares_for_pictures_alone, "fit pictures"),
 ]

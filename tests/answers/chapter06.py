@@ -145,8 +145,8 @@ def nearer_by_brute_force(samples, train, held_out):
 
 def nearer_in_one_table(samples, train, held_out):
     count = min(len(train), len(held_out))
-    table = torch.cdist(samples.flatten(1), torch.cat([train[:count], held_out[:count]]).flatten(1))
-    return (table.argmin(dim=1) < count).double().mean()
+    table = torch.cdist(samples.flatten(1), torch.cat([held_out[:count], train[:count]]).flatten(1))
+    return (table.argmin(dim=1) >= count).double().mean()  # of equal ones, the first is taken
 
 
 def nearer_on_average(samples, train, held_out):
@@ -345,10 +345,14 @@ RIGHT["frechet_of_features"] += [by_nuclear_norm]
 RIGHT["kernel_distance"] += [lambda a, b, power: numpy.float32(kernel()(a, b, power))]
 RIGHT["density_and_coverage"] += [lambda *all_: torch.stack(balls()(*all_))]
 WRONG["density_and_coverage"] += [(balls_without_rim, "exactly on the rim")]
-WRONG["frechet_without_bias"] += [(lambda n, d: max(limit()(n, d), 0.0), "least sum of squared deviations")]
+WRONG["frechet_without_bias"] += [
+    (lambda n, d: max(limit()(n, d), 0.0), "Don't cut it off"),
+    (lambda n, d: abs(limit()(n, d)), "least sum of squared deviations"),
+]
 RIGHT["memorised_share"] += [nearer_in_one_table]
 WRONG["memorised_share"] += [
     (nearer_by(1.0), "asks for Euclidean"),
+    (nearer(compare=lambda a, b: a <= b), "equally far from both sets is not *nearer*"),
     (lambda *all_: bool(nearer()(*all_) > 0.5), "Return one number"),
 ]
 WRONG["kernel_distance"] += [

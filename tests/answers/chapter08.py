@@ -22,6 +22,11 @@ def guided(away_first=True, weigh=lambda away, towards, scale: away + scale * (t
     return answer
 
 
+def guided_for_pictures_alone(both, scales):
+    away, towards = both.chunk(2)
+    return away + scales.view(-1, 1, 1, 1) * (towards - away)
+
+
 def guided_as_a_mixture(both, scales):
     n = len(both) // 2
     weights = torch.stack([1 - scales, scales]).view(2, n, *[1] * (both.ndim - 1))
@@ -56,7 +61,7 @@ def walked_by_diffusers(timesteps, strength):
         scheduler = DDIMScheduler(steps_offset=1)
 
     Pipeline.scheduler.set_timesteps(len(timesteps))
-    assert Pipeline.scheduler.timesteps.tolist() == timesteps.tolist()
+    Pipeline.scheduler.timesteps = timesteps
     return StableDiffusionImg2ImgPipeline.get_timesteps(Pipeline, len(timesteps), strength, "cpu")[0]
 
 
@@ -94,28 +99,52 @@ def outside_in_place(x, original, noise, mask, alpha_bar):
 # ------------------------------------------------------------------------------------------ attention
 
 
-def attend(scale=lambda q, k: q.shape[-1] ** -0.5, share=lambda s: s.softmax(dim=-1), swap=False):
-    def answer(query, key, value):
+def left_out(scores, counts):
+    return scores.masked_fill(~counts.unsqueeze(-2), -math.inf)
+
+
+def attend(
+    scale=lambda q, k: q.shape[-1] ** -0.5, share=lambda s: s.softmax(dim=-1), swap=False, mask=left_out, after=None
+):
+    def answer(query, key, value, counts):
         if swap:
             key, value = value, key
-        return share(scale(query, key) * query @ key.transpose(-1, -2)) @ value
+        shares = share(mask(scale(query, key) * query @ key.transpose(-1, -2), counts))
+        return (after(shares, counts) if after else shares) @ value
 
     return answer
 
 
-def attend_by_einsum(query, key, value):
+def left_out_evenly(shares, counts):
+    shares = shares * counts.unsqueeze(-2)
+    return shares / shares.sum(dim=-1, keepdim=True)
+
+
+def attend_by_torch(query, key, value, counts):
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=counts.unsqueeze(-2))
+
+
+def attend_by_einsum(query, key, value, counts):
     scores = torch.einsum("...pd,...wd->...pw", query, key) / math.sqrt(query.shape[-1])
-    weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
+    scores = torch.where(counts[..., None, :], scores, torch.finfo(scores.dtype).min)
+    weights = (scores - scores.amax(dim=-1, keepdim=True)).exp() * counts[..., None, :]
     return torch.einsum("...pw,...we->...pe", weights / weights.sum(dim=-1, keepdim=True), value)
 
 
-def attend_without_care(query, key, value):
-    weights = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).exp()
+def attend_without_care(query, key, value, counts):
+    weights = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).exp() * counts.unsqueeze(-2)
     return weights / weights.sum(dim=-1, keepdim=True) @ value
 
 
-def attend_one_head(query, key, value):
-    return (query @ key.T / math.sqrt(query.shape[-1])).softmax(dim=-1) @ value
+def left_out_afterwards(query, key, value, counts):
+    """Right, unless all of the share goes to words that don't count."""
+    shares = attend(mask=lambda scores, counts: scores)(query, key, torch.eye(key.shape[-2]), counts)
+    shares = shares * counts.unsqueeze(-2)
+    return shares / shares.sum(dim=-1, keepdim=True) @ value
+
+
+def attend_one_head(query, key, value, counts):
+    return (query @ key.T / math.sqrt(query.shape[-1])).masked_fill(~counts, -math.inf).softmax(dim=-1) @ value
 
 
 def fold(x):
@@ -216,9 +245,14 @@ def likeness_with_nan(made, real):
     return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))
 
 
-def likeness_with_a_floor(made, real):  # something added, lest 0 be divided by 0
+def likeness_with_a_floor(made, real, floor=1e-5):  # something added, lest 0 be divided by 0
     a, b = made.flatten(1), real.flatten(1)
-    return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-5)
+    return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1) + floor)
+
+
+def likeness_by_corrcoef(made, real):
+    rows = zip(made.flatten(1), real.flatten(1), strict=True)
+    return torch.stack([torch.corrcoef(torch.stack(pair))[0, 1].nan_to_num() for pair in rows])
 
 
 def likeness_of_one(made, real):
@@ -288,7 +322,7 @@ RIGHT = {
     "latent_scale": [lambda latents: 1 / latents.std(), scale_by_numpy, scale_by_hand],
     "steps_walked": [walked(), walked(count=lambda n, s: math.floor(n * s)), walked_by_diffusers],
     "keep_outside": [outside(), outside_by_where, outside_by_index],
-    "attend": [attend(), F.scaled_dot_product_attention, attend_by_einsum],
+    "attend": [attend(), attend_by_torch, attend_by_einsum],
     "word_map": [word_map(), word_map_by_the_course, word_map_by_loops],
 }
 
@@ -308,6 +342,9 @@ WRONG = {
         (likeness_with_nan, "0 is to be returned"),
         (likeness_with_a_floor, "Was something added to the divisor?"),
         (lambda made, real: F.cosine_similarity(made, real), "the likeness with shape"),
+        (lambda made, real: F.cosine_similarity(made.flatten(), real.flatten(), dim=0), "a likeness of its own"),
+        (likeness_by_corrcoef, "The means were taken off"),
+        (lambda made, real: likeness_with_a_floor(made, real, 1e-8), "Was something added to the divisor?"),
     ],
     "invented_share": [
         (invented(last=lambda x: 1 - x), "the share of those that are real"),
@@ -349,11 +386,18 @@ WRONG = {
         (rank(kilo=1), "how many bytes is that"),
         (rank(kilo=8000), "not in bits"),
         (rank(one=math.prod), "That is the whole weight"),
-        (rank(one=lambda s: s[0] + s[1]), "all the taps of its kernel"),
+        (rank(one=lambda s: s[0] + s[1]), "all pixels of its kernel"),
         (rank(one=sum), "they don't add"),
         (rank(one=lambda s: math.prod(s[1:])), "This counts A. And B?"),
         (rank(one=lambda s: s[0]), "This counts B. And A?"),
         (rank(every=max), "All layers need room"),
+        *[
+            (lambda shapes, k, b, side=side: min(rank()(shapes, k, b), side(shapes)), "The task asks what fits")
+            for side in (
+                lambda shapes: min(min(s[0], math.prod(s[1:])) for s in shapes),
+                lambda shapes: min(min(s[:2]) for s in shapes),
+            )
+        ],
         (rank(every=lambda n: n[0]), "the first layer alone"),
         (lambda shapes, k, b: rank()(shapes, k, 1), "does each number take"),
         (lambda shapes, k, b: None, "a return statement"),
@@ -367,6 +411,8 @@ WRONG = {
         (guided(weigh=lambda a, t, w: t), "The guidance has no effect"),
         (guided(weigh=lambda a, t, w: None), "a return statement"),
         (lambda both, w: both[:1] + w[0] * (both[1:] - both[:1]), "the guided answer with shape"),
+        (guided_for_pictures_alone, "There are 2 axes too many"),
+        (lambda both, w: torch.cat([both[: len(w)], guided()(both, w)]), "has length 2 and should have 1"),
         (guided_all_alike, "a guidance of its own"),
         (guided_alternating, "Start at the answer for the negative prompt"),
     ],
@@ -385,7 +431,7 @@ WRONG = {
         (walked(pick=lambda t, n: t[:n]), "These are the noisiest ones"),
         (walked(pick=lambda t, n: t[: len(t) - n]), "left out"),
         (walked(pick=lambda t, n: t[n:]), "A strength of 1 must walk all the steps"),
-        (walked(count=lambda n, s: math.ceil(n * s)), "round down"),
+        (walked(count=lambda n, s: math.ceil(n * s)), "hint: A part of a step is not walked: round down."),
         (walked(count=lambda n, s: round(n * s + 0.01)), "round down"),
         (walked(count=lambda n, s: int(n * s) + 1), "One step too many"),
         (walked(count=lambda n, s: max(1, int(n * s) - 1)), "One step too few"),
@@ -393,6 +439,7 @@ WRONG = {
         (walked(pick=lambda t, n: None), "a return statement"),
         (walked(pick=lambda t, n: n), "a row of timesteps"),
         (lambda timesteps, strength: timesteps, "rounded down"),
+        (lambda timesteps, strength: timesteps[timesteps <= 1000 * strength], "Count steps, not timesteps"),
         (walked(pick=lambda t, n: t[-n - 2 :]), "rounded down"),
     ],
     "keep_outside": [
@@ -411,13 +458,18 @@ WRONG = {
         (attend(scale=lambda q, k: 1 / q.shape[-1]), "not by the number"),
         (attend(scale=lambda q, k: k.shape[-2] ** -0.5), "not of words"),
         (attend(share=lambda s: s.softmax(dim=-2)), "runs over the wrong axis"),
-        (attend(share=lambda s: s), "Scores are no shares yet"),
+        (attend(share=lambda s: s, mask=lambda s, counts: s * counts.unsqueeze(-2)), "Scores are no shares yet"),
         (attend(share=lambda s: s / s.sum(dim=-1, keepdim=True)), "expected: what the places learn"),
         (attend(share=lambda s: F.one_hot(s.argmax(-1), s.shape[-1]).float()), "The best word takes all"),
-        (attend(share=lambda s: torch.ones_like(s) / s.shape[-1]), "All words count the same"),
+        (attend(share=lambda s: s.clamp(0, 0).softmax(dim=-1), after=left_out_evenly), "All words count the same"),
         (attend_without_care, "without NaN"),
         (attend_one_head, "got: the error RuntimeError"),
-        (lambda q, k, v: (q @ k.transpose(-1, -2)).softmax(-1), "what the places learn"),
+        (lambda q, k, v, counts: (q @ k.transpose(-1, -2)).softmax(-1), "what the places learn"),
+        (attend(mask=lambda s, counts: s), "Words that don't count have a share here"),
+        (attend(mask=lambda s, counts: left_out(s, ~counts)), "none is left out"),
+        (attend(mask=lambda s, counts: s * counts.unsqueeze(-2)), "Which score gives a share of 0?"),
+        (attend(mask=lambda s, counts: s, after=lambda s, counts: s * counts.unsqueeze(-2)), "Here some went"),
+        (left_out_afterwards, "is infinite, or 0"),
     ],
     "word_map": [
         (word_map(half=0), "the half without the prompt"),
@@ -456,7 +508,11 @@ WRONG["keep_outside"] += [(lambda x, o, n, m, a: outside()(x, o, n.mul_(0.5), m,
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "detail_likeness": [(likeness_of_one, "one", "many"), (likeness_with_nan, "one", "many")],
-    "invented_share": [(invented(columns="constant"), "inside", "around"), (invented_by_rolls, "inside", "around")],
+    "invented_share": [
+        (invented(columns="constant"), "inside", "around"),
+        (invented_by_rolls, "inside", "around"),
+        (invented(empty=1.0), "around", "empty"),
+    ],
     "merged": [(merged_linear_alone, "linear", "convolution"), (merged(change=other_order), "linear", "convolution")],
     "fitting_rank": [(rank(one=lambda s: s[0] + s[1]), "linear", "mixed"), (rank(one=sum), "linear", "mixed")],
     "guided": [(guided_alternating, "one", "many")],
@@ -469,6 +525,6 @@ HALF_RIGHT = {
         (outside(known=lambda o, n, alpha_bar: o), "last", "on_the_way"),
         (outside(known=lambda o, n, alpha_bar: alpha_bar * o + (1 - alpha_bar) * n), "last", "on_the_way"),
     ],
-    "attend": [(attend_one_head, "plain", "heads"), (attend_without_care, "heads", "large")],
+    "attend": [(attend(mask=lambda s, counts: s), "all", "some"), (left_out_afterwards, "all", "some")],
     "word_map": [(lambda p, word: fold(p[1::2, :, :, word].mean(1)), "one", "many")],
 }

@@ -43,10 +43,20 @@ def colours_in_place(made, photograph):
     return photograph.clamp_(-1, 1)
 
 
-def statistics(correction=0, means=1, stds=1, power=1, places=(2, 3), collect=torch.mean):
+def statistics(
+    correction=0,
+    means=1,
+    stds=1,
+    power=1,
+    places=(2, 3),
+    collect=torch.mean,
+    keep_mean=lambda x: x,
+    keep_std=lambda x: x,
+):
     def statistics_loss(found, wanted):
-        mean = found.mean(places) - wanted.mean(places)
-        std = found.std(places, correction=correction) ** power - wanted.std(places, correction=correction) ** power
+        mean = keep_mean(found.mean(places)) - wanted.mean(places)
+        std = keep_std(found.std(places, correction=correction)) ** power
+        std = std - wanted.std(places, correction=correction) ** power
         return collect(means * mean**2 + stds * std**2)
 
     return statistics_loss
@@ -89,10 +99,10 @@ def spans_of_whole_tiles(length, tile, margin):
 
 
 RIGHT = {
-    "fit_inside": [fit(), fit_by_numpy],
+    "fit_inside": [fit(), fit_by_numpy, lambda *given: torch.tensor(fit()(*given))],
     "keep_colours": [colours, colours_by_einsum],
     "statistics_loss": [statistics(), statistics_by_moments],
-    "tile_spans": [spans, spans_by_numpy],
+    "tile_spans": [spans, spans_by_numpy, lambda *given: torch.tensor(spans(*given))],
 }
 
 WRONG = {
@@ -105,6 +115,9 @@ WRONG = {
         (fit(least=0), "0 pixels is no picture"),
         (fit(lambda w, h, longest: min(1, longest / min(w, h))), "still too long"),
         (lambda w, h, longest: fit()(w, h, longest)[::-1], "exchanged"),
+        (lambda w, h, longest: tuple(map(float, fit()(w, h, longest))), "Pixels are whole numbers"),
+        (lambda w, h, longest: torch.tensor(fit()(w, h, longest)).float(), "of the kind float32"),
+        (lambda w, h, longest: numpy.array(fit()(w, h, longest), dtype=float), "Pixels are whole numbers"),
     ],
     "keep_colours": [
         (lambda m, p: p + bright(m) - bright(p), "limit them at the end"),
@@ -115,6 +128,9 @@ WRONG = {
         (lambda m, p: bright(m).expand_as(m), "That picture is grey"),
         (lambda m, p: m.clone(), "with its own colours"),
         (colours_in_place, "make a new one"),
+        (lambda m, p: p + (bright(m) - bright(p)).clamp(-1, 1), "The result is limited, not the change"),
+        (lambda m, p: (p + (bright(m) - bright(p)).clamp(-1, 1)).clamp(-1, 1), "The result is limited, not the change"),
+        (lambda m, p: (p - bright(m) + bright(p)).clamp(-1, 1), "The change has the wrong sign"),
     ],
     "statistics_loss": [
         (statistics(stds=0), "spreads belong to it"),
@@ -127,6 +143,11 @@ WRONG = {
         (lambda found, wanted: statistics()(found, wanted) / 2, "added, not averaged"),
         (statistics(power=1, collect=lambda x: x.mean() * 2), "mean and the standard deviation over all places"),
         (lambda found, wanted: statistics()(found.detach(), wanted), "without a gradient"),
+        (lambda f, wanted: 2 * statistics()(f, wanted).detach() - statistics()(f, wanted), "has the wrong sign"),
+        (lambda f, wanted: statistics()(f, wanted) * 2 - statistics()(f, wanted).detach(), "Was a part cut off?"),
+        (lambda f, wanted: statistics()(f, wanted).detach() + 0 * f.sum(), "No gradient reaches the features"),
+        (statistics(keep_std=lambda x: x.detach()), "Only the means carry the gradient"),
+        (statistics(keep_mean=lambda x: x.detach()), "Only the spreads carry the gradient"),
     ],
     "tile_spans": [
         (lambda *given: [(a, a + given[1], c, d) for a, b, c, d in spans(*given)], "ends with the picture, too"),
@@ -139,12 +160,17 @@ WRONG = {
         (lambda *given: spans(*given)[:-1], "The last tile is missing."),
         (lambda *given: [(a, b, c, d - 1) for a, b, c, d in spans(*given)], "as in a slice"),
         (lambda *given: [(a, b - 1, c, d - 1) for a, b, c, d in spans(*given)], "as in a slice"),
+        (lambda *given: [tuple(map(float, row)) for row in spans(*given)], "Pixels are whole numbers"),
+        (lambda *given: torch.tensor(spans(*given)).float(), "Pixels are whole numbers"),
     ],
 }
 
 # The part that passes and the one that fails.
 HALF_RIGHT = {
     "fit_inside": [(fit(lambda w, h, longest: longest / max(w, h)), "shrink", "rim")],
-    "keep_colours": [(lambda m, p: p + bright(m) - bright(p), "calm", "strong")],
+    "keep_colours": [
+        (lambda m, p: p + bright(m) - bright(p), "calm", "strong"),
+        (lambda m, p: p + (bright(m) - bright(p)).clamp(-1, 1), "calm", "strong"),
+    ],
     "tile_spans": [(spans_of_whole_tiles, "even", "uneven")],
 }

@@ -131,6 +131,7 @@ WRONG = {
         (lambda a, e, h: place(a, -e, h), "Row 0 is at the top"),
         (lambda a, e, h: (place(a, e, h)[0], int(a / 360 * 2 * h) % (2 * h)), "north is in the middle"),
         (lambda a, e, h: place(a, e, h)[::-1], "First the row"),
+        (lambda a, e, h: tuple(map(float, place(a, e, h))), "Rows and columns are counted"),
         (place_on_the_rim, "a pixel that the picture doesn't have"),
         (
             lambda a, e, h: (place(a, e, h)[0], min(int((a + 180) / 360 * 2 * h), 2 * h - 1)),
