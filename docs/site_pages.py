@@ -16,6 +16,7 @@ from docutils import nodes
 from export_generator import export
 
 from gan_course.commands.formulas import mathml
+from gan_course.commands.notebooks import PICTURES
 
 GLOSSARY = "gan_course/ledger/glossary"
 BADGE = re.compile(r"\[!\[([^\]]*)\]\(https?:[^)]*\)\]\(([^)]*)\)")  # a picture from elsewhere that is a link
@@ -106,7 +107,7 @@ def finish(app, doctree):
             cell = cells[node["cell_index"]]
             node["ids"].append(f"cell-id={cell['id']}")
             described = [output.get("metadata", {}) for output in cell["outputs"]]
-            outputs = [found.get("image/png") or found.get("image/jpeg") for found in described]
+            outputs = [next((found[kind] for kind in PICTURES if kind in found), None) for found in described]
             # Pictures hold more pixels than they take up on the page; MyST doesn't read how wide they should be.
             for image, described in zip(node.findall(nodes.image), filter(None, outputs), strict=False):
                 if "width" in described:

@@ -54,7 +54,7 @@ def near(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
 
 
 def same(before: Tensor, after: Tensor) -> bool:
-    """Whether a tensor is what it was, bit by bit; NaN is the same as NaN."""
+    """Whether a tensor holds the numbers that it held, exactly; NaN is the same as NaN."""
     if before.shape != after.shape or before.dtype != after.dtype:
         return False
     return equal(before, after) or (
